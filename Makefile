@@ -1,0 +1,58 @@
+# A machine needs Python 3.11 with venv, and make. `make help` lists the targets.
+# Variables: PYTHON, VENV, TORCH (requirement of the torch build), TORCH_INDEX (package index to take
+# torch from, such as that of its CPU builds; the default index has the CUDA build on Linux).
+
+PYTHON      ?= $(shell command -v python3.11 || command -v python3)
+VENV        ?= .venv
+TORCH       ?= torch==2.13.0
+TORCH_INDEX ?=
+
+BIN   := $(VENV)/bin
+PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+RUN   := $(VENV)/.installed
+DEV   := $(VENV)/.installed-dev
+DEMO  := build/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint check bench train clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+demo: $(RUN)  ## segment the embedded sample CT and show the result
+	rm -rf $(DEMO)
+	$(BIN)/renalseg sample $(DEMO)/ct
+	$(BIN)/monai-deploy exec app -i $(DEMO)/ct -o $(DEMO)/seg --overlay $(DEMO)
+
+test: $(DEV)  ## run the tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(DEV)  ## run all tests
+	$(BIN)/python -m pytest
+
+lint: $(DEV)  ## check form, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint test  ## what must pass before a commit: lint and test
+
+bench: $(RUN)  ## print seconds and peak memory per stage
+	$(BIN)/renalseg bench
+
+clean:  ## remove what the other targets made, the environment included
+	rm -rf build $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+# torch goes first and alone, so that the build that is chosen here is the one that the rest is given.
+$(RUN): requirements.txt pyproject.toml
+	@echo "Installing into $(VENV); the first time this takes some minutes."
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(DEV): $(RUN) requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,71 @@
+"""The program: ``monai-deploy exec app``, ``python -m app`` and ``python app``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+if not __package__:
+    # Run as a folder, which Python then searches first: app.py would pass for the package `app`.
+    sys.path[:] = [str(FOLDER.parent), *(p for p in sys.path if Path(p).resolve() != FOLDER)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the application.
+
+    Args:
+        argv: Arguments without the program's name; those of the process when None.
+
+    Returns:
+        The exit code: 0 done, 2 refused, 75 retryable, 1 a fault of the program.
+    """
+    # Imports stand where they are needed: a wrong call is answered before the SDK is loaded, and
+    # that in turn must find a prepared process.
+    from app.options import parse_options
+    from renalseg.cli import report_error
+    from renalseg.process import prepare
+
+    options = parse_options(argv)
+    prepare(verbose=options.verbose)
+    try:
+        run(options)
+    except (Exception, SystemExit) as error:  # a library that exits is no success
+        return report_error(error, verbose=options.verbose)
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Settle the choices, run the graph and print what it found."""
+    from renalseg.cuda_runtime import ensure_cuda_runtime
+    from renalseg.settings import Settings
+
+    settings = Settings.resolve(
+        method=options.method,
+        localizer=options.localizer,
+        tumor=options.tumor,
+        device=options.device,
+        bundles=options.model or _default_bundles(),
+        overlay=options.overlay,
+        config=os.environ.get("HOLOSCAN_CONFIG_PATH") or FOLDER / "app.yaml",
+    )
+    ensure_cuda_runtime()
+    from app.app import run_graph
+    from renalseg.report import print_result
+
+    run_graph(options.input, options.output, settings)
+    print_result(options.output)
+
+
+def _default_bundles() -> Path | None:
+    """Give the folder beside the application, or None where the environment names one."""
+    named = any(os.environ.get(name) for name in ("RENALSEG_BUNDLES", "HOLOSCAN_MODEL_PATH"))
+    return None if named else FOLDER.parent / "bundles"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""The last operator: writes the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from monai.deploy.core import Operator, OperatorSpec
+
+from app.run import Run
+from renalseg import pipeline
+
+
+class DicomSegWriterOperator(Operator):
+    """Writes the DICOM segmentation and result.json, both or none.
+
+    Inputs:
+        series: `CTSeries` of the loader.
+        pred: (1, X, Y, Z) uint8 on the grid of the series: 0 background, 1 kidney, 2 tumor.
+
+    Args:
+        output: Folder that the files go to; it appears only when they are complete.
+        run: What the operators of this run share; gets the result.
+    """
+
+    def __init__(self, fragment: Any, *args: Any, output: Path, run: Run, **kwargs: Any) -> None:
+        self._output = output
+        self._run = run
+        super().__init__(fragment, *args, **kwargs)
+
+    def setup(self, spec: OperatorSpec) -> None:
+        """Declare the ports."""
+        spec.input("series")
+        spec.input("pred")
+
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+        """Write the files and keep what was written."""
+        series = op_input.receive("series")
+        pred = op_input.receive("pred")
+        with self._run.stage("write"):
+            self._run.result = pipeline.write_results(
+                series, pred, self._output, self._run.settings, self._run.timings
+            )

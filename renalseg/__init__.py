@@ -1,0 +1,57 @@
+"""RenalSeg: kidneys and kidney tumors from a CT study, as a DICOM segmentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from renalseg.pipeline import Result
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "segment"]
+
+
+def segment(
+    dicom_dir: str | Path,
+    out_dir: str | Path,
+    *,
+    method: str | None = None,
+    localizer: str | None = None,
+    tumor: str | None = None,
+    device: str | None = None,
+    bundles: str | Path | None = None,
+    overlay: str | Path | None = None,
+) -> Result:
+    """Segments the kidneys and their tumors in a CT study.
+
+    Args:
+        dicom_dir: Folder with the DICOM files of the study; only read.
+        out_dir: Gets ``<series>.seg.dcm`` and result.json when they are complete.
+        method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet".
+        localizer: Another method for the first stage.
+        tumor: Another method for the second stage.
+        device: "auto", "cpu", "cuda" or "cuda:<n>".
+        bundles: Folder with the bundles.
+        overlay: Folder that gets a picture of the result.
+
+    Returns:
+        What was found and written.
+
+    Raises:
+        InputError: The study cannot be processed.
+        ConfigError: A method or device does not exist.
+    """
+    # Imported here, so that `import renalseg` is quick.
+    from renalseg import pipeline
+    from renalseg.settings import Settings
+
+    settings = Settings.resolve(
+        method=method,
+        localizer=localizer,
+        tumor=tumor,
+        device=device,
+        bundles=bundles,
+        overlay=overlay,
+    )
+    return pipeline.run(Path(dicom_dir), Path(out_dir), settings)

@@ -1,0 +1,161 @@
+"""What the bundles' configs name with ``_target_``, and the bundle as a Python object."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from torch import nn
+
+from renalseg.errors import ConfigError
+from renalseg.grids import Grid
+
+Case = dict[str, Any]
+
+
+def load_network(network: nn.Module, weights: str | Path, device: torch.device) -> nn.Module:
+    """Puts a bundle's weights into its network, ready to infer.
+
+    Args:
+        network: As `network_def` builds it.
+        weights: A state dict, of any floating-point type; no code is loaded with it.
+        device: Where the network goes.
+
+    Raises:
+        ConfigError: The file is missing, no state dict, or of another network.
+    """
+    path = Path(weights)
+    if not path.is_file():
+        raise ConfigError(f"Expected weights at {path}, found no file")
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        raise ConfigError(f"The weights {path} do not fit their network: {error}") from error
+    network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return network.eval()
+
+
+def make_case(image: MetaTensor, kidney: MetaTensor | None = None) -> Case:
+    """The item that a bundle's preprocessing takes.
+
+    Args:
+        image: HU (1, X, Y, Z) with an affine in RAS mm.
+        kidney: A localizer's mask on the same grid, for a tumor bundle.
+
+    Raises:
+        ValueError: The grids differ.
+    """
+    case: Case = {"image": image, "source": Grid.of(image)}
+    if kidney is not None:
+        if kidney.shape != image.shape or not torch.allclose(
+            kidney.affine, image.affine, atol=1e-3
+        ):
+            raise ValueError(
+                f"Expected a kidney mask on the grid of the image {tuple(image.shape)}, "
+                f"got {tuple(kidney.shape)} with the affine {kidney.affine.tolist()}"
+            )
+        case["kidney"] = kidney
+    return case
+
+
+@torch.inference_mode()
+def segment_case(
+    items: Case | Sequence[Case],
+    *,
+    network: nn.Module,
+    inferer: Inferer,
+    postprocessing: Callable[[Any], Case],
+    device: torch.device,
+) -> MetaTensor | None:
+    """Runs a method on a preprocessed case.
+
+    Args:
+        items: The case, or one item a kidney.
+        network: Gives the logits.
+        inferer: Runs the network over an image (1, C, X, Y, Z).
+        postprocessing: From items with logits in `pred` to one with labels on the source grid.
+        device: Where the network is.
+
+    Returns:
+        Labels (1, X, Y, Z) uint8 on the source grid, or None if there was no item.
+    """
+    done: list[Case] = []
+    for item in [items] if isinstance(items, dict) else items:
+        image = item["image"]
+        logits = inferer(image.as_tensor()[None].to(device), network)[0]
+        rest = {key: value for key, value in item.items() if key != "image"}
+        done.append(rest | {"pred": MetaTensor(logits, affine=image.affine)})
+    if not done:
+        return None
+    pred: MetaTensor = postprocessing(done[0] if isinstance(items, dict) else done)["pred"]
+    return pred
+
+
+class Bundle:
+    """A bundle in memory, run by the same config as ``python -m monai.bundle run``.
+
+    Args:
+        root: The bundle's folder.
+        device: Where its network runs.
+        progress: Whether the sliding window shows a progress bar.
+
+    Raises:
+        ConfigError: The folder holds no bundle, or a broken one.
+    """
+
+    def __init__(self, root: str | Path, device: torch.device, progress: bool = False) -> None:
+        self.root = Path(root)
+        self.device = device
+        config = self.root / "configs" / "inference.yaml"
+        metadata = self.root / "configs" / "metadata.json"
+        if not config.is_file() or not metadata.is_file():
+            raise ConfigError(f"Expected a bundle with {config} and {metadata}, found none")
+        parser = ConfigParser()
+        with warnings.catch_warnings():
+            # that a config executes code is said in the documentation, not at each start
+            warnings.filterwarnings("ignore", message=".*[Cc]onfig.*", category=UserWarning)
+            parser.read_config(str(config))
+            parser.read_meta(str(metadata))
+            parser["bundle_root"] = str(self.root)
+            parser["device"] = device
+            parser["progress"] = progress
+            parts = ("preprocessing", "inferer", "postprocessing", "network")
+            try:
+                values = [parser.get_parsed_content(part, instantiate=True) for part in parts]
+            except Exception as error:
+                cause: BaseException | None = error
+                while cause is not None and not isinstance(cause, ConfigError):
+                    cause = cause.__cause__
+                raise cause or ConfigError(f"The bundle {self.root} is broken: {error}") from error
+        self.preprocessing, self.inferer, self.postprocessing, self.network = values
+        self.version = str(parser.get("_meta_", {}).get("version", "unknown"))
+
+    def __call__(self, image: MetaTensor, kidney: MetaTensor | None = None) -> MetaTensor:
+        """Segments a volume.
+
+        Args:
+            image: HU (1, X, Y, Z) float32 on any grid, affine in RAS mm.
+            kidney: The localizer's `pred` on the same grid, if this is a tumor bundle.
+
+        Returns:
+            Labels (1, X, Y, Z) uint8 on the grid of the image.
+        """
+        pred = segment_case(
+            self.preprocessing(make_case(image, kidney)),
+            network=self.network,
+            inferer=self.inferer,
+            postprocessing=self.postprocessing,
+            device=self.device,
+        )
+        return empty_prediction(image) if pred is None else pred
+
+
+def empty_prediction(image: MetaTensor) -> MetaTensor:
+    """The labels of a volume in which nothing was found."""
+    return MetaTensor(torch.zeros(image.shape, dtype=torch.uint8), affine=image.affine)

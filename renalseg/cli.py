@@ -1,0 +1,176 @@
+"""The command ``renalseg``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from renalseg import __version__
+from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_for
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a subcommand.
+
+    Args:
+        argv: Arguments without the program's name; those of the process when None.
+
+    Returns:
+        The exit code: 0 done, 2 refused, 75 retryable, 1 a fault of the program.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        options.action(options)
+    except Exception as error:
+        return report_error(error, verbose=options.verbose)
+    return 0
+
+
+def report_error(error: BaseException, *, verbose: bool = False) -> int:
+    """Says on standard error what went wrong, and gives the exit code for it.
+
+    Args:
+        error: What ended the program.
+        verbose: Whether the traceback of an expected error is shown too.
+    """
+    expected = isinstance(error, RenalSegError) or exit_code_for(error) != 1
+    if verbose or not expected:
+        traceback.print_exception(error)
+    kind = "error" if expected else "internal error"
+    print(f"renalseg: {kind}: {error or type(error).__name__}", file=sys.stderr)
+    return exit_code_for(error)
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose what runs, and where; `renalseg.settings` says how they rank."""
+    add = parser.add_argument
+    add("--method", metavar="M", help="method of both bundles (or RENALSEG_METHOD)")
+    add("--localizer", "--localiser", metavar="L", help="kidney bundle, if not the method's own")
+    add("--tumor", metavar="T", help="tumor bundle, if not the method's own")
+    add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
+    add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
+    add("-v", "--verbose", action="store_true", help="show tracebacks of errors")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="renalseg", description="Kidneys and kidney tumors in CT."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="segment a CT study: DICOM in, DICOM SEG out")
+    run.add_argument("dicom_in", type=Path, help="folder with the DICOM files")
+    run.add_argument("seg_out", type=Path, help="folder for the results")
+    run.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help="folder with the bundles")
+    add_choices(run)
+    run.set_defaults(action=_run)
+
+    sample = commands.add_parser("sample", help="write a synthetic CT as DICOM, and its label")
+    sample.add_argument("out_dir", type=Path)
+    sample.add_argument("--seed", type=int, default=0, help="another seed is another patient")
+    sample.add_argument("--slices", type=int, default=100)
+    sample.set_defaults(action=_sample)
+
+    summary = commands.add_parser("summary", help="print what a result folder holds")
+    summary.add_argument("folder", type=Path)
+    summary.set_defaults(action=_summary)
+
+    evaluate = commands.add_parser("evaluate", help="Dice of a prediction against a label")
+    evaluate.add_argument("pred", type=Path, help="NIfTI: 1 kidney, 2 tumor")
+    evaluate.add_argument("label", type=Path, help="NIfTI on the same grid")
+    evaluate.set_defaults(action=_evaluate)
+
+    bench = commands.add_parser("bench", help="print seconds and peak memory of each stage")
+    bench.add_argument("--slices", type=int, nargs="+", default=[200])
+    bench.add_argument("--device", default=None)
+    bench.set_defaults(action=_bench)
+
+    library = commands.add_parser("library", help="make the anatomies that training draws from")
+    library.add_argument("out_dir", type=Path)
+    library.add_argument("--phantoms", type=int, default=40, help="procedural abdomens")
+    library.add_argument("--implanted", type=int, default=0, help="real torsos and kidneys")
+    library.add_argument("--data", type=Path, help="folder with the labels that implanting needs")
+    library.set_defaults(action=_library)
+
+    export = commands.add_parser("export", help="make a bundle's weights of a training run")
+    export.add_argument("train_dir", type=Path, help="output_dir of the training")
+    export.add_argument("bundle", type=Path, help="folder of the bundle")
+    export.set_defaults(action=_export)
+    for command in (sample, summary, evaluate, bench, library, export):
+        command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    from renalseg import segment
+    from renalseg.report import print_result
+
+    segment(
+        options.dicom_in,
+        options.seg_out,
+        method=options.method,
+        localizer=options.localizer,
+        tumor=options.tumor,
+        device=options.device,
+        bundles=options.model,
+        overlay=options.overlay,
+    )
+    print_result(options.seg_out)
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from renalseg.synthesis.sample import write_sample
+
+    if not 2 <= options.slices <= 2000:
+        raise ConfigError(f"Expected 2 to 2000 slices, got {options.slices}")
+    write_sample(options.out_dir, options.seed, options.slices)
+    print(f"{options.slices} slices in {options.out_dir / 'dicom'}, label beside them")
+
+
+def _summary(options: argparse.Namespace) -> None:
+    from renalseg.report import print_result
+
+    print_result(options.folder)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    import torch
+
+    from renalseg.cases import load_nifti
+    from renalseg.metrics import kits19_dice
+
+    pred, label = (load_nifti(path, torch.uint8) for path in (options.pred, options.label))
+    print(json.dumps({name: round(v, 4) for name, v in kits19_dice(pred, label).items()}))
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from renalseg.bench import print_bench
+
+    print_bench(options.slices, options.device)
+
+
+def _library(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from renalseg.synthesis.library import make_library
+
+    made = make_library(options.out_dir, options.phantoms, options.implanted, options.data)
+    for _ in tqdm(made, total=options.phantoms + options.implanted, unit="anatomy"):
+        pass
+
+
+def _export(options: argparse.Namespace) -> None:
+    from renalseg.training import export_weights
+
+    if not (options.bundle / "configs").is_dir():
+        raise InputError(f"Expected a bundle with a folder configs, found none at {options.bundle}")
+    print(export_weights(options.train_dir, options.bundle / "models" / "model.pt"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Boxes and connected components of masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Mask = npt.NDArray[np.bool_]
+Box = tuple[slice, slice, slice]
+
+
+def bounding_box(mask: Mask) -> Box | None:
+    """The smallest box around the true voxels (X, Y, Z), or None if there are none."""
+    spans = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        hits = np.flatnonzero(mask.any(axis=others))
+        if not len(hits):
+            return None
+        spans.append(slice(int(hits[0]), int(hits[-1]) + 1))
+    return (spans[0], spans[1], spans[2])
+
+
+def grow_box(box: Box, voxels: npt.ArrayLike, shape: tuple[int, ...]) -> Box:
+    """A box grown on both sides of each axis, within a volume of the given shape."""
+    x, y, z = (
+        slice(max(0, part.start - int(n)), min(size, part.stop + int(n)))
+        for part, n, size in zip(box, np.ceil(np.asarray(voxels)), shape, strict=True)
+    )
+    return (x, y, z)
+
+
+def components(mask: Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Components that share faces, edges or corners, the largest first.
+
+    Args:
+        mask: (X, Y, Z).
+
+    Returns:
+        The numbered components, 1 the largest, and their sizes in voxels in that order.
+    """
+    numbered, count = ndimage.label(mask, structure=np.ones((3, 3, 3)), output=np.int32)
+    sizes = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(-sizes, kind="stable")
+    rank = np.zeros(count + 1, np.int32)
+    rank[order + 1] = np.arange(1, count + 1)
+    return rank[numbered], sizes[order]

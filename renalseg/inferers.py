@@ -1,0 +1,43 @@
+"""Inferers that MONAI lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor
+
+
+class AutocastInferer(Inferer):
+    """Runs another inferer in mixed precision on any device, CPU included, and returns float32.
+
+    MONAI's own ``amp`` switch reaches CUDA alone.
+
+    Args:
+        inferer: What runs the network.
+        enabled: False runs in float32.
+    """
+
+    def __init__(self, inferer: Inferer, enabled: bool = True) -> None:
+        super().__init__()
+        self.inferer = inferer
+        self.enabled = enabled
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Tensor], *args: object, **kwargs: object
+    ) -> Tensor:
+        """Logits of `inputs`, (B, C, X, Y, Z) float32."""
+        dtype = fast_dtype(inputs.device) if self.enabled else torch.float32
+        with torch.autocast(inputs.device.type, dtype, enabled=dtype != torch.float32):
+            logits: Tensor = self.inferer(inputs, network, *args, **kwargs)
+        return logits.float()
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The type a device multiplies fastest: float16 on a GPU, bfloat16 on a CPU that has it."""
+    if device.type == "cuda":
+        return torch.float16
+    units = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    has_bfloat16 = units.get("avx512_bf16") or units.get("amx_bf16")
+    return torch.bfloat16 if has_bfloat16 else torch.float32

@@ -1,0 +1,197 @@
+"""The stages from a DICOM study to a DICOM segmentation, one function each.
+
+The operators of the application call them one by one; `run` calls them all, without Holoscan.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from monai.data import MetaTensor
+
+from renalseg import __version__
+from renalseg.bundle import Bundle
+from renalseg.dicom.read import CTSeries, read_series
+from renalseg.dicom.seg import build_seg
+from renalseg.labels import KIDNEY, TUMOR, Segment
+from renalseg.output import complete_or_nothing
+from renalseg.progress import announce, bar_wanted, steps
+from renalseg.segments import split_segments
+from renalseg.settings import Settings
+
+STAGES: Mapping[str, str] = {
+    "read": "Reading the series",
+    "localize": "Finding the kidneys",
+    "tumor": "Finding tumors",
+    "write": "Writing the segmentation",
+}
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found and wrote.
+
+    Attributes:
+        finding: "no kidney found", "no tumor found" or "tumor found".
+        segments: What the segmentation holds.
+        files: The files, result.json last.
+        pictures: Pictures that were asked for, in a folder of their own.
+        seconds: Of each stage.
+        details: Everything else that result.json says.
+    """
+
+    finding: str
+    segments: tuple[Segment, ...]
+    files: tuple[Path, ...]
+    pictures: tuple[Path, ...]
+    seconds: Mapping[str, float]
+    details: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """The text of result.json."""
+        content = {
+            "finding": self.finding,
+            "segments": [asdict(segment) for segment in self.segments],
+            "files": [path.name for path in self.files],
+            "pictures": [str(path) for path in self.pictures],
+            "seconds": {stage: round(value, 2) for stage, value in self.seconds.items()},
+            **self.details,
+        }
+        return json.dumps(content, indent=2) + "\n"
+
+
+@contextmanager
+def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
+    """Announces a stage, and keeps its seconds when it is done.
+
+    Args:
+        name: A key of `STAGES`.
+        timings: Gets the seconds under that name.
+    """
+    announce(STAGES[name])
+    start = time.perf_counter()
+    yield
+    timings[name] = time.perf_counter() - start
+
+
+def load_study(dicom_dir: Path) -> CTSeries:
+    """Reads the CT series of a folder.
+
+    Raises:
+        InputError: There is none that can be processed.
+    """
+    with steps("slices") as progress:
+        series = read_series(dicom_dir, progress=progress)
+    for warning in series.warnings:
+        announce(f"Warning: {warning}")
+    return series
+
+
+def localize(series: CTSeries, settings: Settings) -> MetaTensor:
+    """Finds the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 = kidney or tumor."""
+    bundle = Bundle(settings.bundles / settings.localizer, settings.device, bar_wanted())
+    return bundle(series.image)
+
+
+def find_tumors(series: CTSeries, kidney: MetaTensor, settings: Settings) -> MetaTensor:
+    """Segments the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 kidney, 2 tumor."""
+    bundle = Bundle(settings.bundles / settings.tumor, settings.device, bar_wanted())
+    return bundle(series.image, kidney)
+
+
+def write_results(
+    series: CTSeries,
+    pred: MetaTensor,
+    out_dir: Path,
+    settings: Settings,
+    timings: Mapping[str, float],
+) -> Result:
+    """Writes ``<series>.seg.dcm`` and result.json, both or none.
+
+    Args:
+        series: The source.
+        pred: (1, X, Y, Z) uint8 on its grid.
+        out_dir: Made if it is not there.
+        settings: What ran.
+        timings: Seconds of the stages so far.
+
+    Raises:
+        OSError: The files cannot be written; the folder is then as it was.
+    """
+    start = time.perf_counter()
+    segmented, segments = split_segments(pred, series.image)
+    source = str(series.headers[0].SeriesInstanceUID)
+    with complete_or_nothing(out_dir) as folder:
+        names = []
+        if segments:
+            names.append(f"{source}.seg.dcm")
+            seg = build_seg(
+                series, segmented, segments, algorithm=settings.algorithm, version=__version__
+            )
+            seg.save_as(folder / names[0])
+        pictures = []
+        if settings.overlay is not None:
+            from renalseg.overlay import save_overlay
+
+            pictures.append(settings.overlay / f"{source}.png")
+            save_overlay(series.image, segmented, segments, pictures[0])
+        result = Result(
+            finding=_finding(segments),
+            segments=tuple(segments),
+            files=tuple(out_dir / name for name in (*names, RESULT_FILE)),
+            pictures=tuple(pictures),
+            seconds={**timings, "write": time.perf_counter() - start},
+            details=_details(series, settings),
+        )
+        (folder / RESULT_FILE).write_text(result.to_json())
+    return result
+
+
+def run(dicom_dir: Path, out_dir: Path, settings: Settings) -> Result:
+    """Runs all stages.
+
+    Args:
+        dicom_dir: Folder with the DICOM files of a study; only read.
+        out_dir: Gets the results when they are complete.
+        settings: What runs, and where.
+    """
+    timings: dict[str, float] = {}
+    with stage("read", timings):
+        series = load_study(dicom_dir)
+    with stage("localize", timings):
+        kidney = localize(series, settings)
+    with stage("tumor", timings):
+        pred = find_tumors(series, kidney, settings)
+    with stage("write", timings):
+        return write_results(series, pred, out_dir, settings, timings)
+
+
+def _finding(segments: list[Segment]) -> str:
+    kinds = {segment.kind for segment in segments}
+    if TUMOR in kinds:
+        return "tumor found"
+    return "no tumor found" if KIDNEY in kinds else "no kidney found"
+
+
+def _details(series: CTSeries, settings: Settings) -> dict[str, Any]:
+    header = series.headers[0]
+    return {
+        "version": __version__,
+        "use": "research use only",
+        "localizer": settings.localizer,
+        "tumor": settings.tumor,
+        "device": str(settings.device),
+        "study": str(header.get("StudyInstanceUID", "")),
+        "series": str(header.SeriesInstanceUID),
+        "slices": len(series.headers),
+        "input_hash": series.input_hash,
+        "warnings": list(series.warnings),
+        "skipped": dict(series.skipped),
+    }

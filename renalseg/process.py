@@ -1,0 +1,62 @@
+"""Prepares a process for the libraries that it is about to import.
+
+``import monai`` imports the MONAI Deploy SDK where that is installed, so this concerns
+``renalseg run`` as much as the application.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+STACK_BYTES = 32 * 1024 * 1024
+"""What Holoscan recommends."""
+
+LOG_LEVEL = "HOLOSCAN_LOG_LEVEL"
+
+
+def prepare(*, verbose: bool = False) -> None:
+    """Raise the limits and hide the chatter of the libraries; call it before importing them.
+
+    Args:
+        verbose: Hide nothing.
+    """
+    raise_stack_limit()
+    if not verbose:
+        hide_chatter()
+
+
+def raise_stack_limit(wanted: int = STACK_BYTES) -> None:
+    """Raise the soft limit of the stack to `wanted` bytes, or to the hard limit if that is less.
+
+    It holds for this process' main thread and for all threads of the processes that it starts.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    unlimited = resource.RLIM_INFINITY
+    if hard != unlimited:
+        wanted = min(wanted, hard)
+    if soft != unlimited and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
+
+
+def hide_chatter() -> None:
+    """Hide what the libraries say on every run, and nothing that says what went wrong.
+
+    What the user has set (HOLOSCAN_LOG_LEVEL, PYTHONWARNINGS, python -W) goes before it.
+    """
+    # Holoscan's steps of the graph are info, and that there is no GPU is a warning.
+    os.environ.setdefault(LOG_LEVEL, "ERROR")
+    if sys.warnoptions:
+        return
+    # Said where the hard limit is below the recommended one, and nobody here can raise it.
+    warnings.filterwarnings("ignore", "Current stack size", RuntimeWarning)
+    # Said of every bundle; these are the project's own.
+    warnings.filterwarnings("ignore", "parsing config_file", UserWarning)
+    # Said to the authors of the libraries.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)

@@ -1,0 +1,55 @@
+"""The result of a run as a table for the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from renalseg.errors import InputError
+from renalseg.pipeline import RESULT_FILE
+
+
+def print_result(folder: Path) -> None:
+    """Prints what a result folder holds: volumes, seconds of the stages, files.
+
+    Args:
+        folder: Output folder of a run.
+
+    Raises:
+        InputError: It holds no result.
+    """
+    path = folder / RESULT_FILE
+    try:
+        result: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"Expected {RESULT_FILE} of a run in {folder}: {error}") from error
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_volumes(result), _seconds(result))
+    for name in result["files"]:
+        console.print(f"{folder / name}", markup=False)
+    for picture in result.get("pictures", ()):
+        console.print(picture, markup=False)
+    console.print("Research use only, not for diagnosis.", style="dim")
+
+
+def _volumes(result: dict[str, Any]) -> Table:
+    title = f"{result['finding']} ({result['localizer']}, {result['tumor']})"
+    table = Table("structure", title=title, title_justify="left")
+    table.add_column("volume (ml)", justify="right")
+    for segment in result["segments"]:
+        table.add_row(segment["label"], f"{segment['volume_ml']:.1f}")
+    return table
+
+
+def _seconds(result: dict[str, Any]) -> Table:
+    table = Table("stage")
+    table.add_column(f"seconds ({result['device']})", justify="right")
+    for stage, seconds in result["seconds"].items():
+        table.add_row(stage, f"{seconds:.1f}")
+    table.add_section()
+    table.add_row("all", f"{sum(result['seconds'].values()):.1f}")
+    return table

@@ -1,0 +1,99 @@
+"""From a label map to the segments of a result: sides of the kidneys, and one segment a tumor."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.data import MetaTensor
+
+from renalseg.components import bounding_box, components
+from renalseg.geometry import Array, to_world, voxel_volume_mm3
+from renalseg.labels import KIDNEY, TUMOR, Segment, Side
+
+_BODY_HU = -300.0  # above it lies the patient, and hardly anything of the table
+_MAX_SEGMENTS = 255
+
+
+def split_segments(
+    pred: MetaTensor, image: MetaTensor
+) -> tuple[npt.NDArray[np.uint8], list[Segment]]:
+    """Numbers what was found: the left kidney, the right kidney, then the tumors, large to small.
+
+    Args:
+        pred: (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor.
+        image: HU (1, X, Y, Z) on the same grid, affine in RAS mm.
+
+    Returns:
+        The segment map (X, Y, Z) uint8, and the segments in the order of their numbers.
+    """
+    labels = pred[0].cpu().numpy()
+    affine = np.asarray(pred.affine, dtype=np.float64)
+    segmented = np.zeros(labels.shape, dtype=np.uint8)
+    box = bounding_box(labels > 0)
+    if box is None:
+        return segmented, []
+    local, view = labels[box], segmented[box]
+    on_right = _right_side(local > 0, box, affine, _midline(image, box))
+    ml = voxel_volume_mm3(affine) / 1000
+    segments: list[Segment] = []
+
+    def add(where: npt.NDArray[np.bool_], label: str, kind: int, side: Side) -> None:
+        if where.any() and len(segments) < _MAX_SEGMENTS:
+            number = len(segments) + 1
+            view[where] = number
+            segments.append(Segment(number, label, kind, side, float(where.sum() * ml)))
+
+    for side, own in ((Side.LEFT, ~on_right), (Side.RIGHT, on_right)):
+        add((local == KIDNEY) & own, f"{side.value.capitalize()} kidney", KIDNEY, side)
+    counts = {Side.LEFT: 0, Side.RIGHT: 0}
+    numbered, sizes = components(local == TUMOR)
+    for number in range(1, len(sizes) + 1):
+        where = numbered == number
+        side = Side.RIGHT if on_right[where].mean() > 0.5 else Side.LEFT
+        counts[side] += 1
+        name = f"{side.value.capitalize()} kidney tumor {counts[side]}"
+        add(where, name, TUMOR, side)
+    return segmented, segments
+
+
+def _right_side(
+    mask: npt.NDArray[np.bool_], box: tuple[slice, ...], affine: Array, midline: float
+) -> npt.NDArray[np.bool_]:
+    """Which voxels belong to the right side.
+
+    A component belongs to the side of its center as a whole, because a large tumor may reach over
+    the midline; one that lies on both sides (a horseshoe kidney) is divided there.
+    """
+    x = _world_x(mask.shape, box, affine)
+    beyond = x > midline  # RAS: x grows to the patient's right
+    right = beyond.copy()
+    numbered, _ = components(mask)
+    share = np.bincount(numbered.ravel(), weights=beyond.ravel()) / np.bincount(numbered.ravel())
+    for number, part in enumerate(share):
+        if number and (part > 0.75 or part < 0.25):
+            right[numbered == number] = part > 0.5
+    return right
+
+
+def _world_x(shape: tuple[int, ...], box: tuple[slice, ...], affine: Array) -> Array:
+    """World x (X, Y, Z) of the voxels of a box, in mm; broadcast from its three axes."""
+    axes = [np.arange(n) + part.start for n, part in zip(shape, box, strict=True)]
+    steps = affine[0, :3]
+    x = affine[0, 3] + steps[0] * axes[0][:, None, None] + steps[1] * axes[1][None, :, None]
+    return np.asarray(x + steps[2] * axes[2][None, None, :], dtype=np.float64)
+
+
+def _midline(image: MetaTensor, box: tuple[slice, ...]) -> float:
+    """World x of the middle of the body near the kidneys, in mm."""
+    affine = np.asarray(image.affine, dtype=np.float64)
+    # the whole field of view across, the kidneys' extent along the axis nearest to S
+    along = int(np.argmax(np.abs(affine[2, :3])))
+    span = [slice(None, None, 4)] * 3
+    span[along] = slice(box[along].start, box[along].stop, 4)
+    body = torch.nonzero(image.as_tensor()[0][tuple(span)] > _BODY_HU).double()
+    if not len(body):
+        return float(to_world(affine, (np.array(image.shape[1:]) - 1) / 2)[0])
+    index = body.mean(dim=0).numpy() * 4
+    index[along] += box[along].start
+    return float(to_world(affine, index)[0])

@@ -1,0 +1,130 @@
+"""Which method runs, where its bundles lie, and on what device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+
+from renalseg.errors import ConfigError
+
+DEFAULT_METHOD = "sehdc"
+LOCALIZER, TUMOR = "kidney_", "tumor_"  # what the names of the bundles begin with
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The choices of a run.
+
+    Attributes:
+        bundles: Folder with the bundles.
+        localizer: Name of the kidney bundle.
+        tumor: Name of the tumor bundle.
+        device: Where the networks run.
+        overlay: Folder that gets a picture of the result, if any.
+    """
+
+    bundles: Path
+    localizer: str
+    tumor: str
+    device: torch.device
+    overlay: Path | None = None
+
+    @property
+    def algorithm(self) -> str:
+        """Name for results: the method, or both bundles where they are of two methods."""
+        first, second = self.localizer.removeprefix(LOCALIZER), self.tumor.removeprefix(TUMOR)
+        return first if first == second else f"{first}+{second}"
+
+    @classmethod
+    def resolve(
+        cls,
+        *,
+        method: str | None = None,
+        localizer: str | None = None,
+        tumor: str | None = None,
+        device: str | None = None,
+        bundles: str | Path | None = None,
+        overlay: str | Path | None = None,
+        config: str | Path | None = None,
+    ) -> Settings:
+        """Settles the choices: an argument before the environment, before a file, before a default.
+
+        Args:
+            method: Name of the method whose two bundles run (environment: RENALSEG_METHOD).
+            localizer: Another method's or bundle's name for the first stage (RENALSEG_LOCALIZER).
+            tumor: The same for the second stage (RENALSEG_TUMOR).
+            device: "auto", "cpu", "cuda" or "cuda:<n>" (RENALSEG_DEVICE).
+            bundles: Folder with the bundles (RENALSEG_BUNDLES, HOLOSCAN_MODEL_PATH).
+            overlay: Folder for a picture of the result.
+            config: YAML file with some of these names.
+
+        Raises:
+            ConfigError: A bundle or device does not exist; the message lists those that do.
+        """
+        stored = _read(config)
+
+        def pick(name: str, given: str | None, default: str | None) -> str | None:
+            return (
+                given or os.environ.get(f"RENALSEG_{name.upper()}") or stored.get(name) or default
+            )
+
+        folder = Path(
+            bundles
+            or os.environ.get("RENALSEG_BUNDLES")
+            or os.environ.get("HOLOSCAN_MODEL_PATH")
+            or Path(__file__).resolve().parents[1] / "bundles"
+        )
+        chosen = pick("method", method, DEFAULT_METHOD)
+        return cls(
+            bundles=folder,
+            localizer=_bundle(folder, LOCALIZER, str(pick("localizer", localizer, chosen))),
+            tumor=_bundle(folder, TUMOR, str(pick("tumor", tumor, chosen))),
+            device=_device(str(pick("device", device, "auto"))),
+            overlay=Path(overlay) if overlay else None,
+        )
+
+
+def _read(config: str | Path | None) -> Mapping[str, str | None]:
+    if config is None:
+        return {}
+    path = Path(config)
+    try:
+        stored = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"Expected a YAML file with the settings, got {path}: {error}") from error
+    known = {"method", "localizer", "tumor", "device"}
+    if not isinstance(stored, dict) or not set(stored) <= known:
+        raise ConfigError(f"Expected the settings {sorted(known)} in {path}, found {stored!r}")
+    return stored
+
+
+def _bundle(folder: Path, prefix: str, name: str) -> str:
+    """The name of a bundle that is there, from its own name or its method's."""
+    found = sorted(p.parent.parent.name for p in folder.glob(f"{prefix}*/configs/inference.yaml"))
+    if not found:
+        raise ConfigError(f"Expected bundles {prefix}<method> in {folder}, found none")
+    full = name if name.startswith(prefix) else prefix + name
+    if full not in found:
+        known = ", ".join(bundle.removeprefix(prefix) for bundle in found)
+        raise ConfigError(f"Unknown method {name!r} for {prefix}<method>; there are: {known}")
+    return full
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"Expected the device auto, cpu, cuda or cuda:<n>, got {name!r}")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ConfigError(f"Expected a device that is here, got {name!r}; CUDA devices: {count}")
+    return device

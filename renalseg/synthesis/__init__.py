@@ -1,0 +1,1 @@
+"""Synthetic CT: anatomies as tissue maps, and the drawing of their intensities."""

@@ -1,0 +1,64 @@
+"""Smooth random fields, the source of every irregular shape and texture of the synthesis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+
+def uniform(generator: Generator, low: float, high: float) -> float:
+    """One number drawn evenly from [low, high)."""
+    return low + (high - low) * torch.rand((), generator=generator).item()
+
+
+def chance(generator: Generator, probability: float) -> bool:
+    """True with the given probability."""
+    return torch.rand((), generator=generator).item() < probability
+
+
+def smooth_field(
+    shape: Sequence[int],
+    spacing: Sequence[float],
+    length_mm: float,
+    generator: Generator,
+    channels: int = 1,
+) -> Tensor:
+    """Smooth Gaussian-like noise of about unit variance at its nodes.
+
+    Args:
+        shape: (X, Y, Z).
+        spacing: mm along x, y, z.
+        length_mm: Distance between the independent nodes that are interpolated linearly.
+        generator: Source of the noise.
+        channels: Number of independent fields.
+
+    Returns:
+        (channels, X, Y, Z) float32.
+    """
+    nodes = [max(2, round(n * mm / length_mm) + 1) for n, mm in zip(shape, spacing, strict=True)]
+    noise = torch.randn((1, channels, *nodes), generator=generator)
+    return functional.interpolate(noise, size=tuple(shape), mode="trilinear", align_corners=True)[0]
+
+
+def gaussian_blur(volume: Tensor, sigma: Sequence[float]) -> Tensor:
+    """Gaussian blur along each axis, the border repeated.
+
+    Args:
+        volume: (X, Y, Z) float32.
+        sigma: Standard deviation along x, y, z, in voxels; 0 leaves an axis as it is.
+    """
+    for axis, s in enumerate(sigma):
+        if s < 0.1:
+            continue
+        radius = max(1, round(3 * s))
+        taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / s) ** 2)
+        taps = taps / taps.sum()
+        moved = volume.movedim(axis, -1)
+        flat = functional.pad(
+            moved.reshape(-1, 1, moved.shape[-1]), (radius, radius), mode="replicate"
+        )
+        volume = F.conv1d(flat, taps[None, None]).reshape(moved.shape).movedim(-1, axis)
+    return volume

@@ -1,0 +1,86 @@
+"""A library of anatomies on disk, made once and drawn from during training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator
+
+from renalseg.errors import InputError
+from renalseg.synthesis.phantom import draw_phantom
+from renalseg.synthesis.tissues import Anatomy
+
+TORSO = "labels/whole_body/totalsegmentator_s0011.nii.gz"
+KITS = "labels/kits"
+
+
+def make_library(
+    out_dir: Path, phantoms: int, implanted: int, data_dir: Path | None, seed: int = 0
+) -> Iterator[Path]:
+    """Makes anatomies, one compressed file each, and yields the paths as they are done.
+
+    Args:
+        out_dir: Where the files go; those that exist are kept.
+        phantoms: How many procedural abdomens.
+        implanted: How many real torsos with real kidneys; they need `data_dir`.
+        data_dir: Folder with `labels/whole_body` and `labels/kits`.
+        seed: The same seed makes the same library.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for i in range(phantoms):
+        path = out_dir / f"phantom_{i:04d}.npz"
+        if not path.exists():
+            save_anatomy(path, draw_phantom(Generator().manual_seed(10_000 + seed + i)))
+        yield path
+    if not implanted:
+        return
+    if data_dir is None:
+        raise InputError("Implanted anatomies need a data folder with labels, none was given")
+    from renalseg.synthesis.torso import implant, load_torso
+
+    torso, cases = load_torso(data_dir / TORSO), training_cases(data_dir)
+    for i in range(implanted):
+        path = out_dir / f"implanted_{i:04d}.npz"
+        if not path.exists():
+            save_anatomy(path, implant(torso, cases, Generator().manual_seed(20_000 + seed + i)))
+        yield path
+
+
+def training_cases(data_dir: Path) -> list[Path]:
+    """KiTS label maps that may train: none whose real slices or labels measure accuracy."""
+    kept_for_test = {int(p.name[5:10]) for p in (data_dir / "slices").glob("case_*.npz")}
+    kept_for_test |= set(range(190, 210))
+    paths = sorted((data_dir / KITS).glob("case_*.nii.gz"))
+    if not paths:
+        raise InputError(f"Expected KiTS labels case_*.nii.gz in {data_dir / KITS}, found none")
+    return [p for p in paths if int(p.name[5:10]) not in kept_for_test]
+
+
+def save_anatomy(path: Path, anatomy: Anatomy) -> None:
+    """Writes an anatomy whole or not at all."""
+    partial = path.with_suffix(".part.npz")
+    np.savez_compressed(
+        partial,
+        tissue=anatomy.tissue.numpy(),
+        depth=anatomy.depth.numpy(),
+        spacing=np.array(anatomy.spacing),
+    )
+    partial.replace(path)
+
+
+def load_library(folder: Path | str) -> Sequence[Anatomy]:
+    """Reads all anatomies of a library into memory (about 20 MB each)."""
+    paths = sorted(p for p in Path(folder).glob("*.npz") if ".part" not in p.name)
+    if not paths:
+        raise InputError(f"Expected anatomies (*.npz) in {folder}, found none")
+    anatomies = []
+    for path in paths:
+        with np.load(path) as stored:
+            spacing = tuple(float(mm) for mm in stored["spacing"])
+            # contiguous, because patches look voxels up by flat index
+            tissue, depth = (np.ascontiguousarray(stored[name]) for name in ("tissue", "depth"))
+            anatomies.append(Anatomy(torch.from_numpy(tissue), torch.from_numpy(depth), spacing))
+    return anatomies

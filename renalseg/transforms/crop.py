@@ -1,0 +1,76 @@
+"""Cropping to the kidneys."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from renalseg.components import Box, bounding_box, components, grow_box
+from renalseg.geometry import voxel_volume_mm3
+from renalseg.grids import Grid
+
+_STRIDE = 2  # boxes need no more than every second voxel of a kidney mask
+
+
+class CropToKidneysd(MapTransform):
+    """Splits a case into one item a kidney, cropped to its box grown by a margin.
+
+    Args:
+        keys: MetaTensors (C, X, Y, Z) on the grid of the kidney mask.
+        kidney_key: The localizer's mask (1, X, Y, Z).
+        margin_mm: How far the box reaches beyond the kidney.
+        max_kidneys: The largest components that are taken for kidneys.
+        min_volume_mm3: Smaller components are no kidneys.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        kidney_key: str = "kidney",
+        margin_mm: float = 20.0,
+        max_kidneys: int = 2,
+        min_volume_mm3: float = 5000.0,
+    ):
+        super().__init__(keys)
+        self.kidney_key = kidney_key
+        self.margin_mm = margin_mm
+        self.max_kidneys = max_kidneys
+        self.min_volume_mm3 = min_volume_mm3
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
+        """Returns the items, the largest kidney first; none where the mask is empty."""
+        kidney = data[self.kidney_key]
+        grid = Grid.of(kidney)
+        items = []
+        for box in self._boxes(np.asarray(kidney[0]) > 0, grid):
+            item = {k: v for k, v in data.items() if k != self.kidney_key}
+            affine = torch.from_numpy(grid.crop(box).affine)
+            for key in self.key_iterator(item):
+                item[key] = MetaTensor(data[key].as_tensor()[(slice(None), *box)], affine=affine)
+            items.append(item)
+        return items
+
+    def _boxes(self, mask: np.ndarray, grid: Grid) -> list[Box]:
+        whole = bounding_box(mask)
+        if whole is None:
+            return []
+        numbered, sizes = components(mask[whole][::_STRIDE, ::_STRIDE, ::_STRIDE])
+        volumes = sizes * voxel_volume_mm3(grid.affine) * _STRIDE**3
+        margin = self.margin_mm / np.linalg.norm(grid.affine[:3, :3], axis=0)
+        boxes = []
+        for number, volume in enumerate(volumes[: self.max_kidneys], start=1):
+            box = bounding_box(numbered == number)
+            if box is None or volume < self.min_volume_mm3:
+                continue
+            x, y, z = (
+                slice(w.start + _STRIDE * b.start, w.start + _STRIDE * b.stop)
+                for w, b in zip(whole, box, strict=True)
+            )
+            boxes.append(grow_box((x, y, z), margin, grid.shape))
+        return boxes

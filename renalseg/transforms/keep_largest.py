@@ -1,0 +1,48 @@
+"""Removal of all but the largest structures."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from renalseg.components import bounding_box, components
+
+
+class KeepLargestComponentsd(MapTransform):
+    """Keeps the largest connected components of everything that is above a threshold.
+
+    Unlike MONAI's KeepLargestConnectedComponentd it takes probabilities too: those around the kept
+    components survive, so that a later interpolation still finds the surface between voxels.
+
+    Args:
+        keys: MetaTensors (1, X, Y, Z), probabilities or label maps.
+        count: How many components are kept.
+        threshold: A voxel belongs to a structure where its value is larger.
+    """
+
+    def __init__(self, keys: KeysCollection, count: int = 2, threshold: float = 0.5):
+        super().__init__(keys)
+        self.count = count
+        self.threshold = threshold
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Returns `data` with the other components set to 0."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            values = result[key]
+            mask = values[0].detach().cpu().numpy() > self.threshold
+            box = bounding_box(mask)
+            if box is None:
+                continue
+            numbered, _ = components(mask[box])
+            dropped = np.zeros(mask.shape, dtype=bool)
+            dropped[box] = numbered > self.count
+            kept = values.as_tensor().masked_fill(torch.from_numpy(dropped).to(values.device), 0)
+            result[key] = MetaTensor(kept, affine=values.affine)
+        return result

@@ -1,0 +1,73 @@
+"""The way back from a network's grid to the source grid."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from torch import Tensor
+
+from renalseg.components import Box, bounding_box, grow_box
+from renalseg.geometry import to_index, to_world
+from renalseg.grids import Grid, resample
+
+
+class RestoreGridd(MapTransform):
+    """Brings probabilities back to the source grid and decides the labels there.
+
+    Only the box of the source grid that can hold a label is computed, so no full-resolution floats
+    are held for the whole volume.
+
+    Args:
+        keys: Probabilities: (1, X, Y, Z) after a sigmoid, label 1 above the threshold; or
+            (C, X, Y, Z) after a softmax, the label is the most probable channel.
+        source_key: The `Grid` of the source.
+        threshold: For a single channel.
+    """
+
+    def __init__(self, keys: KeysCollection, source_key: str = "source", threshold: float = 0.5):
+        super().__init__(keys)
+        self.source_key = source_key
+        self.threshold = threshold
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Returns `data` with label maps (1, X, Y, Z) uint8 on the source grid."""
+        result = dict(data)
+        source: Grid = result[self.source_key]
+        for key in self.key_iterator(result):
+            probs = result[key]
+            labels = torch.zeros((1, *source.shape), dtype=torch.uint8)
+            box = self._box(probs, source)
+            if box is not None:
+                local = resample(probs.as_tensor(), Grid.of(probs), source.crop(box))
+                labels[(slice(None), *box)] = self._decide(local).cpu()
+            result[key] = MetaTensor(labels, affine=torch.from_numpy(source.affine))
+        return result
+
+    def _decide(self, probs: Tensor) -> Tensor:
+        if len(probs) == 1:
+            return (probs > self.threshold).to(torch.uint8)
+        return probs.argmax(dim=0, keepdim=True).to(torch.uint8)
+
+    def _box(self, probs: MetaTensor, source: Grid) -> Box | None:
+        """The voxels of the source that lie within what the network found."""
+        found = bounding_box(self._decide(probs.as_tensor())[0].cpu().numpy() > 0)
+        if found is None:
+            return None
+        grid = Grid.of(probs)
+        found = grow_box(found, (1, 1, 1), grid.shape)
+        # to the outer faces, half a voxel beyond the outermost centers
+        corners = [(part.start - 0.5, part.stop - 0.5) for part in found]
+        world = to_world(grid.affine, np.stack(np.meshgrid(*corners, indexing="ij"), axis=-1))
+        index = to_index(source.affine, world).reshape(-1, 3)
+        low = np.clip(np.ceil(index.min(axis=0) - 1e-6), 0, source.shape).astype(int)
+        high = np.clip(np.floor(index.max(axis=0) + 1e-6) + 1, low, source.shape).astype(int)
+        if (high <= low).any():
+            return None
+        x, y, z = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        return (x, y, z)

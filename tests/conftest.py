@@ -1,0 +1,52 @@
+"""Settings that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from renalseg.cuda_runtime import ensure_cuda_runtime
+from renalseg.process import prepare
+
+# As the programs do, before a test module imports MONAI.
+prepare()
+ensure_cuda_runtime()
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("RENALSEG_DATA", ROOT.parent / "shared" / "data")).resolve()
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Real CTs and labels, for tests that are marked `data`."""
+    return DATA
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the choices of the user's own environment out of the tests."""
+    for name in os.environ:
+        if name.startswith(("RENALSEG_", "HOLOSCAN_")) and name != "RENALSEG_DATA":
+            monkeypatch.delenv(name)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason, what this machine has no hardware or data for."""
+    if item.get_closest_marker("gpu") and not _has_gpu():
+        pytest.skip("no CUDA device")
+    if item.get_closest_marker("data") and not DATA.is_dir():
+        pytest.skip(f"no CT data in {DATA} (RENALSEG_DATA)")
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

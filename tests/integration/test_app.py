@@ -1,0 +1,209 @@
+"""The graph with the real Holoscan; the networks are stand-ins, the rest is what users run."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from renalseg import pipeline
+from renalseg.errors import ConfigError, InputError
+from tests.factories.series import write_case
+
+pytest.importorskip("monai.deploy", reason="the MONAI Deploy SDK is not installed")
+
+from app.__main__ import main
+from app.app import run_graph
+from renalseg.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+STAGES = ["load_study", "localize", "find_tumors", "write_results"]
+
+
+class Stand:
+    """Takes the place of the pipeline's functions, and keeps what they were called with."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: dict[str, tuple[Any, ...]] = {}
+        self.values: dict[str, object] = {
+            "load_study": object(),
+            "localize": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 2),
+            "find_tumors": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 3),
+            "write_results": object(),
+        }
+        for name in STAGES:
+            monkeypatch.setattr(pipeline, name, self.function(name))
+
+    def function(self, name: str) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            self.calls[name] = arguments
+            value = self.values[name]
+            if isinstance(value, BaseException):
+                raise value
+            return value
+
+        return call
+
+
+@pytest.fixture
+def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    return Stand(monkeypatch)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(tmp_path, "kidney_stand", "tumor_stand", torch.device("cpu"))
+
+
+def test_operators_pass_the_very_objects_on(stand: Stand, settings: Settings) -> None:
+    result = run_graph(Path("in"), Path("out"), settings)
+    series, kidney, pred, written = (stand.values[name] for name in STAGES)
+    assert result is written
+    assert stand.calls["load_study"] == (Path("in"),)
+    assert stand.calls["localize"][0] is series
+    assert stand.calls["find_tumors"][0] is series
+    assert stand.calls["find_tumors"][1] is kidney
+    assert stand.calls["write_results"][0] is series
+    assert stand.calls["write_results"][1] is pred
+    assert stand.calls["write_results"][2:4] == (Path("out"), settings)
+    assert list(stand.calls["write_results"][4]) == ["read", "localize", "tumor", "write"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_failed_stage_ends_the_graph_with_its_own_error(
+    stand: Stand, settings: Settings, stage: str
+) -> None:
+    error = stand.values[stage] = InputError("expected this, found that")
+    with pytest.raises(InputError) as raised:
+        run_graph(Path("in"), Path("out"), settings)
+    assert raised.value is error
+    assert list(stand.calls) == STAGES[: STAGES.index(stage) + 1]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("missing slices"), 2),
+        (ConfigError("no such bundle"), 2),
+        (OSError(errno.ENOSPC, "No space left on device"), 75),
+        (MemoryError("too large"), 75),
+    ],
+)
+def test_expected_error_in_an_operator_is_one_line_and_its_code(
+    stand: Stand, stage: str, error: Exception, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stand.values[stage] = error
+    assert main(["-i", "in", "-o", "out"]) == code
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[-1] == f"renalseg: error: {error}"
+    assert len(lines) == STAGES.index(stage) + 2  # the stages that began, and the error
+
+
+def test_fault_in_an_operator_is_1_with_a_traceback(
+    stand: Stand, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stand.values["localize"] = ValueError("what")
+    assert main(["-i", "in", "-o", "out"]) == 1
+    message = capfd.readouterr().err
+    assert "Traceback" in message
+    assert "kidney_localizer.py" in message
+
+
+def test_exit_within_an_operator_is_a_fault(stand: Stand) -> None:
+    stand.values["localize"] = SystemExit(0)
+    assert main(["-i", "in", "-o", "out"]) == 1
+
+
+def test_unknown_method_lists_the_known(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["-i", "in", "-o", "out", "--method", "unet9000"]) == 2
+    message = capfd.readouterr().err
+    assert "unet9000" in message
+    assert "sehdc" in message
+
+
+def test_missing_bundles_folder_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["-i", "in", "-o", "out", "-m", str(tmp_path / "none")]) == 2
+    assert str(tmp_path / "none") in capfd.readouterr().err
+
+
+def test_configuration_of_a_container_goes_before_the_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "app.yaml"
+    config.write_text("method: of_the_container\n")
+    monkeypatch.setenv("HOLOSCAN_CONFIG_PATH", str(config))
+    assert main(["-i", "in", "-o", "out"]) == 2
+    assert "of_the_container" in capfd.readouterr().err
+
+
+def find_bright(series: Any, *_: object) -> MetaTensor:
+    """A localizer for the marker in the series of the tests."""
+    return MetaTensor((series.image.as_tensor() > 500).byte(), affine=series.image.affine)
+
+
+def test_graph_and_plain_call_write_the_same_objects(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_case(tmp_path / "in")
+    monkeypatch.setattr(pipeline, "localize", find_bright)
+    monkeypatch.setattr(pipeline, "find_tumors", find_bright)
+    plain = pipeline.run(tmp_path / "in", tmp_path / "plain", settings)
+    graph = run_graph(tmp_path / "in", tmp_path / "graph", settings)
+
+    assert plain.segments
+    assert graph.segments == plain.segments
+    assert [path.name for path in graph.files] == [path.name for path in plain.files]
+    first, second = (pydicom.dcmread(result.files[0]) for result in (plain, graph))
+    for dataset in (first, second):
+        for element in list(dataset):
+            if element.VR in ("DA", "TM", "DT"):
+                del dataset[element.tag]
+    assert first == second
+
+
+FORMS = {
+    "module": ["-m", "app"],
+    "folder": [str(ROOT / "app")],
+    "monai-deploy": ["-m", "renalseg.deploy", "exec", str(ROOT / "app")],
+}
+
+
+def start(form: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *FORMS[form], *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_program_answers_a_wrong_call(form: str) -> None:
+    done = start(form, "-i", "in")
+    assert done.returncode == 2
+    assert "no output folder" in done.stderr
+
+
+def test_folder_runs_from_elsewhere(tmp_path: Path) -> None:
+    done = start("folder", "-i", "in", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no output folder" in done.stderr
+
+
+def test_refused_study_leaves_two_lines_and_no_output(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    done = start("monai-deploy", "-i", tmp_path / "in", "-o", tmp_path / "out")
+    first, second = done.stderr.splitlines()
+    assert first == pipeline.STAGES["read"]
+    assert second.startswith("renalseg: error: ")
+    assert str(tmp_path / "in") in second
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.options import parse_options
+
+
+def test_folders_come_from_the_arguments() -> None:
+    options = parse_options(["-i", "in", "-o", "out", "-m", "bundles"])
+    assert (options.input, options.output) == (Path("in"), Path("out"))
+    assert options.model == Path("bundles")
+
+
+def test_folders_come_from_the_environment_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLOSCAN_INPUT_PATH", "in")
+    monkeypatch.setenv("HOLOSCAN_OUTPUT_PATH", "out")
+    options = parse_options(["-i", "given"])
+    assert (options.input, options.output) == (Path("given"), Path("out"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "out"], "no input folder: give -i INPUT or set HOLOSCAN_INPUT_PATH"),
+        (["-i", "in"], "no output folder: give -o OUTPUT or set HOLOSCAN_OUTPUT_PATH"),
+        (["-i", "in", "-o", "out", "--what"], "unrecognized arguments: --what"),
+    ],
+)
+def test_wrong_calls_end_with_2_and_say_what_to_do(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_options(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spelling", ["--localizer", "--localiser"])
+def test_both_spellings_of_the_localizer_are_known(spelling: str) -> None:
+    assert parse_options(["-i", "in", "-o", "out", spelling, "mrb"]).localizer == "mrb"

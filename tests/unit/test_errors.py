@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from renalseg.errors import (
+    ConfigError,
+    InputError,
+    RenalSegError,
+    RetryableError,
+    exit_code_for,
+)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Stands for the error of torch, which is known by its name."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("x"), 2),
+        (ConfigError("x"), 2),
+        (RetryableError("x"), 75),
+        (RenalSegError("x"), 1),
+        (MemoryError(), 75),
+        (OutOfMemoryError("CUDA out of memory"), 75),
+        (OSError(errno.ENOSPC, "full"), 75),
+        (OSError(errno.EDQUOT, "quota"), 75),
+        (OSError(errno.EACCES, "denied"), 1),
+        (ValueError("x"), 1),
+        (KeyboardInterrupt(), 1),
+    ],
+)
+def test_exit_code(error: BaseException, code: int) -> None:
+    assert exit_code_for(error) == code
+
+
+def test_exit_code_of_a_wrapped_error() -> None:
+    wrapper = RuntimeError("a framework says that its component failed")
+    wrapper.__cause__ = InputError("no CT")
+    assert exit_code_for(wrapper) == 2
+
+
+def test_exit_code_of_causes_in_a_circle() -> None:
+    first, second = RuntimeError("a"), RuntimeError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert exit_code_for(first) == 1
