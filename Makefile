@@ -1,11 +1,14 @@
 # A machine needs Python 3.11 with venv, and make. `make help` lists the targets.
 # Variables: PYTHON, VENV, TORCH (requirement of the torch build), TORCH_INDEX (package index to take
-# torch from, such as that of its CPU builds; the default index has the CUDA build on Linux).
+# torch from, such as that of its CPU builds; the default index has the CUDA build on Linux), BUNDLE
+# (what `make train` trains), DATA (folder with the label maps that `make train` draws from as well).
 
 PYTHON      ?= $(shell command -v python3.11 || command -v python3)
 VENV        ?= .venv
 TORCH       ?= torch==2.13.0
 TORCH_INDEX ?=
+BUNDLE      ?= kidney_sehdc
+DATA        ?=
 
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -40,6 +43,15 @@ check: lint test  ## what must pass before a commit: lint and test
 bench: $(RUN)  ## print seconds and peak memory per stage
 	$(BIN)/renalseg bench
 
+train: $(RUN) build/.library  ## train a bundle on synthetic CTs: make train BUNDLE=tumor_sehdc
+	$(BIN)/python -m monai.bundle run --config_file bundles/$(BUNDLE)/configs/train.yaml \
+		--bundle_root bundles/$(BUNDLE)
+	@echo "To put the weights into the bundle: $(BIN)/renalseg export build/train/$(BUNDLE) bundles/$(BUNDLE)"
+
+build/.library: | $(RUN)
+	$(BIN)/renalseg library build/library $(if $(DATA),--implanted 80 --data $(DATA))
+	@touch $@
+
 clean:  ## remove what the other targets made, the environment included
 	rm -rf build $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
@@ -51,6 +63,7 @@ $(RUN): requirements.txt pyproject.toml
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps --editable .
+	$(BIN)/python -m renalseg.cuda_runtime
 	@touch $@
 
 $(DEV): $(RUN) requirements-dev.txt

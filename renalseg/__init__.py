@@ -42,7 +42,10 @@ def segment(
         InputError: The study cannot be processed.
         ConfigError: A method or device does not exist.
     """
-    # Imported here, so that `import renalseg` is quick.
+    from renalseg.cuda_runtime import ensure_cuda_runtime
+
+    ensure_cuda_runtime()
+    # Imported here, so that `import renalseg` is quick, and after what MONAI's import needs.
     from renalseg import pipeline
     from renalseg.settings import Settings
 

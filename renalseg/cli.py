@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from renalseg import __version__
+from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_for
+from renalseg.process import prepare
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 refused, 75 retryable, 1 a fault of the program.
     """
     options = _parser().parse_args(argv)
+    prepare(verbose=options.verbose)
     try:
+        ensure_cuda_runtime()
         options.action(options)
     except Exception as error:
         return report_error(error, verbose=options.verbose)

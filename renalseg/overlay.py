@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from monai.data import MetaTensor
 
-from renalseg.components import bounding_box
+from renalseg.components import bounding_box, grow_box
 from renalseg.geometry import spacing_of
 from renalseg.labels import LABELS, TUMOR, Segment
 
 WINDOW = (-160.0, 240.0)  # HU, soft tissue
+AROUND_MM = 60.0
 _BACKGROUND = "#111111"
 # (name, axis that is cut, axis to the right, axis upward) of volumes with axes R, A, S
 _PLANES = (("axial", 2, 0, 1), ("coronal", 1, 0, 2), ("sagittal", 0, 1, 2))
@@ -45,13 +46,17 @@ def save_overlay(
     hu = nib.orientations.apply_orientation(image[0].numpy(), turn)
     numbers = nib.orientations.apply_orientation(segmented, turn)
     spacing = spacing_of(affine @ nib.orientations.inv_ornt_aff(turn, segmented.shape))
+    found = bounding_box(numbers > 0)
+    if found is not None:  # the picture shows what was found and its surroundings
+        box = grow_box(found, AROUND_MM / spacing, numbers.shape)
+        hu, numbers = hu[box], numbers[box]
     center = _center(numbers, segments)
     extent = np.array(hu.shape) * spacing
 
     widths = [extent[across] for _, _, across, _ in _PLANES]
     height = 4.6
     figure = Figure(
-        figsize=(height * sum(widths) / extent[1:].max() + 0.4, height + 0.9),
+        figsize=(height * sum(widths) / extent[1:].max() + 0.4, height + 0.7),
         dpi=110,
         facecolor=_BACKGROUND,
         layout="constrained",
@@ -61,10 +66,9 @@ def save_overlay(
     for axes, (name, cut, across, up) in zip(panels, _PLANES, strict=True):
         plane = np.take(hu, center[cut], axis=cut)
         labels = np.take(numbers, center[cut], axis=cut)
-        box = (0, extent[across], 0, extent[up])
-        axes.imshow(
-            plane.T, cmap="gray", vmin=WINDOW[0], vmax=WINDOW[1], origin="lower", extent=box
-        )
+        low, high = WINDOW
+        sides = (0, extent[across], 0, extent[up])
+        axes.imshow(plane.T, cmap="gray", vmin=low, vmax=high, origin="lower", extent=sides)
         for segment in segments:
             _outline(axes, labels == segment.number, segment, spacing[[across, up]])
         right, left = ("R", "L") if across == 0 else ("P", "A")

@@ -1,0 +1,43 @@
+"""Training in several processes, one for each GPU, as torchrun starts them."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def rank() -> int:
+    """Number of this process among all, 0 where there is but one."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def local_device() -> torch.device:
+    """The GPU of this process, or the CPU where there is none."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def start() -> None:
+    """Joins the process group that torchrun describes in the environment."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_device())
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def stop() -> None:
+    """Leaves the process group."""
+    distributed.destroy_process_group()
+
+
+def wrap(network: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """A network whose gradients are averaged over all processes."""
+    return DistributedDataParallel(network.to(device))
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """The network itself, as it is saved."""
+    return network.module if isinstance(network, DistributedDataParallel) else network

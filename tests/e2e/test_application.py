@@ -1,0 +1,118 @@
+"""The main job as a user runs it: the application on the sample, as a subprocess."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import highdicom as hd
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from renalseg.cases import load_nifti
+from renalseg.dicom.read import read_series
+from renalseg.metrics import dice
+from tests.e2e.conftest import Program, Run
+
+
+def labels_of(seg_file: Path, source: Path) -> np.ndarray:
+    """Labels (X, Y, Z) of a SEG on the grid of its source: 1 kidney, 2 tumor."""
+    series = read_series(source)
+    seg = hd.seg.segread(seg_file)
+    uids = [header.SOPInstanceUID for header in series.headers]
+    volume = seg.get_pixels_by_source_instance(
+        uids, combine_segments=True, relabel=False, assert_missing_frames_are_empty=True
+    )
+    is_tumor = np.array([False, *("tumor" in s.SegmentLabel for s in seg.SegmentSequence)])
+    labels = np.where(is_tumor[volume], 2, (volume > 0).astype(int))
+    return labels.transpose(2, 1, 0)
+
+
+def test_ends_with_success_and_says_what_it_did(application_run: Run) -> None:
+    assert application_run.process.returncode == 0, application_run.process.stderr
+    for stage in ("Reading", "Finding the kidneys", "Finding tumors", "Writing"):
+        assert stage in application_run.process.stderr
+    assert "Left kidney" in application_run.process.stdout
+
+
+def test_writes_segmentation_result_and_picture(application_run: Run) -> None:
+    names = sorted(path.name for path in application_run.out.iterdir())
+    series = application_run.result["series"]
+    assert names == [f"{series}.seg.dcm", "result.json"]
+    (picture,) = application_run.result["pictures"]
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_finds_both_kidneys_and_the_tumor(application_run: Run) -> None:
+    found = torch.from_numpy(labels_of(application_run.seg, application_run.source))
+    truth = load_nifti(application_run.source / "label.nii.gz", torch.uint8)[0].as_tensor()
+    assert dice(found, truth) >= 0.85
+    assert dice(found == 2, truth == 2) >= 0.6
+    labels = {segment["label"] for segment in application_run.result["segments"]}
+    assert {"Left kidney", "Right kidney"} <= labels
+    assert application_run.result["finding"] == "tumor found"
+
+
+def test_volumes_are_those_of_the_frames(application_run: Run) -> None:
+    found = labels_of(application_run.seg, application_run.source)
+    spacing = nib.load(application_run.source / "label.nii.gz").header.get_zooms()
+    tumors = [s["volume_ml"] for s in application_run.result["segments"] if s["kind"] == 2]
+    assert sum(tumors) == pytest.approx((found == 2).sum() * np.prod(spacing) / 1000, rel=1e-3)
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is absent")
+def test_sample_and_segmentation_are_valid_dicom(application_run: Run) -> None:
+    slices = sorted((application_run.source / "dicom").iterdir())
+    for path in (application_run.seg, slices[0], slices[-1]):
+        check = subprocess.run(["dciodvfy", path], capture_output=True, text=True)
+        errors = [line for line in check.stderr.splitlines() if line.startswith("Error")]
+        assert errors == []
+
+
+def test_application_and_library_write_the_same_object(
+    small_sample: Path, program: Program, tmp_path: Path
+) -> None:
+    app = program("-m", "app", "-i", small_sample, "-o", tmp_path / "app")
+    assert app.returncode == 0, app.stderr
+    library = program("-m", "renalseg.cli", "run", small_sample, tmp_path / "library")
+    assert library.returncode == 0, library.stderr
+    (first,), (second,) = ((tmp_path / name).glob("*.seg.dcm") for name in ("app", "library"))
+    assert first.name == second.name
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_tumor_bundle_alone_gives_the_voxels_of_the_application(
+    small_sample: Path, program: Program, repository: Path, tmp_path: Path
+) -> None:
+    """Through files and ``python -m monai.bundle run``, and in memory."""
+    from renalseg.bundle import Bundle
+
+    cases = tmp_path / "cases"
+    (cases / "study").mkdir(parents=True)
+    for path in (small_sample / "dicom").iterdir():
+        shutil.copy(path, cases / "study")
+    for stage, arguments in (
+        ("kidney", []),
+        ("tumor", ["--kidney_dir", tmp_path / "kidney"]),
+    ):
+        root = repository / "bundles" / f"{stage}_sehdc"
+        process = program(
+            "-m", "monai.bundle", "run", "--config_file", root / "configs/inference.yaml",
+            "--bundle_root", root, "--dataset_dir", cases, "--output_dir", tmp_path / stage,
+            "--device", "$torch.device('cpu')", *arguments,
+        )  # fmt: skip
+        assert process.returncode == 0, process.stderr
+
+    image = read_series(small_sample).image
+    device = torch.device("cpu")
+    kidney = Bundle(repository / "bundles/kidney_sehdc", device)(image)
+    pred = Bundle(repository / "bundles/tumor_sehdc", device)(image, kidney)
+    for stage, in_memory in (("kidney", kidney), ("tumor", pred)):
+        from_files: MetaTensor = load_nifti(tmp_path / stage / "study.nii.gz", torch.uint8)
+        assert torch.equal(from_files.as_tensor(), in_memory.as_tensor())
+        assert torch.allclose(from_files.affine, in_memory.affine)
+        assert in_memory.any()

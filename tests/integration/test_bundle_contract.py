@@ -1,0 +1,98 @@
+"""What every bundle promises, read from its files alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from monai.bundle import ConfigParser
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/metadata.json"))
+KEYS = {
+    "bundle_root", "dataset_dir", "output_dir", "device", "network_def", "network", "preprocessing",
+    "dataset", "inferer", "postprocessing", "evaluator", "run",
+}  # fmt: skip
+FILES = (
+    "LICENSE", "configs/inference.yaml", "configs/train.yaml", "configs/evaluate.yaml",
+    "configs/multi_gpu_train.yaml", "configs/metadata.json", "configs/logging.conf",
+    "docs/README.md", "docs/data_license.txt", "models/model.pt",
+)  # fmt: skip
+MAX_WEIGHTS_BYTES = 12_000_000
+
+every_bundle = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+
+
+def test_bundles_come_in_pairs() -> None:
+    names = [path.name for path in BUNDLES]
+    methods = {name.split("_")[1] for name in names}
+    assert names == sorted(f"{stage}_{m}" for stage in ("kidney", "tumor") for m in methods)
+    assert "sehdc" in methods
+
+
+@every_bundle
+def test_files_are_complete_and_hold_no_code(bundle: Path) -> None:
+    for name in FILES:
+        assert (bundle / name).is_file(), name
+    assert not list(bundle.rglob("*.py"))
+    for path in (bundle / "configs").iterdir():
+        assert "../" not in path.read_text(), path
+
+
+@every_bundle
+def test_config_has_the_keys(bundle: Path) -> None:
+    config = yaml.safe_load((bundle / "configs/inference.yaml").read_text())
+    assert set(config) >= KEYS
+    assert ("kidney_dir" in config) == bundle.name.startswith("tumor_")
+
+
+@every_bundle
+def test_version_is_in_the_changelog(bundle: Path) -> None:
+    metadata = json.loads((bundle / "configs/metadata.json").read_text())
+    assert metadata["version"] in metadata["changelog"]
+    assert metadata["monai_version"] == "1.6.1"
+
+
+@every_bundle
+def test_every_weight_is_finite_half_precision_and_loads_without_code(bundle: Path) -> None:
+    path = bundle / "models/model.pt"
+    assert path.stat().st_size < MAX_WEIGHTS_BYTES
+    weights = torch.load(path, weights_only=True)
+    floats = [w for w in weights.values() if w.is_floating_point()]
+    assert floats
+    assert all(w.dtype == torch.float16 and torch.isfinite(w).all() for w in floats)
+
+
+@every_bundle
+def test_parses_from_another_directory(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs/inference.yaml"))
+    parser["bundle_root"] = str(bundle)
+    parser["device"] = "$torch.device('cpu')"
+    for part in ("network", "preprocessing", "inferer", "postprocessing"):
+        assert parser.get_parsed_content(part) is not None
+
+
+@every_bundle
+def test_training_and_inference_agree_on_the_network(bundle: Path) -> None:
+    inference, train = (
+        yaml.safe_load((bundle / f"configs/{name}.yaml").read_text())
+        for name in ("inference", "train")
+    )
+    resolved = {
+        key: train[value[1:]] if isinstance(value, str) and value.startswith("@") else value
+        for key, value in train["network_def"].items()
+    }
+    expected = {
+        key: inference[value[1:]] if isinstance(value, str) and value.startswith("@") else value
+        for key, value in inference["network_def"].items()
+    }
+    assert resolved == expected
+    assert train.get("spacing") == inference.get("spacing")
+    assert train.get("window") == inference.get("window")
