@@ -13,10 +13,29 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import nn
 
-from renalseg.errors import ConfigError
+from renalseg.errors import EXIT_RETRYABLE, ConfigError, exit_code_for
 from renalseg.grids import Grid
+from renalseg.networks.layout import channels_last
 
 Case = dict[str, Any]
+
+
+def start_network(
+    network: nn.Module, device: torch.device, weights: str | Path | None = None
+) -> nn.Module:
+    """Puts a network on its device, ready to train.
+
+    Args:
+        network: As `network_def` builds it.
+        device: Where the network goes.
+        weights: A state dict to go on from, such as a bundle's models/model.pt.
+
+    Raises:
+        ConfigError: The weights are missing, no state dict, or of another network.
+    """
+    if weights is not None:
+        return load_network(network, weights, device).train()
+    return channels_last(network.to(device))
 
 
 def load_network(network: nn.Module, weights: str | Path, device: torch.device) -> nn.Module:
@@ -36,8 +55,10 @@ def load_network(network: nn.Module, weights: str | Path, device: torch.device) 
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
+        if exit_code_for(error) == EXIT_RETRYABLE:
+            raise
         raise ConfigError(f"The weights {path} do not fit their network: {error}") from error
-    network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    channels_last(network.to(device))
     return network.eval()
 
 
@@ -120,15 +141,17 @@ class Bundle:
         with warnings.catch_warnings():
             # that a config executes code is said in the documentation, not at each start
             warnings.filterwarnings("ignore", message=".*[Cc]onfig.*", category=UserWarning)
-            parser.read_config(str(config))
-            parser.read_meta(str(metadata))
-            parser["bundle_root"] = str(self.root)
-            parser["device"] = device
-            parser["progress"] = progress
             parts = ("preprocessing", "inferer", "postprocessing", "network")
             try:
+                parser.read_config(str(config))
+                parser.read_meta(str(metadata))
+                parser["bundle_root"] = str(self.root)
+                parser["device"] = device
+                parser["progress"] = progress
                 values = [parser.get_parsed_content(part, instantiate=True) for part in parts]
             except Exception as error:
+                if exit_code_for(error) == EXIT_RETRYABLE:
+                    raise
                 cause: BaseException | None = error
                 while cause is not None and not isinstance(cause, ConfigError):
                     cause = cause.__cause__

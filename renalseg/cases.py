@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ def find_cases(folder: Path) -> list[Path]:
     paths = sorted(
         path
         for path in folder.iterdir()
-        if path.name.endswith(SUFFIX) or (path.is_dir() and any(path.iterdir()))
+        if not path.name.startswith(".")  # such as what another program has not written yet
+        and (path.name.endswith(SUFFIX) or (path.is_dir() and any(path.iterdir())))
     )
     if not paths:
         raise InputError(
@@ -105,14 +107,15 @@ def load_nifti(path: Path, dtype: torch.dtype) -> MetaTensor:
     try:
         image: Any = nib.load(path)
         values = np.asanyarray(image.dataobj)
-    except (OSError, nib.filebasedimages.ImageFileError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, nib.filebasedimages.ImageFileError) as error:
         raise InputError(f"Expected a NIfTI volume, cannot read {path}: {error}") from error
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 3:
         raise InputError(f"Expected a volume with 3 axes, found shape {values.shape} in {path}")
-    steps = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
-    if np.abs(steps.T @ steps - np.eye(3)).max() > 1e-3:
+    with np.errstate(invalid="ignore"):
+        steps = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
+    if not np.abs(steps.T @ steps - np.eye(3)).max() <= 1e-3:  # NaN, of a zero axis, fails too
         raise InputError(f"Expected orthogonal axes, found a sheared affine in {path}")
     numpy_dtype = torch.empty(0, dtype=dtype).numpy().dtype
     tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=numpy_dtype))
@@ -167,7 +170,8 @@ def make_evaluator(
 
     evaluator = SupervisedEvaluator(
         device=device,
-        val_data_loader=DataLoader(dataset, batch_size=None),  # one case, as it is
+        # one case as it is: torch's own collation would turn the affines of grids into tensors
+        val_data_loader=DataLoader(dataset, batch_size=None, collate_fn=_as_it_is),
         network=network,
         epoch_length=len(dataset),
         iteration_update=iterate,
@@ -183,3 +187,7 @@ def make_evaluator(
         engine.logger.info("%d/%d %s", engine.state.iteration, len(dataset), path)
 
     return evaluator
+
+
+def _as_it_is(case: Case) -> Case:
+    return case

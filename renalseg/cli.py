@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
     if verbose or not expected:
         traceback.print_exception(error)
     kind = "error" if expected else "internal error"
-    print(f"renalseg: {kind}: {error or type(error).__name__}", file=sys.stderr)
+    print(f"renalseg: {kind}: {str(error) or type(error).__name__}", file=sys.stderr)
     return exit_code_for(error)
 
 
@@ -149,7 +150,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from renalseg.metrics import kits19_dice
 
     pred, label = (load_nifti(path, torch.uint8) for path in (options.pred, options.label))
-    print(json.dumps({name: round(v, 4) for name, v in kits19_dice(pred, label).items()}))
+    scores = kits19_dice(pred, label)
+    print(json.dumps({k: None if math.isnan(v) else round(v, 4) for k, v in scores.items()}))
 
 
 def _bench(options: argparse.Namespace) -> None:

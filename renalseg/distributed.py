@@ -14,6 +14,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def seed(base: int = 0) -> int:
+    """A start of the random stream that no other process has."""
+    return base + 1_000_003 * rank()
+
+
 def local_device() -> torch.device:
     """The GPU of this process, or the CPU where there is none."""
     if torch.cuda.is_available():

@@ -44,6 +44,17 @@ class Grid(NamedTuple):
         x, y, z = (part.stop - part.start for part in box)
         return Grid((x, y, z), affine)
 
+    def reshaped(self, shape: Sequence[int]) -> Grid:
+        """A grid over the same field of view whose axes point R, A, S as nearly as they can.
+
+        Args:
+            shape: Voxels along the axes nearest to R, A and S.
+        """
+        orientation = nib.orientations.io_orientation(self.affine)
+        order = np.argsort(orientation[:, 0])
+        extent = (np.array(self.shape) * spacing_of(self.affine))[order]
+        return self.respaced(extent / np.asarray(shape))
+
     def respaced(self, spacing: Sequence[float]) -> Grid:
         """A grid over the same field of view whose axes point R, A, S as nearly as they can.
 

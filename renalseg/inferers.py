@@ -26,12 +26,14 @@ class AutocastInferer(Inferer):
 
     def __call__(
         self, inputs: Tensor, network: Callable[..., Tensor], *args: object, **kwargs: object
-    ) -> Tensor:
-        """Logits of `inputs`, (B, C, X, Y, Z) float32."""
+    ) -> Tensor | list[Tensor]:
+        """Logits of `inputs`, (B, C, X, Y, Z) float32; a list where the network gives one."""
         dtype = fast_dtype(inputs.device) if self.enabled else torch.float32
         with torch.autocast(inputs.device.type, dtype, enabled=dtype != torch.float32):
-            logits: Tensor = self.inferer(inputs, network, *args, **kwargs)
-        return logits.float()
+            logits: Tensor | list[Tensor] = self.inferer(inputs, network, *args, **kwargs)
+        if isinstance(logits, Tensor):
+            return logits.float()
+        return [level.float() for level in logits]
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

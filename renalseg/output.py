@@ -36,10 +36,9 @@ def complete_or_nothing(out_dir: Path) -> Iterator[Path]:
 
 
 def _make_hidden(out_dir: Path) -> Path:
-    """A folder on the file system of `out_dir`, so that a move is a rename."""
+    """A folder from which a file moves to `out_dir` by a rename, which never leaves half a file."""
+    hidden = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=out_dir))
     try:
-        if out_dir.parent.stat().st_dev == out_dir.stat().st_dev:
-            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=out_dir.parent))
-    except OSError:  # in a container the folder above is often read-only
-        pass
-    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=out_dir))
+        return hidden.rename(out_dir.parent / hidden.name)
+    except OSError:  # in a container the folder above is often read-only or another mount
+        return hidden

@@ -34,7 +34,7 @@ def split_segments(
     if box is None:
         return segmented, []
     local, view = labels[box], segmented[box]
-    on_right = _right_side(local > 0, box, affine, _midline(image, box))
+    on_right = _right_side(local, box, affine, _midline(image, box))
     ml = voxel_volume_mm3(affine) / 1000
     segments: list[Segment] = []
 
@@ -58,18 +58,21 @@ def split_segments(
 
 
 def _right_side(
-    mask: npt.NDArray[np.bool_], box: tuple[slice, ...], affine: Array, midline: float
+    labels: npt.NDArray[np.uint8], box: tuple[slice, ...], affine: Array, midline: float
 ) -> npt.NDArray[np.bool_]:
     """Which voxels belong to the right side.
 
-    A component belongs to the side of its center as a whole, because a large tumor may reach over
-    the midline; one that lies on both sides (a horseshoe kidney) is divided there.
+    A component belongs as a whole to the side where its kidney lies, because a large tumor may
+    reach over the midline; one whose kidney lies on both sides (a horseshoe kidney) is divided
+    there.
     """
-    x = _world_x(mask.shape, box, affine)
-    beyond = x > midline  # RAS: x grows to the patient's right
+    beyond = _world_x(labels.shape, box, affine) > midline  # RAS: x grows to the patient's right
     right = beyond.copy()
-    numbered, _ = components(mask)
-    share = np.bincount(numbered.ravel(), weights=beyond.ravel()) / np.bincount(numbered.ravel())
+    numbered, sizes = components(labels > 0)
+    kidney = labels == KIDNEY
+    without = np.bincount(numbered[kidney], minlength=len(sizes) + 1) == 0
+    counted = kidney | without[numbered]  # a tumor apart from any kidney speaks for itself
+    share = np.bincount(numbered[counted], weights=beyond[counted]) / np.bincount(numbered[counted])
     for number, part in enumerate(share):
         if number and (part > 0.75 or part < 0.25):
             right[numbered == number] = part > 0.5

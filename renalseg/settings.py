@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -66,12 +66,13 @@ class Settings:
         Raises:
             ConfigError: A bundle or device does not exist; the message lists those that do.
         """
-        stored = _read(config)
+        given = {"method": method, "localizer": localizer, "tumor": tumor, "device": device}
+        environment = {name: os.environ.get(f"RENALSEG_{name.upper()}") for name in given}
+        sources = (given, environment, _read(config))
 
-        def pick(name: str, given: str | None, default: str | None) -> str | None:
-            return (
-                given or os.environ.get(f"RENALSEG_{name.upper()}") or stored.get(name) or default
-            )
+        def pick(*names: str, default: str) -> str:
+            """The first source that has one of the names decides, by the first name it has."""
+            return next((s[n] for s in sources for n in names if s.get(n)), default)
 
         folder = Path(
             bundles
@@ -79,17 +80,18 @@ class Settings:
             or os.environ.get("HOLOSCAN_MODEL_PATH")
             or Path(__file__).resolve().parents[1] / "bundles"
         )
-        chosen = pick("method", method, DEFAULT_METHOD)
+        first = pick("localizer", "method", default=DEFAULT_METHOD)
+        second = pick("tumor", "method", default=DEFAULT_METHOD)
         return cls(
             bundles=folder,
-            localizer=_bundle(folder, LOCALIZER, str(pick("localizer", localizer, chosen))),
-            tumor=_bundle(folder, TUMOR, str(pick("tumor", tumor, chosen))),
-            device=_device(str(pick("device", device, "auto"))),
+            localizer=_bundle(folder, LOCALIZER, first),
+            tumor=_bundle(folder, TUMOR, second),
+            device=_device(pick("device", default="auto")),
             overlay=Path(overlay) if overlay else None,
         )
 
 
-def _read(config: str | Path | None) -> Mapping[str, str | None]:
+def _read(config: str | Path | None) -> dict[str, Any]:
     if config is None:
         return {}
     path = Path(config)
@@ -104,8 +106,12 @@ def _read(config: str | Path | None) -> Mapping[str, str | None]:
 
 
 def _bundle(folder: Path, prefix: str, name: str) -> str:
-    """The name of a bundle that is there, from its own name or its method's."""
-    found = sorted(p.parent.parent.name for p in folder.glob(f"{prefix}*/configs/inference.yaml"))
+    """The name of a bundle that is there with its weights, from its own name or its method's."""
+    found = sorted(
+        path.parent.parent.name
+        for path in folder.glob(f"{prefix}*/models/model.pt")
+        if (path.parents[1] / "configs" / "inference.yaml").is_file()
+    )
     if not found:
         raise ConfigError(f"Expected bundles {prefix}<method> in {folder}, found none")
     full = name if name.startswith(prefix) else prefix + name

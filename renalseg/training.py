@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def make_trainer(
     epoch_length: int,
     device: torch.device,
     output_dir: str | Path,
+    handlers: Sequence[Any] = (),
 ) -> SupervisedTrainer:
     """A trainer that logs, steps its schedule, saves, and resumes where it stopped.
 
@@ -51,6 +52,7 @@ def make_trainer(
         device: Where training runs.
         output_dir: Gets checkpoint.pt after each epoch and the TensorBoard events; a
             checkpoint.pt that is there already is resumed from.
+        handlers: Further MONAI handlers.
     """
     output_dir = Path(output_dir)
     state: dict[str, Any] = {
@@ -58,7 +60,8 @@ def make_trainer(
         "optimizer": optimizer,
         "scheduler": scheduler,
     }
-    handlers: list[Any] = [
+    train_handlers: list[Any] = [
+        *handlers,
         scheduler
         if hasattr(scheduler, "attach")
         else LrScheduleHandler(scheduler, print_lr=False, epoch_level=False),
@@ -80,7 +83,7 @@ def make_trainer(
         inferer=inferer,
         epoch_length=epoch_length,
         optim_set_to_none=True,
-        train_handlers=handlers,
+        train_handlers=train_handlers,
     )
     state["trainer"] = trainer
     checkpoint = output_dir / "checkpoint.pt"

@@ -1,5 +1,19 @@
 """The networks of the methods, one module each."""
 
+from renalseg.networks.convlstm import ConvLSTMUNet
+from renalseg.networks.locator import KidneyLocator
+from renalseg.networks.mrb import MRBUNet
+from renalseg.networks.msvnet import MultiScaleVNet
+from renalseg.networks.resunet import ResUNet
+from renalseg.networks.resvnet import CascadeResVNet
 from renalseg.networks.sehdc import SEHDCUNet
 
-__all__ = ["SEHDCUNet"]
+__all__ = [
+    "CascadeResVNet",
+    "ConvLSTMUNet",
+    "KidneyLocator",
+    "MRBUNet",
+    "MultiScaleVNet",
+    "ResUNet",
+    "SEHDCUNet",
+]

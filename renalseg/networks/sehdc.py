@@ -59,7 +59,7 @@ class SEHDCUNet(nn.Module):
         norm: MONAI norm layer; the paper does not state one.
 
     Shape:
-        input (B, in_channels, X, Y, Z) of any size, padded inside to a multiple of (8, 8, 4);
+        input (B, in_channels, X, Y, Z) of any size over (8, 8, 4), padded inside to a multiple;
         output logits (B, out_channels, X, Y, Z).
     """
 

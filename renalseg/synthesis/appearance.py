@@ -50,7 +50,7 @@ _HU: dict[Tissue, tuple[Sequence[float], float, float]] = {
     Tissue.KIDNEY: ([33, 105, 165, 165], 8, 6),
     Tissue.PELVIS: ([5, 10, 25, 330], 12, 8),
     Tissue.TUMOR: ([33, 95, 90, 75], 8, 12),
-    Tissue.CYST: ([8] * 4, 10, 3),
+    Tissue.CYST: ([8] * 4, 9, 2),
     Tissue.TABLE: ([-150] * 4, 80, 10),
 }
 
@@ -82,9 +82,12 @@ class Scanner:
         )
 
 
-def draw_phase(generator: Generator) -> Phase:
-    """A contrast phase, the portal-venous most often, as in clinical renal CT."""
-    weights = torch.tensor([0.17, 0.25, 0.43, 0.15])
+PHASE_SHARES = (0.17, 0.25, 0.43, 0.15)  # portal-venous most often, as in clinical renal CT
+
+
+def draw_phase(generator: Generator, shares: Sequence[float] = PHASE_SHARES) -> Phase:
+    """A contrast phase; `shares` are those of the four phases."""
+    weights = torch.tensor(list(shares))
     return Phase(int(torch.multinomial(weights, 1, generator=generator)))
 
 
@@ -111,15 +114,15 @@ def draw_ct(
     tissue = anatomy.tissue.int()
     mean = torch.full((len(Tissue),), AIR_HU)
     texture = torch.zeros(len(Tissue))
-    for kind, (hu, spread, amplitude) in _HU.items():
-        mean[kind] = hu[phase] + uniform(generator, -spread, spread)
+    for kind, (means, spread, amplitude) in _HU.items():
+        mean[kind] = means[phase] + uniform(generator, -spread, spread)
         texture[kind] = amplitude * uniform(generator, 0.3, 1.7)
     coarse = smooth_field(shape, spacing, uniform(generator, 8, 20), generator)[0]
     fine = smooth_field(shape, spacing, uniform(generator, 4, 7), generator)[0]
     hu = mean[tissue] + texture[tissue] * (0.6 * coarse + 0.6 * fine)
     _paint_visceral(hu, tissue, fine, phase, generator)
     _paint_bowel(hu, tissue, coarse, generator)
-    _paint_kidney(hu, tissue, anatomy.depth, coarse, phase, generator)
+    _paint_kidney(hu, tissue, anatomy.depth, coarse + fine, phase, generator)
     _paint_tumor(hu, tissue, anatomy.depth, coarse, phase, generator)
     return _scan(hu, spacing, scanner, generator)
 
@@ -149,10 +152,10 @@ def _paint_kidney(
     if not kidney.any():
         return
     cortex, medulla = {
-        Phase.NON_CONTRAST: (33, 32),
-        Phase.CORTICOMEDULLARY: (180, 85),
-        Phase.PORTAL: (180, 150),
-        Phase.EXCRETORY: (155, 160),
+        Phase.NON_CONTRAST: (33.0, 32.0),
+        Phase.CORTICOMEDULLARY: (180.0, 85.0),
+        Phase.PORTAL: (180.0, 140.0),
+        Phase.EXCRETORY: (155.0, 160.0),
     }[phase]
     spread = 5 if phase == Phase.NON_CONTRAST else 40
     cortex += uniform(generator, -spread, spread)
@@ -160,7 +163,8 @@ def _paint_kidney(
     if phase == Phase.NON_CONTRAST:
         medulla = cortex + uniform(generator, -4, 4)
     thickness = uniform(generator, 4.0, 8.0)
-    inside = (depth[kidney].float() - thickness + 4.0 * field[kidney]) / 2.0
+    # the field breaks the medulla into pyramids with columns of cortex between them
+    inside = (depth[kidney].float() - thickness + uniform(generator, 1, 6) * field[kidney]) / 2.0
     weight = inside.clamp(0, 1)
     hu[kidney] += cortex * (1 - weight) + medulla * weight - hu[kidney].mean()
 
@@ -181,9 +185,9 @@ def _paint_tumor(
     base = uniform(generator, 20 if phase == Phase.NON_CONTRAST else 40, high)
     values = base + uniform(generator, 3, 28) * field[tumor]
     inside = depth[tumor].float()
-    if chance(generator, 0.45):  # necrosis: an irregular core without enhancement
-        core = inside + 3.0 * field[tumor] > uniform(generator, 4, 12)
-        values[core] = uniform(generator, 5, 40) + 6.0 * field[tumor][core]
+    if chance(generator, 0.4):  # necrosis: an irregular core without enhancement, above water
+        core = inside + 3.0 * field[tumor] > uniform(generator, 7, 15)
+        values[core] = uniform(generator, 22, 42) + 9.0 * field[tumor][core]
     if chance(generator, 0.2):
         values[inside <= 2] += uniform(generator, 10, 50)
     hu[tumor] = values

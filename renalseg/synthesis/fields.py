@@ -60,5 +60,5 @@ def gaussian_blur(volume: Tensor, sigma: Sequence[float]) -> Tensor:
         flat = functional.pad(
             moved.reshape(-1, 1, moved.shape[-1]), (radius, radius), mode="replicate"
         )
-        volume = F.conv1d(flat, taps[None, None]).reshape(moved.shape).movedim(-1, axis)
+        volume = functional.conv1d(flat, taps[None, None]).reshape(moved.shape).movedim(-1, axis)
     return volume

@@ -79,8 +79,8 @@ def load_library(folder: Path | str) -> Sequence[Anatomy]:
     anatomies = []
     for path in paths:
         with np.load(path) as stored:
-            spacing = tuple(float(mm) for mm in stored["spacing"])
+            x, y, z = (float(mm) for mm in stored["spacing"])
             # contiguous, because patches look voxels up by flat index
             tissue, depth = (np.ascontiguousarray(stored[name]) for name in ("tissue", "depth"))
-            anatomies.append(Anatomy(torch.from_numpy(tissue), torch.from_numpy(depth), spacing))
+            anatomies.append(Anatomy(torch.from_numpy(tissue), torch.from_numpy(depth), (x, y, z)))
     return anatomies

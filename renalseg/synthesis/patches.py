@@ -10,22 +10,26 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from renalseg.synthesis.appearance import draw_ct
+from renalseg.synthesis.appearance import PHASE_SHARES, draw_ct, draw_phase
 from renalseg.synthesis.fields import chance, smooth_field, uniform
 from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
 
 
-class SyntheticPatches(IterableDataset):
+class SyntheticPatches(IterableDataset[dict[str, Tensor]]):
     """Endless pairs of CT patch and label.
 
     Args:
         anatomies: What to draw from.
         roi_size: Voxels of a patch along R, A, S.
         spacing: mm along R, A, S of a patch: the grid of the network.
+        spacing_to: For a network that works at the scanner's own spacing: each patch draws its
+            spacing between `spacing` and this, one share for the slice and one across slices.
         near_kidney: Share of the patches that are centered near a kidney.
         near_tumor: Share of those that are centered near a tumor.
+        near_cyst: Share of the rest of them that are centered near a cyst.
         reach_mm: How far from the drawn kidney voxel the center lies at most.
         seed: Start of the random stream; each worker gets its own.
+        phases: Shares of the four contrast phases.
     """
 
     def __init__(
@@ -37,12 +41,18 @@ class SyntheticPatches(IterableDataset):
         near_tumor: float = 0.5,
         reach_mm: float = 60.0,
         seed: int = 0,
+        spacing_to: Sequence[float] | None = None,
+        near_cyst: float = 0.0,
+        phases: Sequence[float] = PHASE_SHARES,
     ) -> None:
         self.anatomies = anatomies
         self.roi_size = tuple(roi_size)
         self.spacing = tuple(spacing)
+        self.spacing_to = tuple(spacing_to) if spacing_to is not None else None
         self.near_kidney = near_kidney
         self.near_tumor = near_tumor
+        self.near_cyst = near_cyst
+        self.phases = tuple(phases)
         self.reach_mm = reach_mm
         self.seed = seed
         self._landmarks = [_landmarks_of(anatomy) for anatomy in anatomies]
@@ -58,17 +68,30 @@ class SyntheticPatches(IterableDataset):
         """One patch: `image` (1, *roi_size) float32 HU and `label` (1, *roi_size) uint8."""
         i = int(torch.randint(len(self.anatomies), (), generator=generator))
         center = self._draw_center(i, generator)
-        piece = deform(self.anatomies[i], center, self.roi_size, self.spacing, generator)
-        image = draw_ct(piece, generator)
+        spacing = self.draw_spacing(generator)
+        piece = deform(self.anatomies[i], center, self.roi_size, spacing, generator)
+        image = draw_ct(piece, generator, draw_phase(generator, self.phases))
         return {"image": image[None], "label": label_of(piece.tissue)[None]}
+
+    def draw_spacing(self, generator: Generator) -> tuple[float, ...]:
+        """The spacing of a patch, mm along R, A, S."""
+        if self.spacing_to is None:
+            return self.spacing
+        in_slice, across = uniform(generator, 0.0, 1.0), uniform(generator, 0.0, 1.0)
+        shares = (in_slice, in_slice, across)
+        ends = zip(self.spacing, self.spacing_to, shares, strict=True)
+        return tuple(low + (high - low) * share for low, high, share in ends)
 
     def _draw_center(self, i: int, generator: Generator) -> Tensor:
         """In voxels of anatomy `i`."""
         anatomy, landmarks = self.anatomies[i], self._landmarks[i]
         wanted, reach_mm = Tissue.VISCERAL, 0.0
         if chance(generator, self.near_kidney):
-            near_tumor = chance(generator, self.near_tumor) and Tissue.TUMOR in landmarks
-            wanted, reach_mm = (Tissue.TUMOR if near_tumor else Tissue.KIDNEY), self.reach_mm
+            wanted, reach_mm = Tissue.KIDNEY, self.reach_mm
+            if chance(generator, self.near_tumor) and Tissue.TUMOR in landmarks:
+                wanted = Tissue.TUMOR
+            elif self.near_cyst and chance(generator, self.near_cyst):
+                wanted = Tissue.CYST if Tissue.CYST in landmarks else Tissue.KIDNEY
         points = landmarks.get(wanted, landmarks[Tissue.VISCERAL])
         point = points[int(torch.randint(len(points), (), generator=generator))].float()
         offset = (2 * torch.rand(3, generator=generator) - 1) * reach_mm
@@ -78,7 +101,7 @@ class SyntheticPatches(IterableDataset):
 def _landmarks_of(anatomy: Anatomy, count: int = 2000) -> dict[Tissue, Tensor]:
     """Up to `count` voxels, (n, 3), of each tissue that patches are centered on."""
     found = {}
-    for tissue in (Tissue.KIDNEY, Tissue.TUMOR, Tissue.VISCERAL):
+    for tissue in (Tissue.KIDNEY, Tissue.TUMOR, Tissue.CYST, Tissue.VISCERAL):
         flat = np.flatnonzero(anatomy.tissue.numpy() == tissue)
         if len(flat):
             flat = flat[:: max(1, len(flat) // count)]

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from renalseg.synthesis.depth import with_depth
 from renalseg.synthesis.fields import chance, smooth_field, uniform
 from renalseg.synthesis.phantom_kidney import paint_kidney
-from renalseg.synthesis.phantom_painter import Painter
+from renalseg.synthesis.phantom_painter import Painter, Shape
 from renalseg.synthesis.tissues import Anatomy, Tissue
 
 
@@ -93,7 +93,7 @@ class _Body:
         def along(z: Tensor) -> Tensor:
             return torch.remainder(z + offset, pitch) / pitch  # 0..1 within a vertebra and disc
 
-        def column(radius: float, low: float, high: float):
+        def column(radius: float, low: float, high: float) -> Shape:
             return lambda x, y, z: (
                 ((x / 1.25) ** 2 + (y - y0) ** 2 < radius**2) & (along(z) > low) & (along(z) < high)
             )
@@ -119,28 +119,25 @@ class _Body:
         inset = self.skin_fat + 0.5 * self.wall
         a, b = self.width - inset, self.height - inset
         start, slope = uniform(generator, 20, 50), uniform(generator, 40, 70)
-        for rib in range(6):
-            top = start + 27 * rib
 
-            def on_rib(x: Tensor, y: Tensor, z: Tensor, thick: float, top: float = top) -> Tensor:
+        def rib(top: float, thick: float, back: float, front: float) -> Shape:
+            def inside(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
                 radial = ((x / a) ** 2 + (y / b) ** 2).sqrt() - 1
                 drop = slope * (y / b + 1) / 2  # ribs fall from the spine to the front
                 across = (radial * 0.5 * (a + b)) ** 2
-                return (across + ((z - top + drop) / 1.6) ** 2 < thick**2) & (x.abs() > 25)
+                tube = (across + ((z - top + drop) / 1.6) ** 2 < thick**2) & (x.abs() > 25)
+                return tube & (y >= back) & (y < front)
 
-            front = 0.75 * b if rib > 1 else 0.1 * b
-            painter.paint(
-                Tissue.CORTICAL_BONE, lambda x, y, z, f=on_rib, e=front: f(x, y, z, 5.5) & (y < e)
-            )
-            painter.paint(
-                Tissue.MARROW, lambda x, y, z, f=on_rib, e=front: f(x, y, z, 3.2) & (y < e)
-            )
-            if rib > 1:
-                painter.paint(
-                    Tissue.CARTILAGE, lambda x, y, z, f=on_rib, e=front: f(x, y, z, 5.0) & (y >= e)
-                )
+            return inside
 
-    def _outline(self, inset: float):
+        for i in range(6):
+            top, end = start + 27 * i, (0.75 if i > 1 else 0.1) * b
+            painter.paint(Tissue.CORTICAL_BONE, rib(top, 5.5, -math.inf, end))
+            painter.paint(Tissue.MARROW, rib(top, 3.2, -math.inf, end))
+            if i > 1:
+                painter.paint(Tissue.CARTILAGE, rib(top, 5.0, end, math.inf))
+
+    def _outline(self, inset: float) -> Shape:
         a, b = self.width - inset, self.height - inset
         # the back is flatter than the front: a higher power behind
         return lambda x, y, z: (

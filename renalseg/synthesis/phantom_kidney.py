@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Generator
 
@@ -91,7 +92,14 @@ def paint_kidney(
         painter.ellipsoid(Tissue.TUMOR, where, shape, rough=0.22, over=(*SOFT, *RENAL, Tissue.CYST))
 
 
-def _paint_cysts(painter: Painter, generator: Generator, side: int, center, radii, lean) -> None:
+def _paint_cysts(
+    painter: Painter,
+    generator: Generator,
+    side: int,
+    center: Sequence[float],
+    radii: Sequence[float],
+    lean: Sequence[float],
+) -> None:
     for _ in range(3):
         if chance(generator, 0.45):
             radius = uniform(generator, 4, 17)
@@ -100,7 +108,12 @@ def _paint_cysts(painter: Painter, generator: Generator, side: int, center, radi
 
 
 def _on_surface(
-    generator: Generator, side: int, center, radii, lean, depth: float
+    generator: Generator,
+    side: int,
+    center: Sequence[float],
+    radii: Sequence[float],
+    lean: Sequence[float],
+    depth: float,
 ) -> tuple[float, float, float]:
     """A point at `depth` (1 = the surface) in a direction that avoids the hilum."""
     azimuth = uniform(generator, -1.9, 1.9)  # 0 is lateral

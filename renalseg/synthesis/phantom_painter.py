@@ -95,8 +95,10 @@ class Painter:
         along = [b - a for a, b in zip(start, end, strict=True)]
         length2 = max(sum(d * d for d in along), 1e-6)
         offset = [axis - a for axis, a in zip(axes, start, strict=True)]
-        t = (sum(o * d for o, d in zip(offset, along, strict=True)) / length2).clamp(0, 1)
-        distance2 = sum((o - t * d) ** 2 for o, d in zip(offset, along, strict=True))
+        zero = torch.zeros(())
+        dot = sum((o * d for o, d in zip(offset, along, strict=True)), zero)
+        t = (dot / length2).clamp(0, 1)
+        distance2 = sum(((o - t * d) ** 2 for o, d in zip(offset, along, strict=True)), zero)
         self._fill(view, distance2 < (radius * (1 + 0.5 * rough * noise)) ** 2, tissue, over)
 
     def _box(self, low: Sequence[float], high: Sequence[float]) -> tuple[slice, ...] | None:

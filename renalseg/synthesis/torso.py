@@ -218,4 +218,4 @@ def _hull(labeled: np.ndarray, grow: int) -> np.ndarray:
         hull = Delaunay(points[ConvexHull(points).vertices])
         body[:, :, z] = hull.find_simplex(grid.reshape(-1, 2)).reshape(grid.shape[:2]) >= 0
     disc = np.hypot(*np.mgrid[-grow : grow + 1, -grow : grow + 1]) <= grow
-    return ndimage.binary_dilation(body, disc[:, :, None])
+    return np.asarray(ndimage.binary_dilation(body, disc[:, :, None]))

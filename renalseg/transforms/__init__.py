@@ -1,18 +1,41 @@
 """The steps of the methods that MONAI lacks, as MONAI dictionary transforms."""
 
+from renalseg.transforms.body import CropToBodyd
+from renalseg.transforms.channel import TakeChanneld
 from renalseg.transforms.crop import CropToKidneysd
+from renalseg.transforms.fill_outside import FillOutsided
 from renalseg.transforms.keep_largest import KeepLargestComponentsd
+from renalseg.transforms.level_slices import LevelSlicesd
+from renalseg.transforms.limit_spacing import LimitSpacingd
 from renalseg.transforms.merge import EachKidney, MergeKidneysd
+from renalseg.transforms.nest import NestLabelsd
+from renalseg.transforms.pair import JoinKidneysd, SplitKidneysd
 from renalseg.transforms.restore import RestoreGridd
+from renalseg.transforms.shape import ToShaped
+from renalseg.transforms.slice_size import ToSliceSized
+from renalseg.transforms.slice_stack import ToSliceStackd
 from renalseg.transforms.small_tumors import DropSmallTumorsd
 from renalseg.transforms.spacing import ToSpacingd
+from renalseg.transforms.tumor_in_kidney import TumorInKidneyd
 
 __all__ = [
+    "CropToBodyd",
     "CropToKidneysd",
     "DropSmallTumorsd",
     "EachKidney",
+    "FillOutsided",
+    "JoinKidneysd",
     "KeepLargestComponentsd",
+    "LevelSlicesd",
+    "LimitSpacingd",
     "MergeKidneysd",
+    "NestLabelsd",
     "RestoreGridd",
+    "SplitKidneysd",
+    "TakeChanneld",
+    "ToShaped",
+    "ToSliceSized",
+    "ToSliceStackd",
     "ToSpacingd",
+    "TumorInKidneyd",
 ]

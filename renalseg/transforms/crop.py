@@ -27,6 +27,7 @@ class CropToKidneysd(MapTransform):
         margin_mm: How far the box reaches beyond the kidney.
         max_kidneys: The largest components that are taken for kidneys.
         min_volume_mm3: Smaller components are no kidneys.
+        mask_key: Where given, the items keep the whole mask, and get their part of it as this.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class CropToKidneysd(MapTransform):
         margin_mm: float = 20.0,
         max_kidneys: int = 2,
         min_volume_mm3: float = 5000.0,
+        mask_key: str | None = None,
     ):
         super().__init__(keys)
         self.kidney_key = kidney_key
         self.margin_mm = margin_mm
         self.max_kidneys = max_kidneys
         self.min_volume_mm3 = min_volume_mm3
+        self.mask_key = mask_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
         """Returns the items, the largest kidney first; none where the mask is empty."""
@@ -49,10 +52,15 @@ class CropToKidneysd(MapTransform):
         grid = Grid.of(kidney)
         items = []
         for box in self._boxes(np.asarray(kidney[0]) > 0, grid):
-            item = {k: v for k, v in data.items() if k != self.kidney_key}
+            item = dict(data)
             affine = torch.from_numpy(grid.crop(box).affine)
-            for key in self.key_iterator(item):
-                item[key] = MetaTensor(data[key].as_tensor()[(slice(None), *box)], affine=affine)
+            whole = {key: data[key] for key in self.key_iterator(item)}
+            if self.mask_key is None:
+                del item[self.kidney_key]
+            else:
+                whole[self.mask_key] = kidney
+            for key, volume in whole.items():
+                item[key] = MetaTensor(volume.as_tensor()[(slice(None), *box)], affine=affine)
             items.append(item)
         return items
 

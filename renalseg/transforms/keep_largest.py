@@ -24,12 +24,16 @@ class KeepLargestComponentsd(MapTransform):
         keys: MetaTensors (1, X, Y, Z), probabilities or label maps.
         count: How many components are kept.
         threshold: A voxel belongs to a structure where its value is larger.
+        min_voxels: Smaller components are not kept.
     """
 
-    def __init__(self, keys: KeysCollection, count: int = 2, threshold: float = 0.5):
+    def __init__(
+        self, keys: KeysCollection, count: int = 2, threshold: float = 0.5, min_voxels: int = 0
+    ):
         super().__init__(keys)
         self.count = count
         self.threshold = threshold
+        self.min_voxels = min_voxels
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns `data` with the other components set to 0."""
@@ -40,9 +44,10 @@ class KeepLargestComponentsd(MapTransform):
             box = bounding_box(mask)
             if box is None:
                 continue
-            numbered, _ = components(mask[box])
+            numbered, sizes = components(mask[box])
+            kept_count = min(self.count, int((sizes >= self.min_voxels).sum()))
             dropped = np.zeros(mask.shape, dtype=bool)
-            dropped[box] = numbered > self.count
+            dropped[box] = numbered > kept_count
             kept = values.as_tensor().masked_fill(torch.from_numpy(dropped).to(values.device), 0)
             result[key] = MetaTensor(kept, affine=values.affine)
         return result

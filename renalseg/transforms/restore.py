@@ -25,15 +25,24 @@ class RestoreGridd(MapTransform):
 
     Args:
         keys: Probabilities: (1, X, Y, Z) after a sigmoid, label 1 above the threshold; or
-            (C, X, Y, Z) after a softmax, the label is the most probable channel.
+            (C, X, Y, Z) after a softmax, the label is the most probable channel; or `nested`.
         source_key: The `Grid` of the source.
-        threshold: For a single channel.
+        threshold: For a single channel, and for nested ones.
+        nested: The channels went through a sigmoid, each a part of the one before it; the label is
+            the number of channels above the threshold, counted up to the first that is not.
     """
 
-    def __init__(self, keys: KeysCollection, source_key: str = "source", threshold: float = 0.5):
+    def __init__(
+        self,
+        keys: KeysCollection,
+        source_key: str = "source",
+        threshold: float = 0.5,
+        nested: bool = False,
+    ):
         super().__init__(keys)
         self.source_key = source_key
         self.threshold = threshold
+        self.nested = nested
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns `data` with label maps (1, X, Y, Z) uint8 on the source grid."""
@@ -50,8 +59,11 @@ class RestoreGridd(MapTransform):
         return result
 
     def _decide(self, probs: Tensor) -> Tensor:
-        if len(probs) == 1:
-            return (probs > self.threshold).to(torch.uint8)
+        if len(probs) == 1 or self.nested:
+            above = (probs > self.threshold).to(torch.uint8)
+            return above.cumprod(dim=0, dtype=torch.uint8).sum(
+                dim=0, keepdim=True, dtype=torch.uint8
+            )
         return probs.argmax(dim=0, keepdim=True).to(torch.uint8)
 
     def _box(self, probs: MetaTensor, source: Grid) -> Box | None:

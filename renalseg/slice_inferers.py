@@ -1,0 +1,115 @@
+"""Inferers that run along the slices of a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+Network = Callable[..., Tensor]
+
+
+class CentralSlicesInferer(Inferer):
+    """Runs a 3D network over windows of slices and keeps the central slices of each.
+
+    The volume is continued beyond its ends by repeating the end slices, and the last window ends
+    with it, so every slice comes from the center of exactly one window.
+
+    Args:
+        window: Slices that the network sees.
+        keep: Slices that are kept of them.
+        progress: Show a bar over the windows.
+
+    Raises:
+        ValueError: The slices beside the kept ones cannot be the same number on both sides.
+    """
+
+    def __init__(self, window: int = 64, keep: int = 32, progress: bool = False) -> None:
+        super().__init__()
+        if not 0 < keep <= window or (window - keep) % 2:
+            raise ValueError(
+                f"Expected 0 < keep <= window, an even number apart, got {keep} and {window}"
+            )
+        self.window = window
+        self.keep = keep
+        self.progress = progress
+
+    def __call__(self, inputs: Tensor, network: Network, *args: object, **kwargs: object) -> Tensor:
+        """Logits (B, C', X, Y, Z) of `inputs` (B, C, X, Y, Z)."""
+        margin = (self.window - self.keep) // 2
+        slices = inputs.shape[-1]
+        padded = _continue(inputs, margin, margin + max(0, self.keep - slices))
+        logits: Tensor | None = None
+        for start, first in tqdm(list(self.windows(slices)), disable=not self.progress):
+            part = network(padded[..., start : start + self.window], *args, **kwargs)
+            if logits is None:
+                logits = part.new_empty((*part.shape[:-1], slices))
+            stop = min(start + self.keep, slices)
+            logits[..., first:stop] = part[..., margin + first - start : margin + stop - start]
+        assert logits is not None
+        return logits
+
+    def windows(self, slices: int) -> Iterator[tuple[int, int]]:
+        """For each window the slice where its central part begins, and the first one kept."""
+        last = max(0, slices - self.keep)
+        for first in range(0, slices, self.keep):
+            yield min(first, last), first
+
+
+class SliceStackInferer(Inferer):
+    """Runs a 2.5D network on the stack of slices around each slice.
+
+    Args:
+        slices: Of a stack, an odd number; at the ends of the volume the end slice is repeated.
+        batch_size: Stacks in one call of the network.
+        blank_logit: Logit of a slice that has one value throughout, on which the network is not
+            run; None runs it on every slice.
+        progress: Show a bar over the batches.
+
+    Raises:
+        ValueError: An even number of slices has no center.
+    """
+
+    def __init__(
+        self,
+        slices: int = 5,
+        batch_size: int = 8,
+        blank_logit: float | None = -20.0,
+        progress: bool = False,
+    ) -> None:
+        super().__init__()
+        if slices < 1 or slices % 2 == 0:
+            raise ValueError(f"Expected an odd number of slices, got {slices}")
+        self.slices = slices
+        self.batch_size = batch_size
+        self.blank_logit = blank_logit
+        self.progress = progress
+
+    def __call__(self, inputs: Tensor, network: Network, *args: object, **kwargs: object) -> Tensor:
+        """Logits (1, C', X, Y, Z) of `inputs` (1, 1, X, Y, Z)."""
+        volume = inputs[0, 0]
+        half = self.slices // 2
+        padded = _continue(inputs, half, half)[0, 0]
+        stacks = padded.unfold(-1, self.slices, 1).permute(2, 3, 0, 1)  # (Z, slices, X, Y), a view
+        wanted = torch.arange(len(stacks), device=volume.device)
+        if self.blank_logit is not None:
+            shown = volume.amin(dim=(0, 1)) < volume.amax(dim=(0, 1))
+            wanted = wanted[shown] if shown.any() else wanted[:1]  # one tells the channels
+        logits: Tensor | None = None
+        for batch in tqdm(wanted.split(self.batch_size), disable=not self.progress):
+            part = network(stacks[batch], *args, **kwargs).movedim(0, -1)  # (C', X, Y, batch)
+            if logits is None:
+                size = (*part.shape[:-1], len(stacks))
+                logits = part.new_full(size, self.blank_logit or 0.0)
+            logits[..., batch] = part
+        assert logits is not None
+        return logits[None]
+
+
+def _continue(volume: Tensor, before: int, after: int) -> Tensor:
+    """Repeats the end slices of a volume (B, C, X, Y, Z)."""
+    return functional.pad(volume, (before, after, 0, 0, 0, 0), mode="replicate")

@@ -1,0 +1,21 @@
+"""Training stacks of slices for a 2.5D network."""
+
+from __future__ import annotations
+
+from torch import Generator, Tensor
+
+from renalseg.synthesis.patches import SyntheticPatches
+
+
+class SliceStacks(SyntheticPatches):
+    """Endless thin patches, an odd number of slices, whose center slice holds kidney.
+
+    The arguments are those of `SyntheticPatches`.
+    """
+
+    def draw(self, generator: Generator) -> dict[str, Tensor]:
+        """One stack: `image` (1, *roi_size) float32 HU and `label` (1, *roi_size) uint8."""
+        while True:
+            stack = super().draw(generator)
+            if stack["label"][..., self.roi_size[2] // 2].any():
+                return stack

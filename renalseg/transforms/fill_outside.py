@@ -1,0 +1,32 @@
+"""Clearing what surrounds a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+
+class FillOutsided(MapTransform):
+    """Sets an image to one value outside a mask.
+
+    Args:
+        keys: Images (C, X, Y, Z) on the grid of the mask.
+        mask_key: The mask (1, X, Y, Z).
+        value: 0 is the product of image and mask.
+    """
+
+    def __init__(self, keys: KeysCollection, mask_key: str, value: float = 0.0):
+        super().__init__(keys)
+        self.mask_key = mask_key
+        self.value = value
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Returns `data` with the images filled."""
+        result = dict(data)
+        outside = result[self.mask_key].eq(0)
+        for key in self.key_iterator(result):
+            result[key] = result[key].masked_fill(outside, self.value)
+        return result

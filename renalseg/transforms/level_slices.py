@@ -1,0 +1,35 @@
+"""Leveling of the intensities of slices."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+
+class LevelSlicesd(MapTransform):
+    """Shifts each slice so that its mean within a mask takes a given value.
+
+    Args:
+        keys: Images (1, X, Y, Z), slices along Z.
+        mask_key: Mask (1, X, Y, Z) on the same grid; a slice that it leaves empty stays as it is.
+        mean: What the mean becomes, in the unit of the image.
+    """
+
+    def __init__(self, keys: KeysCollection, mask_key: str, mean: float):
+        super().__init__(keys)
+        self.mask_key = mask_key
+        self.mean = mean
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Returns `data` with the images leveled."""
+        result = dict(data)
+        mask = result[self.mask_key] > 0
+        count = mask.sum(dim=(0, 1, 2))  # (Z,)
+        for key in self.key_iterator(result):
+            image = result[key]
+            mean = (image * mask).sum(dim=(0, 1, 2)) / count.clamp(min=1)
+            result[key] = image + (self.mean - mean) * (count > 0)
+        return result

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from renalseg.labels import KIDNEY, Segment, Side
+from renalseg.memory import peak_mib
+from renalseg.pipeline import STAGES, Result, stage
+from renalseg.progress import steps
+
+RESULT = Result(
+    finding="no tumor found",
+    segments=(Segment(1, "Left kidney", KIDNEY, Side.LEFT, 151.26),),
+    files=(Path("out/1.2.seg.dcm"), Path("out/result.json")),
+    pictures=(),
+    seconds={"read": 1.23456},
+    details={"device": "cpu"},
+)
+
+
+def test_a_result_lists_its_files_by_name() -> None:
+    assert json.loads(RESULT.to_json())["files"] == ["1.2.seg.dcm", "result.json"]
+
+
+def test_a_result_describes_its_segments() -> None:
+    (segment,) = json.loads(RESULT.to_json())["segments"]
+    assert segment == {
+        **{"number": 1, "label": "Left kidney", "kind": KIDNEY},
+        **{"side": "left", "volume_ml": 151.26},
+    }
+
+
+def test_a_result_holds_details_and_seconds() -> None:
+    content = json.loads(RESULT.to_json())
+    assert content["device"] == "cpu"
+    assert content["seconds"] == {"read": 1.23}
+
+
+def test_a_stage_is_announced_and_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    timings: dict[str, float] = {}
+    with stage("read", timings):
+        time.sleep(0.01)
+    assert timings["read"] >= 0.01
+    assert capsys.readouterr().err == STAGES["read"] + "\n"
+
+
+def test_a_stage_that_fails_has_no_time() -> None:
+    timings: dict[str, float] = {}
+    with pytest.raises(RuntimeError), stage("read", timings):
+        raise RuntimeError
+    assert timings == {}
+
+
+def test_no_bar_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    with steps("slices") as update:
+        update(1, 2)
+        update(2, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_peak_memory_is_that_of_a_process_with_libraries() -> None:
+    assert 50 < peak_mib() < 100_000

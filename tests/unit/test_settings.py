@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from renalseg.errors import ConfigError
+from renalseg.settings import Settings
+
+
+@pytest.fixture
+def bundles(tmp_path: Path) -> Path:
+    """A folder with the bundles of four methods, of which `alone` has no tumor bundle."""
+    folder = tmp_path / "bundles"
+    names = ("kidney_sehdc", "tumor_sehdc", "kidney_one", "tumor_one", "kidney_two", "tumor_two")
+    for name in (*names, "kidney_alone"):
+        (folder / name / "configs").mkdir(parents=True)
+        (folder / name / "configs" / "inference.yaml").touch()
+        (folder / name / "models").mkdir()
+        (folder / name / "models" / "model.pt").touch()
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "app.yaml"
+    path.write_text("method: two\n")
+    return path
+
+
+def test_defaults(bundles: Path) -> None:
+    settings = Settings.resolve(bundles=bundles)
+    assert (settings.localizer, settings.tumor) == ("kidney_sehdc", "tumor_sehdc")
+    assert settings.overlay is None
+
+
+def test_the_bundles_of_the_repository_are_the_default(repository: Path) -> None:
+    assert Settings.resolve().bundles == repository / "bundles"
+
+
+def test_a_file_comes_before_the_default(bundles: Path, config: Path) -> None:
+    assert Settings.resolve(bundles=bundles, config=config).localizer == "kidney_two"
+
+
+def test_the_environment_comes_before_a_file(
+    bundles: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENALSEG_METHOD", "one")
+    assert Settings.resolve(bundles=bundles, config=config).localizer == "kidney_one"
+
+
+def test_an_option_comes_before_the_environment(
+    bundles: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENALSEG_METHOD", "one")
+    settings = Settings.resolve(bundles=bundles, config=config, method="sehdc")
+    assert settings.localizer == "kidney_sehdc"
+
+
+def test_an_empty_variable_is_no_choice(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENALSEG_METHOD", "")
+    assert Settings.resolve(bundles=bundles).localizer == "kidney_sehdc"
+
+
+def test_an_empty_file_is_no_choice(bundles: Path, config: Path) -> None:
+    config.write_text("# nothing\n")
+    assert Settings.resolve(bundles=bundles, config=config).localizer == "kidney_sehdc"
+
+
+def test_a_stage_can_have_another_method(bundles: Path) -> None:
+    settings = Settings.resolve(bundles=bundles, method="one", tumor="two")
+    assert (settings.localizer, settings.tumor) == ("kidney_one", "tumor_two")
+
+
+def test_a_stage_of_the_environment_comes_before_the_method_of_the_file(
+    bundles: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENALSEG_LOCALIZER", "one")
+    settings = Settings.resolve(bundles=bundles, config=config)
+    assert (settings.localizer, settings.tumor) == ("kidney_one", "tumor_two")
+
+
+def test_a_bundle_can_be_named_in_full(bundles: Path) -> None:
+    settings = Settings.resolve(bundles=bundles, localizer="kidney_one", tumor="tumor_two")
+    assert (settings.localizer, settings.tumor) == ("kidney_one", "tumor_two")
+
+
+@pytest.mark.parametrize(("tumor", "name"), [("one", "one"), ("two", "one+two")])
+def test_algorithm_names_the_methods(bundles: Path, tumor: str, name: str) -> None:
+    assert Settings.resolve(bundles=bundles, method="one", tumor=tumor).algorithm == name
+
+
+@pytest.mark.parametrize("variable", ["RENALSEG_BUNDLES", "HOLOSCAN_MODEL_PATH"])
+def test_the_environment_says_where_bundles_are(
+    bundles: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(bundles))
+    assert Settings.resolve().bundles == bundles
+
+
+def test_our_own_variable_comes_before_holoscans(
+    bundles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLOSCAN_MODEL_PATH", "/nowhere")
+    monkeypatch.setenv("RENALSEG_BUNDLES", str(bundles))
+    assert Settings.resolve().bundles == bundles
+
+
+def test_overlay_is_a_folder(bundles: Path) -> None:
+    assert Settings.resolve(bundles=bundles, overlay="pictures").overlay == Path("pictures")
+
+
+def test_an_unknown_method_lists_the_known(bundles: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'three'.*there are: alone, one, sehdc, two$"):
+        Settings.resolve(bundles=bundles, method="three")
+
+
+def test_a_method_without_a_tumor_bundle_lists_those_with_one(bundles: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'alone' for tumor_<method>; there are: one, sehdc"):
+        Settings.resolve(bundles=bundles, method="alone")
+
+
+def test_a_tumor_bundle_is_no_localizer(bundles: Path) -> None:
+    with pytest.raises(ConfigError, match="tumor_one"):
+        Settings.resolve(bundles=bundles, localizer="tumor_one")
+
+
+def test_a_folder_without_bundles_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=str(tmp_path / "missing")):
+        Settings.resolve(bundles=tmp_path / "missing")
+
+
+@pytest.mark.parametrize("text", ["method: [", "- method\n", "methods: one\n"])
+def test_a_wrong_file_is_named(bundles: Path, config: Path, text: str) -> None:
+    config.write_text(text)
+    with pytest.raises(ConfigError, match=str(config)):
+        Settings.resolve(bundles=bundles, config=config)
+
+
+def test_a_missing_file_is_named(bundles: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.yaml"):
+        Settings.resolve(bundles=bundles, config=tmp_path / "absent.yaml")
+
+
+def test_auto_takes_what_is_there(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Settings.resolve(bundles=bundles).device == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert Settings.resolve(bundles=bundles).device == torch.device("cpu")
+
+
+def test_a_file_can_choose_the_device(bundles: Path, config: Path) -> None:
+    config.write_text("device: cpu\n")
+    assert Settings.resolve(bundles=bundles, config=config).device == torch.device("cpu")
+
+
+def test_a_second_gpu_can_be_chosen(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert Settings.resolve(bundles=bundles, device="cuda:1").device == torch.device("cuda", 1)
+
+
+@pytest.mark.parametrize("name", ["gpu", "meta", "cuda:x", "mps"])
+def test_an_unknown_device_lists_the_known(bundles: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"auto, cpu, cuda or cuda:<n>, got '{name}'"):
+        Settings.resolve(bundles=bundles, device=name)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7"])
+def test_a_gpu_that_is_not_there_is_refused(
+    bundles: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match=f"'{name}'; CUDA devices: 0"):
+        Settings.resolve(bundles=bundles, device=name)
+
+
+def test_a_method_given_goes_before_a_bundle_in_the_file(bundles: Path, config: Path) -> None:
+    config.write_text("localizer: two\n")
+    assert Settings.resolve(bundles=bundles, config=config).localizer == "kidney_two"
+    settings = Settings.resolve(bundles=bundles, config=config, method="one")
+    assert settings.localizer == "kidney_one"
+
+
+def test_a_bundle_without_weights_is_not_offered(bundles: Path) -> None:
+    (bundles / "kidney_two" / "models" / "model.pt").unlink()
+    with pytest.raises(ConfigError, match="there are: alone, one, sehdc"):
+        Settings.resolve(bundles=bundles, localizer="two")
