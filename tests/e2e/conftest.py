@@ -14,7 +14,7 @@ import pytest
 
 from renalseg.synthesis.sample import write_sample
 
-SEED = 3  # not the demo's
+SEED = 1  # not the demo's
 
 
 @dataclass(frozen=True)
