@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -68,11 +68,12 @@ class Settings:
         """
         given = {"method": method, "localizer": localizer, "tumor": tumor, "device": device}
         environment = {name: os.environ.get(f"RENALSEG_{name.upper()}") for name in given}
-        sources = (given, environment, _read(config))
+        sources: tuple[Mapping[str, str | None], ...] = (given, environment, _read(config))
 
         def pick(*names: str, default: str) -> str:
             """The first source that has one of the names decides, by the first name it has."""
-            return next((s[n] for s in sources for n in names if s.get(n)), default)
+            values = (source.get(name) for source in sources for name in names)
+            return next((value for value in values if value), default)
 
         folder = Path(
             bundles
@@ -91,7 +92,7 @@ class Settings:
         )
 
 
-def _read(config: str | Path | None) -> dict[str, Any]:
+def _read(config: str | Path | None) -> Mapping[str, str | None]:
     if config is None:
         return {}
     path = Path(config)

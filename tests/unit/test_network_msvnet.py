@@ -137,6 +137,7 @@ def test_levels_are_those_of_the_paper(
         network = kind(width=16)
         for name, _ in levels:
             watch(name, network.get_submodule(name))
+        network.eval().training = True  # all outputs, but no batch statistics, which are slow here
         network(torch.empty(2, *image))
     assert list(seen.items()) == levels
 
