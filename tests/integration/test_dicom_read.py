@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -474,8 +473,7 @@ def test_input_hash_depends_on_the_pixels(written: Written) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif("RENALSEG_DATA" not in os.environ, reason="RENALSEG_DATA is not set")
-def test_real_series_without_frame_of_reference() -> None:
-    series = read_series(Path(os.environ["RENALSEG_DATA"]) / "ct" / "ircadb17" / "dicom")
+def test_real_series_without_frame_of_reference(data_dir: Path) -> None:
+    series = read_series(data_dir / "ct" / "ircadb17" / "dicom")
     assert tuple(series.image.shape) == (1, 512, 512, 119)
     assert "FrameOfReferenceUID" in " ".join(series.warnings)
