@@ -35,10 +35,9 @@ class PositionAttention3d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features of the same shape."""
         # (B, C, X, Y, Z) -> (B, 1 head, N voxels, C); the paper does not scale the products
-        query, key, value = (
-            conv(x).flatten(2).transpose(1, 2).unsqueeze(1)
-            for conv in (self.query, self.key, self.value)
-        )
+        query = self.query(x).flatten(2).transpose(1, 2).unsqueeze(1)
+        key = self.key(x).flatten(2).transpose(1, 2).unsqueeze(1)
+        value = self.value(x).flatten(2).transpose(1, 2).unsqueeze(1)
         attended = functional.scaled_dot_product_attention(query, key, value, scale=1.0)
         out: Tensor = self.gamma * attended.squeeze(1).transpose(1, 2).reshape(x.shape) + x
         return out

@@ -13,7 +13,7 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
-from renalseg.networks.padding import pad_to_multiple
+from renalseg.networks.padding import crop_as, pad_to_multiple
 from renalseg.networks.recurrent import ConvLSTM2d
 
 POOLS = ((2, 2, 2), (2, 2, 1), (2, 2, 1), (2, 2, 1))  # x, y, z below each level but the last
@@ -64,16 +64,17 @@ class ConvLSTMUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of an image."""
-        x, crop = pad_to_multiple(x, (16, 16, 2))
+        y = pad_to_multiple(x, [16, 16, 2])
         skips: list[Tensor] = []
-        for encoder, pool in zip(self.encoders, self.pools, strict=False):
-            skips.append(encoder(x))  # (B, w * 2^i, X / 2^i, Y / 2^i, Z or Z / 2)
-            x = pool(skips[-1])
-        x = self.encoders[-1](x)  # (B, 16w, X / 16, Y / 16, Z / 2)
-        for i in reversed(range(len(skips))):
-            x = self.merges[i](torch.cat([skips[i], self.ups[i](x)], dim=1))
-        logits: Tensor = self.head(x)[crop]
-        return logits
+        for encoder, pool in zip(self.encoders, self.pools):
+            skips.append(encoder(y))  # (B, w * 2^i, X / 2^i, Y / 2^i, Z or Z / 2)
+            y = pool(skips[-1])
+        y = self.encoders[-1](y)  # (B, 16w, X / 16, Y / 16, Z / 2)
+        y = self.merges[3](torch.cat([skips[3], self.ups[3](y)], dim=1))
+        y = self.merges[2](torch.cat([skips[2], self.ups[2](y)], dim=1))
+        y = self.merges[1](torch.cat([skips[1], self.ups[1](y)], dim=1))
+        y = self.merges[0](torch.cat([skips[0], self.ups[0](y)], dim=1))
+        return crop_as(self.head(y), x)
 
 
 def _conv(

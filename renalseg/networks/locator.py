@@ -14,7 +14,7 @@ from monai.networks.nets import BasicUNet, resnet34
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renalseg.networks.padding import pad_to_multiple
+from renalseg.networks.padding import crop_as, pad_to_multiple
 
 OUTSIDE = -30.0  # logit of a voxel beyond the kidneys' range along Z
 
@@ -54,6 +54,7 @@ class KidneyLocator(nn.Module):
         super().__init__()
         self.margin = margin
         self.chunk = chunk
+        self.outside = OUTSIDE
         self.classifier = resnet34(
             spatial_dims=2,
             n_input_channels=in_channels,
@@ -73,15 +74,19 @@ class KidneyLocator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of an image."""
-        padded, crop = pad_to_multiple(x, (16, 16, 1))
+        padded = pad_to_multiple(x, [16, 16, 1])
         if self.training:
             mask, present = self._locate(padded)
-            return torch.cat([mask, present.expand_as(mask)], dim=1)[crop]
-        parts = [self._locate(part) for part in padded.split(self.chunk, dim=-1)]
-        mask, present = (torch.cat(logits, dim=-1) for logits in zip(*parts, strict=True))
-        within = longest_run(present.flatten(1) > 0, self.margin)  # (B, Z)
-        logits: Tensor = mask.masked_fill(~within[:, None, None, None], OUTSIDE)[crop]
-        return logits
+            return crop_as(torch.cat([mask, present.expand_as(mask)], dim=1), x)
+        masks: list[Tensor] = []
+        presents: list[Tensor] = []
+        for part in padded.split(self.chunk, dim=-1):
+            mask, present = self._locate(part)
+            masks.append(mask)
+            presents.append(present)
+        within = longest_run(torch.cat(presents, dim=-1).flatten(1) > 0, self.margin)  # (B, Z)
+        mask = torch.cat(masks, dim=-1).masked_fill(~within[:, None, None, None], self.outside)
+        return crop_as(mask, x)
 
     def _locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the voxels (B, 1, X, Y, Z) and of the slices (B, 1, 1, 1, Z)."""

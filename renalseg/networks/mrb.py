@@ -12,7 +12,7 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
-from renalseg.networks.padding import pad_to_multiple
+from renalseg.networks.padding import crop_as, pad_to_multiple
 
 Norm = str | tuple[str, dict[str, Any]]
 
@@ -49,9 +49,9 @@ class MRB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features at all three scales."""
-        features = [self.cascade[0](x)]
-        for conv in self.cascade[1:]:
-            features.append(conv(features[-1]))
+        features: list[Tensor] = []
+        for conv in self.cascade:
+            features.append(conv(features[-1] if features else x))
         out: Tensor = self.act(self.reduce(torch.cat(features, dim=1)) + self.shortcut(x))
         return out
 
@@ -96,17 +96,19 @@ class MRBUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of an image."""
-        padded, crop = pad_to_multiple(x, (2 ** (LEVELS - 1),) * 3)
-        features = [self.encoders[0](padded)]
-        for encoder in self.encoders[1:]:
-            features.append(encoder(self.pool(features[-1])))  # (B, w * 2^i, X / 2^i, ...)
-        y = features[-1]
-        for i in reversed(range(LEVELS - 1)):
-            # own features, those of the next deeper encoder level, those of the decoder
-            parts = [features[i], self.skip_ups[i](features[i + 1]), self.ups[i](y)]
-            y = self.decoders[i](torch.cat(parts, dim=1))
-        logits: Tensor = self.head(y)[crop]
-        return logits
+        features = [pad_to_multiple(x, [16, 16, 16])]
+        for i, encoder in enumerate(self.encoders):
+            features.append(encoder(self.pool(features[-1]) if i else features[-1]))
+        y = features[-1]  # of level i (B, w * 2^i, X / 2^i, Y / 2^i, Z / 2^i)
+        # Each skip: the level's own features, and those of the next deeper encoder level.
+        skips: list[Tensor] = []
+        for i, skip_up in enumerate(self.skip_ups):
+            skips.append(torch.cat([features[i + 1], skip_up(features[i + 2])], dim=1))
+        y = self.decoders[3](torch.cat([skips[3], self.ups[3](y)], dim=1))
+        y = self.decoders[2](torch.cat([skips[2], self.ups[2](y)], dim=1))
+        y = self.decoders[1](torch.cat([skips[1], self.ups[1](y)], dim=1))
+        y = self.decoders[0](torch.cat([skips[0], self.ups[0](y)], dim=1))
+        return crop_as(self.head(y), x)
 
 
 def _up(in_channels: int, out_channels: int) -> nn.ConvTranspose3d:

@@ -13,7 +13,7 @@ from monai.networks.nets.attentionunet import AttentionBlock
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renalseg.networks.padding import pad_to_multiple
+from renalseg.networks.padding import crop_as, pad_to_multiple
 from renalseg.networks.prelu import Norm, prelu_conv, prelu_rescale
 
 CONVOLUTIONS = (1, 2, 3, 3)  # 5x5, of the levels above the bottom; as in V-Net
@@ -138,15 +138,16 @@ class MultiScaleVNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the center slices."""
-        image, crop = pad_to_multiple(x, (16, 16))
+        image = pad_to_multiple(x, [16, 16])
         y = self.stem(image)
-        skips = []
-        for encode, down in zip(self.encoder, self.downs, strict=True):
+        skips: list[Tensor] = []
+        for encode, down in zip(self.encoder, self.downs):
             skips.append(encode(y))  # (B, w, X, Y) to (B, 8w, X/8, Y/8)
             image = functional.avg_pool2d(image, 2)
             y = down(skips[-1], image)
         y = self.bottom(y)  # (B, 16w, X/16, Y/16)
-        for i in (3, 2, 1, 0):
-            y = self.ups[i](y, skips[i])  # (B, 16w, X/8, Y/8) to (B, 2w, X, Y)
-        logits: Tensor = self.head(y)[crop]
-        return logits
+        y = self.ups[3](y, skips[3])  # (B, 16w, X/8, Y/8)
+        y = self.ups[2](y, skips[2])
+        y = self.ups[1](y, skips[1])
+        y = self.ups[0](y, skips[0])  # (B, 2w, X, Y)
+        return crop_as(self.head(y), x)

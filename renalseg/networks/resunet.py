@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renalseg.networks.padding import pad_to_multiple
+from renalseg.networks.padding import crop_as, pad_to_multiple
 from renalseg.networks.prelu import Norm, prelu_conv, prelu_rescale
 
 # Dilations of the 3x3x3 convolutions of a stage, top to bottom; the third and deeper are dilated.
@@ -95,7 +95,7 @@ class ResUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Logits of an image; in training also those of the deeper decoder stages."""
-        padded, crop = pad_to_multiple(x, (8, 8, 8))
+        padded = pad_to_multiple(x, [8, 8, 8])
         level1 = self.encoder[0](padded, padded)  # (B, w, X, Y, Z)
         down = self.downs[0](level1)
         level2 = self.encoder[1](down, down)  # (B, 2w, X/2, Y/2, Z/2)
@@ -103,15 +103,18 @@ class ResUNet(nn.Module):
         level3 = self.encoder[2](down, down)  # (B, 4w, X/4, Y/4, Z/4)
         down = self.downs[2](level3)
         level4 = self.encoder[3](down, down)  # (B, 8w, X/8, Y/8, Z/8)
-        stages = [self.decoder[0](level4, self.widen(level4))]  # (B, 16w, X/8, Y/8, Z/8)
-        for i, skip in ((1, level3), (2, level2), (3, level1)):
-            up = self.ups[i - 1](stages[-1])
-            stages.append(self.decoder[i](torch.cat([up, skip], dim=1), up))  # 8w, 4w, 2w
-        logits: Tensor = self.maps[3](stages[3])[crop]
+        stage1 = self.decoder[0](level4, self.widen(level4))  # (B, 16w, X/8, Y/8, Z/8)
+        up = self.ups[0](stage1)
+        stage2 = self.decoder[1](torch.cat([up, level3], dim=1), up)  # (B, 8w, X/4, Y/4, Z/4)
+        up = self.ups[1](stage2)
+        stage3 = self.decoder[2](torch.cat([up, level2], dim=1), up)  # (B, 4w, X/2, Y/2, Z/2)
+        up = self.ups[2](stage3)
+        stage4 = self.decoder[3](torch.cat([up, level1], dim=1), up)  # (B, 2w, X, Y, Z)
+        logits = crop_as(self.maps[3](stage4), x)
         if not self.training:
             return logits
-        deeper = (
-            functional.interpolate(self.maps[i](stages[i]), padded.shape[2:], mode="trilinear")
-            for i in range(3)
-        )
-        return [logits, *(deep[crop] for deep in deeper)]
+        outputs = [logits]
+        for deeper in (self.maps[0](stage1), self.maps[1](stage2), self.maps[2](stage3)):
+            full = functional.interpolate(deeper, padded.shape[2:], mode="trilinear")
+            outputs.append(crop_as(full, x))
+        return outputs

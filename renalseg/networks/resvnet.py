@@ -12,7 +12,7 @@ from monai.networks.blocks import ResidualUnit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renalseg.networks.padding import pad_to_multiple
+from renalseg.networks.padding import crop_as, pad_to_multiple
 from renalseg.networks.prelu import Norm, prelu_rescale
 
 CONVOLUTIONS = (1, 2, 3, 3, 3)  # of the blocks, full resolution first (V-Net's own)
@@ -71,13 +71,15 @@ class ResVNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of an image."""
         skips: list[Tensor] = []
-        for encoder, down in zip(self.encoders, self.downs, strict=False):
+        for encoder, down in zip(self.encoders, self.downs):
             x = encoder(x)  # (B, w * 2^i, X / 2^i, Y / 2^i, Z / 2^i)
             skips.append(x)
             x = down(x)
         x = self.encoders[-1](x)  # (B, 16w, X/16, Y/16, Z/16)
-        for up, decoder, skip in zip(self.ups[::-1], self.decoders[::-1], skips[::-1], strict=True):
-            x = decoder(torch.cat([skip, up(x)], dim=1))
+        x = self.decoders[3](torch.cat([skips[3], self.ups[3](x)], dim=1))
+        x = self.decoders[2](torch.cat([skips[2], self.ups[2](x)], dim=1))
+        x = self.decoders[1](torch.cat([skips[1], self.ups[1](x)], dim=1))
+        x = self.decoders[0](torch.cat([skips[0], self.ups[0](x)], dim=1))
         logits: Tensor = self.head(x)
         return logits
 
@@ -120,11 +122,13 @@ class CascadeResVNet(nn.Module):
         """Logits of an image."""
         # instance norm needs more than one voxel at the bottom of the first network
         longest = 64 if max(x.shape[2:]) <= 32 else 32
-        padded, crop = pad_to_multiple(x, (longest, 32, 32))
+        padded = pad_to_multiple(x, [longest, 32, 32])
         half = functional.avg_pool3d(padded, 2)  # linear interpolation, between pairs of voxels
         coarse = functional.interpolate(self.first(half), scale_factor=2.0, mode="trilinear")
-        logits: Tensor = self.second(torch.cat([padded, coarse.sigmoid()], dim=1))
-        return [coarse[crop], logits[crop]] if self.training else logits[crop]
+        logits = crop_as(self.second(torch.cat([padded, coarse.sigmoid()], dim=1)), x)
+        if self.training:
+            return [crop_as(coarse, x), logits]
+        return logits
 
 
 def _block(

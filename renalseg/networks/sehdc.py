@@ -13,7 +13,7 @@ from monai.networks.blocks import ChannelSELayer, Convolution
 from torch import Tensor, nn
 
 from renalseg.networks.attention import DualAttention3d
-from renalseg.networks.padding import pad_to_multiple
+from renalseg.networks.padding import crop_as, pad_to_multiple
 
 STRIDES = ((2, 2, 1), (2, 2, 2), (2, 2, 2))  # x, y, z of the three down-sampling convolutions
 DILATIONS = (1, 2, 5, 1, 2)
@@ -90,15 +90,15 @@ class SEHDCUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of an image."""
-        padded, crop = pad_to_multiple(x, (8, 8, 4))
+        padded = pad_to_multiple(x, [8, 8, 4])
         level1 = self.stem(padded)  # (B, w, X, Y, Z)
         level2 = self.convs[0](self.downs[0](level1))  # (B, 2w, X/2, Y/2, Z)
         level3 = self.convs[1](self.downs[1](level2))  # (B, 4w, X/4, Y/4, Z/2)
         y = self.bottom(self.downs[2](level3))  # (B, 8w, X/8, Y/8, Z/4)
-        for i, skip in ((2, level3), (1, level2), (0, level1)):
-            y = self.merges[i](torch.cat([skip, self.ups[i](y)], dim=1))
-        logits: Tensor = self.head(y)[crop]
-        return logits
+        y = self.merges[2](torch.cat([level3, self.ups[2](y)], dim=1))
+        y = self.merges[1](torch.cat([level2, self.ups[1](y)], dim=1))
+        y = self.merges[0](torch.cat([level1, self.ups[0](y)], dim=1))
+        return crop_as(self.head(y), x)
 
 
 def _conv(

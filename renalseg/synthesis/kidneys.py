@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
 from torch import Generator, Tensor
-from torch.utils.data import IterableDataset, get_worker_info
 
 from renalseg.components import Box, bounding_box, components
 from renalseg.labels import BACKGROUND
 from renalseg.synthesis.appearance import draw_ct
 from renalseg.synthesis.patches import deform
+from renalseg.synthesis.stream import CaseStream
 from renalseg.synthesis.tissues import Anatomy, label_of
 
 Item = dict[str, Any]
@@ -24,7 +24,7 @@ _ROOM = 1.2
 _MIN_VOXELS = 2000  # of an anatomy; smaller components are crumbs of a kidney
 
 
-class SyntheticKidneys(IterableDataset[Any]):
+class SyntheticKidneys(CaseStream[list[Item]]):
     """Endless pairs of kidneys of one patient and one scan, in random order.
 
     Args:
@@ -39,29 +39,21 @@ class SyntheticKidneys(IterableDataset[Any]):
         self,
         anatomies: Sequence[Anatomy],
         roi_size: Sequence[int],
-        transform: Callable[[list[Item]], Any],
+        transform: Callable[[list[Item]], Any] | None = None,
         seed: int = 0,
     ) -> None:
         pairs = [(anatomy, _kidney_boxes(anatomy)) for anatomy in anatomies]
-        self.anatomies = [(anatomy, boxes) for anatomy, boxes in pairs if boxes]
+        found = [(anatomy, boxes) for anatomy, boxes in pairs if boxes]
+        super().__init__([anatomy for anatomy, _ in found], transform, seed)
+        self.boxes = [boxes for _, boxes in found]
         self.roi_size = tuple(roi_size)
-        self.transform = transform
-        self.seed = seed
-
-    def __iter__(self) -> Iterator[Any]:
-        """Transformed pairs without end, other ones in each worker."""
-        worker = get_worker_info()
-        generator = Generator().manual_seed(self.seed + 7919 * (worker.id if worker else 0))
-        while True:
-            yield self.transform(self.draw(generator))
 
     def draw(self, generator: Generator) -> list[Item]:
         """One pair."""
-        anatomy, boxes = self.anatomies[
-            int(torch.randint(len(self.anatomies), (), generator=generator))
-        ]
+        i = self.draw_anatomy(generator)
+        anatomy, boxes = self.anatomies[i], self.boxes[i]
         order = torch.randperm(len(boxes), generator=generator).tolist()
-        pieces = [self._deform(anatomy, boxes[i], generator) for i in order]
+        pieces = [self._deform(anatomy, boxes[k], generator) for k in order]
         items = [
             _crop(piece, image)
             for piece, image in zip(pieces, _draw_scan(pieces, generator), strict=True)

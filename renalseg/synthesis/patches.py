@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.utils.data import IterableDataset, get_worker_info
 
 from renalseg.synthesis.appearance import PHASE_SHARES, draw_ct, draw_phase
 from renalseg.synthesis.fields import chance, smooth_field, uniform
+from renalseg.synthesis.stream import CaseStream
 from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
 
 
-class SyntheticPatches(IterableDataset[dict[str, Tensor]]):
+class SyntheticPatches(CaseStream[dict[str, Any]]):
     """Endless pairs of CT patch and label.
 
     Args:
@@ -30,6 +31,7 @@ class SyntheticPatches(IterableDataset[dict[str, Tensor]]):
         reach_mm: How far from the drawn kidney voxel the center lies at most.
         seed: Start of the random stream; each worker gets its own.
         phases: Shares of the four contrast phases.
+        transform: From a patch to what the network trains on.
     """
 
     def __init__(
@@ -44,8 +46,9 @@ class SyntheticPatches(IterableDataset[dict[str, Tensor]]):
         spacing_to: Sequence[float] | None = None,
         near_cyst: float = 0.0,
         phases: Sequence[float] = PHASE_SHARES,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
-        self.anatomies = anatomies
+        super().__init__(anatomies, transform, seed)
         self.roi_size = tuple(roi_size)
         self.spacing = tuple(spacing)
         self.spacing_to = tuple(spacing_to) if spacing_to is not None else None
@@ -54,24 +57,16 @@ class SyntheticPatches(IterableDataset[dict[str, Tensor]]):
         self.near_cyst = near_cyst
         self.phases = tuple(phases)
         self.reach_mm = reach_mm
-        self.seed = seed
         self._landmarks = [_landmarks_of(anatomy) for anatomy in anatomies]
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """Patches without end, other ones in each worker."""
-        worker = get_worker_info()
-        generator = Generator().manual_seed(self.seed + 7919 * (worker.id if worker else 0))
-        while True:
-            yield self.draw(generator)
-
-    def draw(self, generator: Generator) -> dict[str, Tensor]:
-        """One patch: `image` (1, *roi_size) float32 HU and `label` (1, *roi_size) uint8."""
-        i = int(torch.randint(len(self.anatomies), (), generator=generator))
+    def draw(self, generator: Generator) -> dict[str, Any]:
+        """One patch: `image` (1, *roi_size) float32 HU, `label` (1, *roi_size) uint8, `case`."""
+        i = self.draw_anatomy(generator)
         center = self._draw_center(i, generator)
         spacing = self.draw_spacing(generator)
         piece = deform(self.anatomies[i], center, self.roi_size, spacing, generator)
         image = draw_ct(piece, generator, draw_phase(generator, self.phases))
-        return {"image": image[None], "label": label_of(piece.tissue)[None]}
+        return {"image": image[None], "label": label_of(piece.tissue)[None], "case": i}
 
     def draw_spacing(self, generator: Generator) -> tuple[float, ...]:
         """The spacing of a patch, mm along R, A, S."""

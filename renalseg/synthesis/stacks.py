@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Generator, Tensor
+from typing import Any
+
+from torch import Generator
 
 from renalseg.synthesis.patches import SyntheticPatches
 
@@ -13,8 +15,8 @@ class SliceStacks(SyntheticPatches):
     The arguments are those of `SyntheticPatches`.
     """
 
-    def draw(self, generator: Generator) -> dict[str, Tensor]:
-        """One stack: `image` (1, *roi_size) float32 HU and `label` (1, *roi_size) uint8."""
+    def draw(self, generator: Generator) -> dict[str, Any]:
+        """One stack: `image` (1, *roi_size) float32 HU, `label` (1, *roi_size) uint8, `case`."""
         while True:
             stack = super().draw(generator)
             if stack["label"][..., self.roi_size[2] // 2].any():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ckpt_export, verify_net_in_out
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/metadata.json"))
@@ -99,3 +99,38 @@ def test_training_and_inference_agree_on_the_network(bundle: Path) -> None:
     assert resolved.items() <= expected.items()  # inference may add what holds no weights
     assert train.get("spacing") == inference.get("spacing")
     assert train.get("window") == inference.get("window")
+
+
+def files_of(bundle: Path) -> dict[str, str]:
+    """Arguments that MONAI's commands for bundles share."""
+    return {
+        "net_id": "network_def",
+        "meta_file": str(bundle / "configs/metadata.json"),
+        "config_file": str(bundle / "configs/inference.yaml"),
+        "bundle_root": str(bundle),
+    }
+
+
+@pytest.mark.slow
+@every_bundle
+def test_network_takes_and_gives_what_the_metadata_says(bundle: Path) -> None:
+    verify_net_in_out(device="cpu", **files_of(bundle))
+
+
+@every_trained_bundle
+def test_exported_network_gives_the_same_logits(bundle: Path, tmp_path: Path) -> None:
+    exported = tmp_path / "model.ts"
+    ckpt_export(
+        filepath=str(exported), ckpt_file=str(bundle / "models/model.pt"), **files_of(bundle)
+    )
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs/inference.yaml"))
+    parser["bundle_root"] = str(bundle)
+    parser["device"] = "$torch.device('cpu')"
+    network = parser.get_parsed_content("network")
+    metadata = json.loads((bundle / "configs/metadata.json").read_text())
+    image = metadata["network_data_format"]["inputs"]["image"]
+    size = (37, 50, 19)[: len(image["spatial_shape"])]  # no multiples: padding is exported too
+    x = torch.randn((1, image["num_channels"], *size), generator=torch.manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.jit.load(exported)(x), network(x), atol=1e-4, rtol=1e-4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from renalseg.losses import LocatorLoss
+from renalseg.training.losses import LocatorLoss
 
 SURE = 30.0  # a logit whose probability is 1
 

@@ -7,7 +7,7 @@ import torch
 from ignite.engine import Engine
 from torch.optim import SGD
 
-from renalseg.schedules import LossPlateau
+from renalseg.training.schedules import LossPlateau
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from ignite.engine import Engine
 from monai.losses import DeepSupervisionLoss, DiceLoss
 
-from renalseg.supervision import DecaySupervision
+from renalseg.training.supervision import DecaySupervision
 
 
 def weights_of_epochs(first: int, last: int) -> list[list[float] | None]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Events
+from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
 from monai.handlers import (
     CheckpointLoader,
@@ -16,11 +17,26 @@ from monai.handlers import (
     TensorBoardStatsHandler,
     from_engine,
 )
-from monai.inferers import Inferer
+from monai.inferers import SimpleInferer
 from torch import Tensor, nn
+from torch.utils.data import IterableDataset
 
-from renalseg.distributed import bare, rank
 from renalseg.errors import ConfigError
+from renalseg.inferers import AutocastInferer
+from renalseg.training.distributed import bare, rank
+
+
+def make_loader(cases: IterableDataset[Any], batch_size: int, workers: int) -> DataLoader:
+    """Batches of an endless stream of cases, drawn in worker processes.
+
+    Args:
+        cases: The stream.
+        batch_size: Cases of a batch.
+        workers: Processes; 0 draws in the process that trains.
+    """
+    return DataLoader(
+        cases, batch_size=batch_size, num_workers=workers, persistent_workers=workers > 0
+    )
 
 
 def make_trainer(
@@ -29,7 +45,6 @@ def make_trainer(
     optimizer: torch.optim.Optimizer,
     scheduler: Any,
     loss: Callable[..., Tensor],
-    inferer: Inferer,
     data: Iterable[Any],
     epochs: int,
     epoch_length: int,
@@ -37,15 +52,14 @@ def make_trainer(
     output_dir: str | Path,
     handlers: Sequence[Any] = (),
 ) -> SupervisedTrainer:
-    """A trainer that logs, steps its schedule, saves, and resumes where it stopped.
+    """A trainer in mixed precision that logs, steps its schedule, saves, and resumes.
 
     Args:
         network: On `device` already.
         optimizer: Of the parameters of `network`.
         scheduler: Stepped after every iteration; or a handler with a state, such as
-            `renalseg.schedules.LossPlateau`.
+            `renalseg.training.schedules.LossPlateau`.
         loss: Of (logits, label).
-        inferer: Runs the network.
         data: Batches with `image` and `label`, endless or longer than an epoch.
         epochs: When to stop.
         epoch_length: Iterations of an epoch.
@@ -80,7 +94,7 @@ def make_trainer(
         network=network,
         optimizer=optimizer,
         loss_function=loss,
-        inferer=inferer,
+        inferer=AutocastInferer(SimpleInferer()),
         epoch_length=epoch_length,
         optim_set_to_none=True,
         train_handlers=train_handlers,

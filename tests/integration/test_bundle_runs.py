@@ -1,0 +1,166 @@
+"""Every bundle trains, is evaluated and infers, by the commands of its model card."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import run
+
+from renalseg.errors import InputError
+from renalseg.synthesis.library import save_anatomy
+from renalseg.training import export_weights
+from tests.factories.anatomies import box_anatomy
+
+BUNDLES = Path(__file__).parents[2] / "bundles"
+AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
+
+# What makes each training and inference small.
+SMALL: dict[str, dict[str, Any]] = {
+    "kidney_convlstm": {"roi_size": [32, 32, 8]},
+    "kidney_mrb": {"roi_size": [48, 48, 3]},
+    "kidney_msvnet": {"roi_size": [32, 32, 16]},
+    "kidney_resvnet": {"roi_size": [32, 32, 32]},
+    "kidney_sehdc": {"roi_size": [32, 32, 16]},
+    "tumor_convlstm": {"roi_size": [32, 32, 8]},
+    "tumor_mrb": {"roi_size": [32, 32, 32]},
+    "tumor_msvnet": {"size": 32},
+    "tumor_resvnet": {"box_size": [32, 32, 16]},
+    "tumor_sehdc": {"roi_size": [32, 32, 16]},
+}
+every_bundle = pytest.mark.parametrize("name", sorted(SMALL))
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("library")
+    for i in range(2):
+        save_anatomy(folder / f"box_{i}.npz", box_anatomy())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CT, its label and its kidney mask, in the three folders that configs name."""
+    root = tmp_path_factory.mktemp("data")
+    label = np.zeros((40, 30, 24), np.uint8)
+    label[6:16, 10:20, 4:20] = label[26:36, 10:20, 4:20] = 1
+    label[8:12, 12:16, 8:12] = 2
+    hu = np.random.default_rng(0).normal(0, 20, label.shape) + np.array([0, 180, 80])[label]
+    volumes = {"cases": hu.astype(np.int16), "labels": label, "kidneys": (label > 0).astype("u1")}
+    for folder, volume in volumes.items():
+        (root / folder).mkdir()
+        nib.save(nib.Nifti1Image(volume, AFFINE), root / folder / "one.nii.gz")
+    return root
+
+
+def configs(bundle: Path, *names: str) -> list[str]:
+    return [str(bundle / "configs" / f"{name}.yaml") for name in names]
+
+
+def train(name: str, library: Path, out: Path, *overlays: str, **settings: Any) -> dict[str, Any]:
+    run(
+        config_file=configs(BUNDLES / name, "train", *overlays),
+        bundle_root=str(BUNDLES / name),
+        library_dir=str(library),
+        output_dir=str(out),
+        device="$torch.device('cpu')",
+        **{"epochs": 1, "epoch_length": 2, "batch_size": 2, "workers": 0} | SMALL[name] | settings,
+    )
+    return torch.load(out / "checkpoint.pt", weights_only=False)
+
+
+@every_bundle
+def test_a_bundle_trains_and_then_segments_and_scores_a_case(
+    name: str, library: Path, cases: Path, tmp_path: Path
+) -> None:
+    checkpoint = train(name, library, tmp_path / "train")
+    assert checkpoint["trainer"]["iteration"] == 2
+    moments = checkpoint["optimizer"]["state"].values()
+    moved = [next(m for m in state.values() if m is not None and m.dim()) for state in moments]
+    assert len(moved) == len(checkpoint["optimizer"]["param_groups"][0]["params"])
+    assert all(torch.isfinite(moment).all() for moment in moved)
+
+    bundle = tmp_path / name
+    shutil.copytree(BUNDLES / name / "configs", bundle / "configs")
+    export_weights(tmp_path / "train", bundle / "models" / "model.pt")
+    size = {key: value for key, value in SMALL[name].items() if key != "size"}
+    if name == "kidney_resvnet":
+        size = {"grid_size": size["roi_size"]}
+    run(
+        config_file=configs(bundle, "inference", "evaluate"),
+        bundle_root=str(bundle),
+        dataset_dir=str(cases / "cases"),
+        label_dir=str(cases / "labels"),
+        output_dir=str(tmp_path / "out"),
+        device="$torch.device('cpu')",
+        **({"kidney_dir": str(cases / "kidneys")} if name.startswith("tumor_") else {}),
+        **(size if name not in ("kidney_mrb", "kidney_msvnet", "tumor_msvnet") else {}),
+    )
+    pred = nib.load(tmp_path / "out" / "one.nii.gz")
+    values = np.asanyarray(pred.dataobj)
+    assert values.shape == (40, 30, 24)
+    assert values.dtype == np.uint8
+    assert set(np.unique(values)) <= ({0, 1} if name.startswith("kidney_") else {0, 1, 2})
+    np.testing.assert_allclose(pred.affine, AFFINE)
+    with (tmp_path / "out" / "metrics.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["case"] == "one"
+    assert ("tumor" in row) == name.startswith("tumor_")
+
+
+@every_bundle
+def test_the_schedule_of_the_paper_trains_too(name: str, library: Path, tmp_path: Path) -> None:
+    checkpoint = train(name, library, tmp_path, "paper", width=4)
+    assert checkpoint["trainer"]["iteration"] == 2
+
+
+def test_a_training_goes_on_where_it_stopped(library: Path, tmp_path: Path) -> None:
+    first = train("kidney_sehdc", library, tmp_path, "paper", width=4)
+    checkpoint = train("kidney_sehdc", library, tmp_path, "paper", width=4, epochs=2)
+    assert checkpoint["trainer"]["iteration"] == 4
+    assert checkpoint["scheduler"]["plateau"]["last_epoch"] == 2
+    assert all(state["step"] == 4 for state in checkpoint["optimizer"]["state"].values())
+    assert any(
+        not torch.equal(weight, first["network"][name])
+        for name, weight in checkpoint["network"].items()
+    )
+
+
+def test_without_a_library_training_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        train("kidney_sehdc", tmp_path / "absent", tmp_path)
+    causes = [caught.value.__cause__]
+    while causes[-1] is not None:
+        causes.append(causes[-1].__cause__)
+    assert any(isinstance(cause, InputError) and "absent" in str(cause) for cause in causes)
+
+
+@pytest.mark.slow
+@every_bundle
+def test_two_processes_train_one_network(name: str, library: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 1, "epoch_length": 2, "batch_size": 1, "workers": 0} | SMALL[name]
+    process = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
+            *("-m", "monai.bundle", "run", "--bundle_root", BUNDLES / name),
+            *("--config_file", str(configs(BUNDLES / name, "train", "multi_gpu_train"))),
+            *("--library_dir", library, "--output_dir", tmp_path),
+            *(part for key, value in settings.items() for part in (f"--{key}", str(value))),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
+    assert checkpoint["trainer"]["iteration"] == 2
+    assert not any(key.startswith("module.") for key in checkpoint["network"])
