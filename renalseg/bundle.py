@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import nn
 
+from renalseg.engine import make_engine
 from renalseg.errors import EXIT_RETRYABLE, ConfigError, exit_code_for
 from renalseg.grids import Grid
 from renalseg.networks.layout import channels_last
@@ -34,20 +35,24 @@ def start_network(
         ConfigError: The weights are missing, no state dict, or of another network.
     """
     if weights is not None:
-        return load_network(network, weights, device).train()
+        return load_network(network, weights, device, engine="torch").train()
     return channels_last(network.to(device))
 
 
-def load_network(network: nn.Module, weights: str | Path, device: torch.device) -> nn.Module:
+def load_network(
+    network: nn.Module, weights: str | Path, device: torch.device, engine: str = "auto"
+) -> nn.Module:
     """Puts a bundle's weights into its network, ready to infer.
 
     Args:
         network: As `network_def` builds it.
         weights: A state dict, of any floating-point type; no code is loaded with it.
         device: Where the network goes.
+        engine: What runs it, see `renalseg.engine.make_engine`.
 
     Raises:
-        ConfigError: The file is missing, no state dict, or of another network.
+        ConfigError: The file is missing, no state dict, or of another network; or there is no
+            such engine.
     """
     path = Path(weights)
     if not path.is_file():
@@ -59,7 +64,7 @@ def load_network(network: nn.Module, weights: str | Path, device: torch.device) 
             raise
         raise ConfigError(f"The weights {path} do not fit their network: {error}") from error
     channels_last(network.to(device))
-    return network.eval()
+    return make_engine(network.eval(), device, engine)
 
 
 def make_case(image: MetaTensor, kidney: MetaTensor | None = None) -> Case:

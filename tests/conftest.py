@@ -10,6 +10,8 @@ import pytest
 from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.process import prepare
 
+KEPT = ("RENALSEG_DATA", "RENALSEG_CACHE")
+
 # As the programs do, before a test module imports MONAI.
 prepare()
 ensure_cuda_runtime()
@@ -30,11 +32,17 @@ def data_dir() -> Path:
     return DATA
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep converted networks out of the user's own cache; the programs that tests start too."""
+    os.environ["RENALSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the choices of the user's own environment out of the tests."""
     for name in os.environ:
-        if name.startswith(("RENALSEG_", "HOLOSCAN_")) and name != "RENALSEG_DATA":
+        if name.startswith(("RENALSEG_", "HOLOSCAN_")) and name not in KEPT:
             monkeypatch.delenv(name)
 
 

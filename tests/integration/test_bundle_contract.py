@@ -13,8 +13,8 @@ from monai.bundle import ConfigParser, ckpt_export, verify_net_in_out
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/metadata.json"))
 KEYS = {
-    "bundle_root", "dataset_dir", "output_dir", "device", "network_def", "network", "preprocessing",
-    "dataset", "inferer", "postprocessing", "evaluator", "run",
+    "bundle_root", "dataset_dir", "output_dir", "device", "engine", "network_def", "network",
+    "preprocessing", "dataset", "inferer", "postprocessing", "evaluator", "run",
 }  # fmt: skip
 FILES = (
     "LICENSE", "configs/inference.yaml", "configs/train.yaml", "configs/evaluate.yaml",
@@ -127,6 +127,7 @@ def test_exported_network_gives_the_same_logits(bundle: Path, tmp_path: Path) ->
     parser.read_config(str(bundle / "configs/inference.yaml"))
     parser["bundle_root"] = str(bundle)
     parser["device"] = "$torch.device('cpu')"
+    parser["engine"] = "torch"
     network = parser.get_parsed_content("network")
     metadata = json.loads((bundle / "configs/metadata.json").read_text())
     image = metadata["network_data_format"]["inputs"]["image"]

@@ -102,6 +102,7 @@ def test_a_bundle_trains_and_then_segments_and_scores_a_case(
         label_dir=str(cases / "labels"),
         output_dir=str(tmp_path / "out"),
         device="$torch.device('cpu')",
+        engine="torch",  # converting ten networks takes longer than the rest of the test
         **({"kidney_dir": str(cases / "kidneys")} if name.startswith("tumor_") else {}),
         **(size if name not in ("kidney_mrb", "kidney_msvnet", "tumor_msvnet") else {}),
     )

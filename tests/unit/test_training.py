@@ -23,7 +23,7 @@ def test_exported_weights_fit_their_network(tmp_path: Path) -> None:
     network = torch.nn.Conv3d(1, 2, 1)
     torch.save({"network": network.state_dict()}, tmp_path / "checkpoint.pt")
     path = export_weights(tmp_path, tmp_path / "model.pt")
-    loaded = load_network(torch.nn.Conv3d(1, 2, 1), path, torch.device("cpu"))
+    loaded = load_network(torch.nn.Conv3d(1, 2, 1), path, torch.device("cpu"), "torch")
     torch.testing.assert_close(loaded.state_dict(), network.state_dict(), atol=1e-3, rtol=1e-3)
 
 
