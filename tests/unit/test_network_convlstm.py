@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -20,19 +19,6 @@ LEVELS = (
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
     return (*tensor.shape[2:], tensor.shape[1])
-
-
-@pytest.mark.parametrize(
-    ("width", "classes", "parameters"),
-    [(32, 3, 35_594_819), (8, 2, 2_226_314), (8, 3, 2_226_323)],
-)
-@torch.no_grad()
-def test_shapes_and_parameters(width: int, classes: int, parameters: int) -> None:
-    with torch.device("meta"):
-        network = ConvLSTMUNet(out_channels=classes, width=width)
-        logits = network(torch.empty(4, 1, *PAPER))
-    assert logits.shape == (4, classes, *PAPER)
-    assert sum(p.numel() for p in network.parameters()) == parameters
 
 
 @torch.no_grad()
@@ -61,23 +47,6 @@ def test_levels_are_those_of_the_table() -> None:
         assert shapes[f"upsampling{level}"] == (*here, channels_below)
         assert shapes[f"ups{level}"] == (*here, channels)
         assert shapes[f"merges{level}"] == (*here, channels)
-
-
-@pytest.mark.parametrize("size", [(32, 32, 4), (33, 17, 3), (16, 16, 1)])
-def test_any_size_gives_one_tensor_of_that_size(size: tuple[int, int, int]) -> None:
-    network = ConvLSTMUNet(out_channels=2, width=2).eval()
-    with torch.inference_mode():
-        logits = network(torch.randn(1, 1, *size))
-    assert isinstance(logits, Tensor)
-    assert logits.shape == (1, 2, *size)
-
-
-@pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_gradients_reach_every_parameter(norm: str) -> None:
-    torch.manual_seed(0)
-    network = ConvLSTMUNet(width=2, norm=(norm, {"affine": True}))
-    network(torch.randn(2, 1, 32, 32, 4)).square().mean().backward()
-    assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 # ConvLSTM2d

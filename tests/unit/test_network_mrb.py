@@ -9,22 +9,6 @@ from renalseg.networks.layout import channels_last
 from renalseg.networks.locator import OUTSIDE, longest_run
 from renalseg.networks.mrb import MRB
 
-# One table for every shape test: network, its options, shape of the image, shape of the logits.
-SHAPES = [
-    (MRBUNet, {"width": 2}, (1, 1, 32, 32, 16), (1, 2, 32, 32, 16)),
-    (MRBUNet, {"width": 2, "out_channels": 3}, (2, 1, 32, 16, 32), (2, 3, 32, 16, 32)),
-    (MRBUNet, {"width": 2}, (1, 1, 17, 33, 5), (1, 2, 17, 33, 5)),  # padded inside
-    (MRBUNet, {"width": 2, "norm": "batch"}, (2, 1, 16, 32, 16), (2, 2, 16, 32, 16)),
-    (KidneyLocator, {"width": 4}, (1, 1, 64, 48, 3), (1, 1, 64, 48, 3)),
-    (KidneyLocator, {"width": 4, "chunk": 2}, (2, 1, 33, 40, 5), (2, 1, 33, 40, 5)),
-    (KidneyLocator, {"width": 4, "norm": "instance"}, (2, 1, 32, 32, 1), (2, 1, 32, 32, 1)),
-]
-PARAMETERS = [
-    (MRBUNet, {"width": 32}, 39_837_570),
-    (MRBUNet, {"width": 8}, 2_490_210),
-    (KidneyLocator, {"width": 64}, 52_390_978),
-    (KidneyLocator, {"width": 8}, 822_986),
-]
 # Parts of the MRB network and their channels and voxels for the paper's patch of 128 x 128 x 80.
 LEVELS = [
     ("encoders.0", (32, 128, 128, 80)),
@@ -52,7 +36,6 @@ RESNET = [
     ("layer4", (512, 7, 7), 3),
     ("avgpool", (512, 1, 1), 0),
 ]
-shapes = pytest.mark.parametrize(("network", "options", "image", "logits"), SHAPES)
 
 
 def outputs_of(network: nn.Module, image: Tensor) -> dict[str, tuple[int, ...]]:
@@ -64,43 +47,6 @@ def outputs_of(network: nn.Module, image: Tensor) -> dict[str, tuple[int, ...]]:
         )
     network(image)
     return found
-
-
-@shapes
-def test_eval_gives_one_tensor_of_the_size_of_the_image(
-    network: type[nn.Module],
-    options: dict[str, object],
-    image: tuple[int, ...],
-    logits: tuple[int, ...],
-) -> None:
-    with torch.inference_mode():
-        out = network(**options).eval()(torch.rand(image))
-    assert isinstance(out, Tensor)
-    assert out.shape == logits
-
-
-@pytest.mark.parametrize(
-    ("network", "image"),
-    [
-        (MRBUNet(width=2), (1, 1, 32, 32, 32)),
-        (MRBUNet(width=2, norm="batch"), (2, 1, 32, 16, 16)),
-        (KidneyLocator(width=4), (1, 1, 64, 64, 4)),
-    ],
-)
-def test_gradients_reach_every_parameter(network: nn.Module, image: tuple[int, ...]) -> None:
-    network.train()(torch.randn(image)).square().sum().backward()
-    for name, parameter in network.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.any(), name
-
-
-@pytest.mark.parametrize(("network", "options", "count"), PARAMETERS)
-def test_number_of_parameters(
-    network: type[nn.Module], options: dict[str, int], count: int
-) -> None:
-    with torch.device("meta"):
-        built = network(**options)
-    assert sum(parameter.numel() for parameter in built.parameters()) == count
 
 
 def test_levels_of_the_mrb_network() -> None:
