@@ -1,0 +1,39 @@
+"""Every method, and a pair of two methods, from DICOM to SEG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from renalseg.cases import load_nifti
+from renalseg.metrics import dice
+from tests.e2e.conftest import Program, Run
+from tests.e2e.test_application import labels_of
+
+METHODS = ("convlstm", "mrb", "msvnet", "resvnet", "sehdc")
+
+
+def check(run: Run, localizer: str, tumor: str) -> None:
+    assert run.process.returncode == 0, run.process.stderr
+    assert (run.result["localizer"], run.result["tumor"]) == (localizer, tumor)
+    found = torch.from_numpy(labels_of(run.seg, run.source))
+    truth = load_nifti(run.source / "label.nii.gz", torch.uint8)[0].as_tensor()
+    assert dice(found, truth) >= 0.5  # first weights: that it works, not how well
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_segments_the_sample(
+    method: str, sample: Path, program: Program, tmp_path: Path
+) -> None:
+    process = program("-m", "app", "-i", sample, "-o", tmp_path, "--method", method)
+    check(Run(sample, tmp_path, process), f"kidney_{method}", f"tumor_{method}")
+
+
+@pytest.mark.slow
+def test_two_methods_make_a_pair(sample: Path, program: Program, tmp_path: Path) -> None:
+    choice = ("--localiser", "kidney_resvnet", "--tumor", "tumor_mrb")
+    process = program("-m", "renalseg.deploy", "exec", "app", "-i", sample, "-o", tmp_path, *choice)
+    check(Run(sample, tmp_path, process), "kidney_resvnet", "tumor_mrb")
