@@ -40,7 +40,7 @@ lint: $(DEV)  ## check form, style and types
 
 check: lint test  ## what must pass before a commit: lint and test
 
-bench: $(RUN)  ## print seconds and peak memory per stage
+bench: $(RUN)  ## print seconds and peak memory of each method
 	$(BIN)/renalseg bench
 
 train: $(RUN) build/.library  ## train a bundle on synthetic CTs: make train BUNDLE=tumor_sehdc

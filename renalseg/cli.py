@@ -90,8 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("label", type=Path, help="NIfTI on the same grid")
     evaluate.set_defaults(action=_evaluate)
 
-    bench = commands.add_parser("bench", help="print seconds and peak memory of each stage")
+    bench = commands.add_parser("bench", help="print seconds and peak memory of each method")
     bench.add_argument("--slices", type=int, nargs="+", default=[200])
+    bench.add_argument("--method", nargs="+", default=[], help="all that are there by default")
+    bench.add_argument("--repeat", type=int, default=3, help="runs, of which the median counts")
     bench.add_argument("--device", default=None)
     bench.set_defaults(action=_bench)
 
@@ -157,7 +159,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _bench(options: argparse.Namespace) -> None:
     from renalseg.bench import print_bench
 
-    print_bench(options.slices, options.device)
+    if options.repeat < 1:
+        raise ConfigError(f"Expected one run or more, got {options.repeat}")
+    print_bench(options.slices, options.method, options.device, options.repeat)
 
 
 def _library(options: argparse.Namespace) -> None:

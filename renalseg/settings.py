@@ -106,13 +106,24 @@ def _read(config: str | Path | None) -> Mapping[str, str | None]:
     return stored
 
 
-def _bundle(folder: Path, prefix: str, name: str) -> str:
-    """The name of a bundle that is there with its weights, from its own name or its method's."""
-    found = sorted(
+def available_methods(folder: Path) -> list[str]:
+    """The methods of which a folder has both bundles, with their weights."""
+    localizers = {name.removeprefix(LOCALIZER) for name in _bundles(folder, LOCALIZER)}
+    return sorted(localizers & {name.removeprefix(TUMOR) for name in _bundles(folder, TUMOR)})
+
+
+def _bundles(folder: Path, prefix: str) -> list[str]:
+    """Names of the bundles that are there with their weights."""
+    return sorted(
         path.parent.parent.name
         for path in folder.glob(f"{prefix}*/models/model.pt")
         if (path.parents[1] / "configs" / "inference.yaml").is_file()
     )
+
+
+def _bundle(folder: Path, prefix: str, name: str) -> str:
+    """The name of a bundle that is there with its weights, from its own name or its method's."""
+    found = _bundles(folder, prefix)
     if not found:
         raise ConfigError(f"Expected bundles {prefix}<method> in {folder}, found none")
     full = name if name.startswith(prefix) else prefix + name

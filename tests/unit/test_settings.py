@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from renalseg.errors import ConfigError
-from renalseg.settings import Settings
+from renalseg.settings import Settings, available_methods
 
 
 @pytest.fixture
@@ -186,3 +186,7 @@ def test_a_bundle_without_weights_is_not_offered(bundles: Path) -> None:
     (bundles / "kidney_two" / "models" / "model.pt").unlink()
     with pytest.raises(ConfigError, match="there are: alone, one, sehdc"):
         Settings.resolve(bundles=bundles, localizer="two")
+
+
+def test_a_method_is_available_with_both_bundles_alone(bundles: Path) -> None:
+    assert available_methods(bundles) == ["one", "sehdc", "two"]
