@@ -55,11 +55,20 @@ def make_engine(network: nn.Module, device: torch.device, engine: str = "auto") 
     return OpenVINOEngine(network)
 
 
-def cache_dir() -> Path:
-    """The folder for what can be made again: RENALSEG_CACHE, or a user's cache folder."""
-    chosen = os.environ.get("RENALSEG_CACHE")
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(chosen) if chosen else user / "renalseg"
+def cache_dir() -> Path | None:
+    """The folder for what can be made again: RENALSEG_CACHE, or the user's cache folder.
+
+    None for a user without a home, as containers have: a folder that others can write to must not
+    be trusted with networks.
+    """
+    if chosen := os.environ.get("RENALSEG_CACHE"):
+        return Path(chosen)
+    if user := os.environ.get("XDG_CACHE_HOME"):
+        return Path(user) / "renalseg"
+    try:
+        return Path.home() / ".cache" / "renalseg"
+    except RuntimeError:
+        return None
 
 
 class OpenVINOEngine(nn.Module):
@@ -111,8 +120,11 @@ class OpenVINOEngine(nn.Module):
 
     def _model(self, core: openvino.Core, shape: torch.Size) -> openvino.Model:
         """The network in OpenVINO's form, from the cache or converted."""
+        cache = cache_dir()
+        if cache is None:
+            return _convert(self.network, shape)
         size = "x".join(map(str, shape))
-        folder = cache_dir() / f"{type(self.network).__name__}-{size}-{self._hash()}"
+        folder = cache / f"{type(self.network).__name__}-{size}-{self._hash()}"
         if (folder / "model.xml").is_file():
             try:
                 return core.read_model(folder / "model.xml")

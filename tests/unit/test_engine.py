@@ -134,6 +134,17 @@ def test_cache_is_the_users_where_none_is_chosen(
     assert cache_dir() == tmp_path / "xdg" / "renalseg"
 
 
+def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("RENALSEG_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache_dir() is None
+    assert OpenVINOEngine(make_network())(image(8, 8, 8)).shape == (1, 2, 8, 8, 8)
+
+
 def test_auto_is_openvino_on_a_cpu_and_torch_elsewhere() -> None:
     network = make_network()
     assert isinstance(make_engine(network, CPU), OpenVINOEngine)
