@@ -32,6 +32,7 @@ STAGES: Mapping[str, str] = {
     "write": "Writing the segmentation",
 }
 RESULT_FILE = "result.json"
+LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def load_study(dicom_dir: Path) -> CTSeries:
 
 def localize(series: CTSeries, settings: Settings) -> MetaTensor:
     """Finds the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 = kidney or tumor."""
+    for warning in weak_bundles(settings):
+        announce(f"Warning: {warning}")
     bundle = Bundle(settings.bundles / settings.localizer, settings.device, bar_wanted())
     return bundle(series.image)
 
@@ -154,6 +157,28 @@ def write_results(
     return result
 
 
+def weak_bundles(settings: Settings) -> list[str]:
+    """What to say about bundles whose own measured Dice, in their metadata, is low.
+
+    A method that finds no tumors where there are some must not let "no tumor found" stand alone.
+    """
+    said = []
+    structures = {settings.localizer: "kidney", settings.tumor: "tumor"}
+    for bundle, structure in structures.items():
+        path = settings.bundles / bundle / "configs" / "metadata.json"
+        try:
+            metrics = json.loads(path.read_text()).get("eval_metrics", {})
+        except (OSError, ValueError):
+            continue  # the bundle itself says that it is broken, when it is loaded
+        dice = metrics.get(f"{structure}_dice_samples_mean", 1.0)
+        if dice < LEAST_DICE:
+            said.append(
+                f"{bundle} reaches a {structure} Dice of {dice:.2f} on synthetic samples: "
+                "do not rely on what it finds or does not find"
+            )
+    return said
+
+
 def run(dicom_dir: Path, out_dir: Path, settings: Settings) -> Result:
     """Runs all stages.
 
@@ -192,6 +217,6 @@ def _details(series: CTSeries, settings: Settings) -> dict[str, Any]:
         "series": str(header.SeriesInstanceUID),
         "slices": len(series.headers),
         "input_hash": series.input_hash,
-        "warnings": list(series.warnings),
+        "warnings": [*series.warnings, *weak_bundles(settings)],
         "skipped": dict(series.skipped),
     }

@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from renalseg.labels import KIDNEY, Segment, Side
 from renalseg.memory import peak_mib
-from renalseg.pipeline import STAGES, Result, stage
+from renalseg.pipeline import STAGES, Result, stage, weak_bundles
 from renalseg.progress import steps
+from renalseg.settings import Settings
 
 RESULT = Result(
     finding="no tumor found",
@@ -63,3 +65,20 @@ def test_no_bar_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str]) 
 
 def test_peak_memory_is_that_of_a_process_with_libraries() -> None:
     assert 50 < peak_mib() < 100_000
+
+
+def test_a_bundle_with_a_low_measured_dice_runs_with_a_warning(tmp_path: Path) -> None:
+    metrics = {"kidney_good": {"kidney_dice_samples_mean": 0.9}, "tumor_blind": {}, "tumor_new": {}}
+    metrics["tumor_blind"]["tumor_dice_samples_mean"] = 0.0
+    for name, values in metrics.items():
+        (tmp_path / name / "configs").mkdir(parents=True)
+        text = json.dumps({"eval_metrics": values})
+        (tmp_path / name / "configs" / "metadata.json").write_text(text)
+
+    def warnings_of(localizer: str, tumor: str) -> list[str]:
+        return weak_bundles(Settings(tmp_path, localizer, tumor, torch.device("cpu")))
+
+    (warning,) = warnings_of("kidney_good", "tumor_blind")
+    assert warning.startswith("tumor_blind reaches a tumor Dice of 0.00")
+    assert warnings_of("kidney_good", "tumor_new") == []
+    assert warnings_of("kidney_absent", "tumor_new") == []
