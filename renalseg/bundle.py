@@ -86,7 +86,8 @@ def make_case(image: MetaTensor, kidney: MetaTensor | None = None) -> Case:
                 f"Expected a kidney mask on the grid of the image {tuple(image.shape)}, "
                 f"got {tuple(kidney.shape)} with the affine {kidney.affine.tolist()}"
             )
-        case["kidney"] = kidney
+        # a file rounds the affine of a mask; where it is cropped must not depend on that
+        case["kidney"] = MetaTensor(kidney.as_tensor(), affine=image.affine)
     return case
 
 
