@@ -20,8 +20,6 @@ from renalseg.synthesis.sample import write_sample
 
 T = TypeVar("T")
 
-STAGES = ("read", "localize", "tumor", "write")
-
 
 def print_bench(
     slice_counts: Sequence[int],
@@ -53,13 +51,15 @@ def print_bench(
     )
     for slices in slice_counts:
         table = Table("method", title=f"512 x 512 x {slices}", title_justify="left")
-        for heading in (*STAGES, "all", "peak MiB"):
+        for heading in (*pipeline.STAGES, "all", "peak MiB"):
             table.add_column(heading, justify="right")
         with tempfile.TemporaryDirectory() as folder:
             write_sample(Path(folder) / "in", slices=slices)
             for settings in choices:
                 runs = [_measure(Path(folder), settings) for _ in range(repeat + 1)][1:]
-                middle = [statistics.median(run[0][name] for run in runs) for name in STAGES]
+                middle = [
+                    statistics.median(run[0][name] for run in runs) for name in pipeline.STAGES
+                ]
                 total = statistics.median(sum(run[0].values()) for run in runs)
                 peak = max(run[1] for run in runs)
                 cells = (f"{seconds:.2f}" for seconds in (*middle, total))

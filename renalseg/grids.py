@@ -50,10 +50,7 @@ class Grid(NamedTuple):
         Args:
             shape: Voxels along the axes nearest to R, A and S.
         """
-        orientation = nib.orientations.io_orientation(self.affine)
-        order = np.argsort(orientation[:, 0])
-        extent = (np.array(self.shape) * spacing_of(self.affine))[order]
-        return self.respaced(extent / np.asarray(shape))
+        return self.respaced(self.turned().extent / np.asarray(shape))
 
     def respaced(self, spacing: Sequence[float]) -> Grid:
         """A grid over the same field of view whose axes point R, A, S as nearly as they can.
@@ -61,19 +58,35 @@ class Grid(NamedTuple):
         Args:
             spacing: mm along the axes nearest to R, A and S.
         """
-        orientation = nib.orientations.io_orientation(self.affine)
-        turned = self.affine @ nib.orientations.inv_ornt_aff(orientation, self.shape)
-        order = np.argsort(orientation[:, 0])
-        extent = np.array(self.shape)[order] * spacing_of(turned)
-        x, y, z = (max(1, round(mm / step)) for mm, step in zip(extent, spacing, strict=True))
-        affine = turned.copy()
-        affine[:3, :3] *= np.asarray(spacing) / spacing_of(turned)
+        turned = self.turned()
+        x, y, z = (
+            max(1, round(mm / step)) for mm, step in zip(turned.extent, spacing, strict=True)
+        )
+        affine = turned.affine.copy()
+        affine[:3, :3] *= np.asarray(spacing) / turned.spacing
         # both fields of view share their center
-        middle_old = (np.array(self.shape)[order] - 1) / 2
+        middle_old = (np.array(turned.shape) - 1) / 2
         middle_new = (np.array([x, y, z]) - 1) / 2
-        affine[:3, 3] = turned[:3, :3] @ middle_old + turned[:3, 3]
+        affine[:3, 3] = turned.affine[:3, :3] @ middle_old + turned.affine[:3, 3]
         affine[:3, 3] -= affine[:3, :3] @ middle_new
         return Grid((x, y, z), affine)
+
+    def turned(self) -> Grid:
+        """The same voxels with axes that point R, A, S as nearly as they can."""
+        orientation = nib.orientations.io_orientation(self.affine)
+        affine = self.affine @ nib.orientations.inv_ornt_aff(orientation, self.shape)
+        x, y, z = (self.shape[int(axis)] for axis in np.argsort(orientation[:, 0]))
+        return Grid((x, y, z), affine)
+
+    @property
+    def spacing(self) -> Array:
+        """Mm along each array axis."""
+        return spacing_of(self.affine)
+
+    @property
+    def extent(self) -> Array:
+        """Size along each array axis, in mm."""
+        return np.asarray(np.array(self.shape) * self.spacing)
 
 
 class AxisMap(NamedTuple):

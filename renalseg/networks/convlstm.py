@@ -7,18 +7,16 @@ CT Volumes", KiTS19.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
+from renalseg.networks.norm import Norm
 from renalseg.networks.padding import crop_as, pad_to_multiple
 from renalseg.networks.recurrent import ConvLSTM2d
 
 POOLS = ((2, 2, 2), (2, 2, 1), (2, 2, 1), (2, 2, 1))  # x, y, z below each level but the last
-
-Norm = str | tuple[str, dict[str, Any]]
 
 
 class ConvLSTMUNet(nn.Module):

@@ -7,13 +7,12 @@ convolutional neural networks", KiTS19, Fig. 1; He et al. 2016 (ResNet-34); Ronn
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from monai.networks.nets import BasicUNet, resnet34
 from torch import Tensor, nn
 from torch.nn import functional
 
+from renalseg.networks.norm import Norm
 from renalseg.networks.padding import crop_as, pad_to_multiple
 
 OUTSIDE = -30.0  # logit of a voxel beyond the kidneys' range along Z
@@ -48,7 +47,7 @@ class KidneyLocator(nn.Module):
         in_channels: int = 1,
         width: int = _WIDTH,
         margin: int = 0,
-        norm: str | tuple[str, dict[str, Any]] = "batch",
+        norm: Norm = "batch",
         chunk: int = 16,
     ) -> None:
         super().__init__()

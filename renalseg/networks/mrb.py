@@ -6,15 +6,12 @@ convolutional neural networks", KiTS19. Its auxiliary networks are in `renalseg.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
+from renalseg.networks.norm import Norm
 from renalseg.networks.padding import crop_as, pad_to_multiple
-
-Norm = str | tuple[str, dict[str, Any]]
 
 LEVELS = 5  # 128 x 128 x 80 voxels are 8 x 8 x 5 at the bottom
 

@@ -13,8 +13,9 @@ from monai.networks.nets.attentionunet import AttentionBlock
 from torch import Tensor, nn
 from torch.nn import functional
 
+from renalseg.networks.norm import Norm
 from renalseg.networks.padding import crop_as, pad_to_multiple
-from renalseg.networks.prelu import Norm, prelu_conv, prelu_rescale
+from renalseg.networks.prelu import prelu_conv, prelu_rescale
 
 CONVOLUTIONS = (1, 2, 3, 3)  # 5x5, of the levels above the bottom; as in V-Net
 DILATIONS = (2, 3, 5)  # of the 3x3 convolutions at the bottom

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from monai.networks.blocks import Convolution
 
-Norm = str | tuple[str, dict[str, Any]]
+from renalseg.networks.norm import Norm
 
 
 def prelu_conv(

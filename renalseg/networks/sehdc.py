@@ -6,13 +6,13 @@ Source: Liu, "Coarse to Fine Framework for Kidney Tumor Segmentation", KiTS19.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from monai.networks.blocks import ChannelSELayer, Convolution
 from torch import Tensor, nn
 
 from renalseg.networks.attention import DualAttention3d
+from renalseg.networks.norm import Norm
 from renalseg.networks.padding import crop_as, pad_to_multiple
 
 STRIDES = ((2, 2, 1), (2, 2, 2), (2, 2, 2))  # x, y, z of the three down-sampling convolutions
@@ -35,7 +35,7 @@ class SEHDC(nn.Sequential):
     def __init__(
         self,
         channels: int,
-        norm: str | tuple[str, dict[str, Any]],
+        norm: Norm,
         dilations: Sequence[int] = DILATIONS,
     ) -> None:
         layers: list[nn.Module] = []
@@ -68,7 +68,7 @@ class SEHDCUNet(nn.Module):
         in_channels: int = 1,
         out_channels: int = 1,
         width: int = 24,
-        norm: str | tuple[str, dict[str, Any]] = "instance",
+        norm: Norm = "instance",
     ) -> None:
         super().__init__()
         channels = [width, 2 * width, 4 * width, 8 * width]
@@ -104,7 +104,7 @@ class SEHDCUNet(nn.Module):
 def _conv(
     in_channels: int,
     out_channels: int,
-    norm: str | tuple[str, dict[str, Any]],
+    norm: Norm,
     strides: Sequence[int] | int = 1,
     dilation: int = 1,
 ) -> Convolution:

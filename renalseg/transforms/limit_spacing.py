@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from renalseg.geometry import Array, spacing_of
+from renalseg.grids import Grid
 from renalseg.transforms.spacing import ToSpacingd
 
 
@@ -47,13 +46,7 @@ class LimitSpacingd(MapTransform):
         """Returns `data` with the volumes of the keys within the limits."""
         result = dict(data)
         for key in self.key_iterator(result):
-            own = _spacing_ras(np.asarray(result[key].affine, dtype=np.float64))
+            own = Grid.of(result[key]).turned().spacing
             spacing = own.clip(self.low, self.high).tolist()
             result = ToSpacingd(key, spacing, self.mode)(result)
         return result
-
-
-def _spacing_ras(affine: Array) -> Array:
-    """Spacing in mm along the axes nearest to R, A and S."""
-    order = np.argsort(nib.orientations.io_orientation(affine)[:, 0])
-    return spacing_of(affine)[order]

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from renalseg.geometry import Array, spacing_of
 from renalseg.grids import Grid
 from renalseg.transforms.spacing import ToSpacingd
 
@@ -48,14 +45,7 @@ class ToSliceSized(MapTransform):
         """Returns `data` with the volumes of the keys resampled."""
         result = dict(data)
         for key in self.key_iterator(result):
-            longer = _extent(Grid.of(result[key]))[:2].max()
+            longer = Grid.of(result[key]).turned().extent[:2].max()
             pixel = float(min(max(longer / self.size, self.limits[0]), self.limits[1]))
             result = ToSpacingd(key, (pixel, pixel, self.thickness), self.mode)(result)
         return result
-
-
-def _extent(grid: Grid) -> Array:
-    """Size along the axes nearest to R, A and S, in mm."""
-    order = np.argsort(nib.orientations.io_orientation(grid.affine)[:, 0])
-    extent: Array = (np.array(grid.shape) * spacing_of(grid.affine))[order]
-    return extent
