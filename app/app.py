@@ -16,6 +16,7 @@ from app.operators import (
 )
 from app.run import Run
 from renalseg.errors import RenalSegError
+from renalseg.models import Models
 from renalseg.pipeline import Result
 from renalseg.settings import Settings
 
@@ -67,8 +68,9 @@ def run_graph(study: Path, output: Path, settings: Settings) -> Result:
         BaseException: What a stage raised, as it was raised.
         RenalSegError: The graph ended early, and no stage says why.
     """
-    run = Run(settings)
-    RenalSegApp(study, output, run).run()
+    with Models(settings) as models:
+        run = Run(models)
+        RenalSegApp(study, output, run).run()
     if run.error is not None:
         raise run.error
     if run.result is None:

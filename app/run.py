@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from renalseg import pipeline
-from renalseg.settings import Settings
+from renalseg.models import Models
 
 PYTHON_OBJECT = "PyObject"
 """Type to emit with: Holoscan then passes the object itself, and a MetaTensor keeps its affine."""
@@ -18,13 +18,13 @@ class Run:
     """One study on its way through the graph.
 
     Attributes:
-        settings: Bundles and device.
+        models: The bundles; they may still be loading.
         timings: Seconds of each stage that is done.
         result: What was written, once the writer is done.
         error: What a stage raised. The first one ends the run.
     """
 
-    settings: Settings
+    models: Models
     timings: dict[str, float] = field(default_factory=dict)
     result: pipeline.Result | None = None
     error: BaseException | None = None

@@ -47,6 +47,7 @@ def segment(
     ensure_cuda_runtime()
     # Imported here, so that `import renalseg` is quick, and after what MONAI's import needs.
     from renalseg import pipeline
+    from renalseg.models import Models
     from renalseg.settings import Settings
 
     settings = Settings.resolve(
@@ -57,4 +58,5 @@ def segment(
         bundles=bundles,
         overlay=overlay,
     )
-    return pipeline.run(Path(dicom_dir), Path(out_dir), settings)
+    with Models(settings) as models:
+        return pipeline.run(Path(dicom_dir), Path(out_dir), models)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from renalseg import pipeline
 from renalseg.memory import peak_mib, reset_peak
+from renalseg.models import Models
 from renalseg.settings import Settings, available_methods
 from renalseg.synthesis.sample import write_sample
 
@@ -76,8 +77,9 @@ def _measure(folder: Path, settings: Settings) -> tuple[dict[str, float], float]
             return function(*arguments)
 
     reset_peak()
+    models = Models(settings)
     series = stage("read", pipeline.load_study, folder / "in" / "dicom")
-    kidney = stage("localize", pipeline.localize, series, settings)
-    pred = stage("tumor", pipeline.find_tumors, series, kidney, settings)
+    kidney = stage("localize", pipeline.localize, series, models)
+    pred = stage("tumor", pipeline.find_tumors, series, kidney, models)
     stage("write", pipeline.write_results, series, pred, folder / "out", settings, timings)
     return timings, peak_mib()

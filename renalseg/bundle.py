@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import nn
 
-from renalseg.engine import make_engine
+from renalseg.engine import OpenVINOEngine, make_engine
 from renalseg.errors import EXIT_RETRYABLE, ConfigError, exit_code_for
 from renalseg.grids import Grid
+from renalseg.inferers import AutocastInferer, autocast
 from renalseg.networks.layout import channels_last
 
 Case = dict[str, Any]
@@ -40,7 +41,11 @@ def start_network(
 
 
 def load_network(
-    network: nn.Module, weights: str | Path, device: torch.device, engine: str = "auto"
+    network: nn.Module,
+    weights: str | Path,
+    device: torch.device,
+    engine: str = "auto",
+    input_shape: Sequence[int] | None = None,
 ) -> nn.Module:
     """Puts a bundle's weights into its network, ready to infer.
 
@@ -49,6 +54,8 @@ def load_network(
         weights: A state dict, of any floating-point type; no code is loaded with it.
         device: Where the network goes.
         engine: What runs it, see `renalseg.engine.make_engine`.
+        input_shape: (C, X, Y, Z) that it always gets, if it does, so that it can be made ready
+            before there is an image.
 
     Raises:
         ConfigError: The file is missing, no state dict, or of another network; or there is no
@@ -64,7 +71,7 @@ def load_network(
             raise
         raise ConfigError(f"The weights {path} do not fit their network: {error}") from error
     channels_last(network.to(device))
-    return make_engine(network.eval(), device, engine)
+    return make_engine(network.eval(), device, engine, input_shape)
 
 
 def make_case(image: MetaTensor, kidney: MetaTensor | None = None) -> Case:
@@ -131,12 +138,19 @@ class Bundle:
         root: The bundle's folder.
         device: Where its network runs.
         progress: Whether the sliding window shows a progress bar.
+        overrides: Values that replace those of the same names in the config.
 
     Raises:
         ConfigError: The folder holds no bundle, or a broken one.
     """
 
-    def __init__(self, root: str | Path, device: torch.device, progress: bool = False) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        device: torch.device,
+        progress: bool = False,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
         self.root = Path(root)
         self.device = device
         config = self.root / "configs" / "inference.yaml"
@@ -154,6 +168,8 @@ class Bundle:
                 parser["bundle_root"] = str(self.root)
                 parser["device"] = device
                 parser["progress"] = progress
+                for name in set(overrides or {}) & set(parser.get()):
+                    parser[name] = (overrides or {})[name]
                 values = [parser.get_parsed_content(part, instantiate=True) for part in parts]
             except Exception as error:
                 if exit_code_for(error) == EXIT_RETRYABLE:
@@ -164,6 +180,13 @@ class Bundle:
                 raise cause or ConfigError(f"The bundle {self.root} is broken: {error}") from error
         self.preprocessing, self.inferer, self.postprocessing, self.network = values
         self.version = str(parser.get("_meta_", {}).get("version", "unknown"))
+
+    def prepare(self) -> None:
+        """Does now what the engine would else do when the first image comes."""
+        if isinstance(self.network, OpenVINOEngine):
+            enabled = isinstance(self.inferer, AutocastInferer) and self.inferer.enabled
+            with autocast(self.device, enabled):
+                self.network.prepare()
 
     def __call__(self, image: MetaTensor, kidney: MetaTensor | None = None) -> MetaTensor:
         """Segments a volume.

@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,12 @@ ENGINES = ("auto", "torch", "openvino")
 _log = logging.getLogger(__name__)
 
 
-def make_engine(network: nn.Module, device: torch.device, engine: str = "auto") -> nn.Module:
+def make_engine(
+    network: nn.Module,
+    device: torch.device,
+    engine: str = "auto",
+    input_shape: Sequence[int] | None = None,
+) -> nn.Module:
     """The engine that runs a network.
 
     Args:
@@ -40,6 +45,7 @@ def make_engine(network: nn.Module, device: torch.device, engine: str = "auto") 
         device: Where it runs.
         engine: "torch"; "openvino", for CPUs alone; or "auto", OpenVINO where it is installed and
             the device is a CPU, torch elsewhere.
+        input_shape: (C, X, Y, Z) that the network always gets, if it does.
 
     Raises:
         ConfigError: There is no such engine, or not for this device.
@@ -52,7 +58,7 @@ def make_engine(network: nn.Module, device: torch.device, engine: str = "auto") 
         raise ConfigError(f"Expected an engine that runs here, got openvino, which {reason}")
     if engine == "torch" or device.type != "cpu" or not installed:
         return network
-    return OpenVINOEngine(network)
+    return OpenVINOEngine(network, input_shape)
 
 
 def cache_dir() -> Path | None:
@@ -80,29 +86,39 @@ class OpenVINOEngine(nn.Module):
 
     Args:
         network: On the CPU, in evaluation mode.
+        input_shape: (C, X, Y, Z) that `prepare` is for.
 
     Shape:
         as the network's.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, input_shape: Sequence[int] | None = None) -> None:
         super().__init__()
         self.network = network
+        self.input_shape = input_shape
         self._compiled: dict[tuple[torch.Size, str], Callable[..., Any]] = {}
         self._identity: str | None = None
         self.eval()
 
+    def prepare(self) -> None:
+        """Converts and compiles the network for the shape that it will get, if that is known."""
+        if self.input_shape is not None:
+            self._compiled_for(torch.Size((1, *self.input_shape)))
+
     def forward(self, x: Tensor) -> Tensor:
         """The network's output, float32."""
-        half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") != torch.float32
-        precision = "bf16" if half else "f32"
-        key = (x.shape, precision)
-        if key not in self._compiled:
-            self._compiled[key] = self._compile(x.shape, precision)
-        (logits,) = self._compiled[key](
+        (logits,) = self._compiled_for(x.shape)(
             [x.float().contiguous().numpy()], share_inputs=True
         ).values()
         return torch.from_numpy(logits)
+
+    def _compiled_for(self, shape: torch.Size) -> Callable[..., Any]:
+        half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") != torch.float32
+        precision = "bf16" if half else "f32"
+        key = (shape, precision)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(shape, precision)
+        return self._compiled[key]
 
     def _compile(self, shape: torch.Size, precision: str) -> openvino.CompiledModel:
         import openvino

@@ -28,12 +28,22 @@ class AutocastInferer(Inferer):
         self, inputs: Tensor, network: Callable[..., Tensor], *args: object, **kwargs: object
     ) -> Tensor | list[Tensor]:
         """Logits of `inputs`, (B, C, X, Y, Z) float32; a list where the network gives one."""
-        dtype = fast_dtype(inputs.device) if self.enabled else torch.float32
-        with torch.autocast(inputs.device.type, dtype, enabled=dtype != torch.float32):
+        with autocast(inputs.device, self.enabled):
             logits: Tensor | list[Tensor] = self.inferer(inputs, network, *args, **kwargs)
         if isinstance(logits, Tensor):
             return logits.float()
         return [level.float() for level in logits]
+
+
+def autocast(device: torch.device, enabled: bool = True) -> torch.autocast:
+    """Mixed precision in the type that the device multiplies fastest.
+
+    Args:
+        device: Of the tensors.
+        enabled: False is float32.
+    """
+    dtype = fast_dtype(device) if enabled else torch.float32
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

@@ -16,12 +16,12 @@ from typing import Any
 from monai.data import MetaTensor
 
 from renalseg import __version__
-from renalseg.bundle import Bundle
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.dicom.seg import build_seg
 from renalseg.labels import KIDNEY, TUMOR, Segment
+from renalseg.models import Models
 from renalseg.output import complete_or_nothing
-from renalseg.progress import announce, bar_wanted, steps
+from renalseg.progress import announce, steps
 from renalseg.segments import split_segments
 from renalseg.settings import Settings
 
@@ -95,18 +95,16 @@ def load_study(dicom_dir: Path) -> CTSeries:
     return series
 
 
-def localize(series: CTSeries, settings: Settings) -> MetaTensor:
+def localize(series: CTSeries, models: Models) -> MetaTensor:
     """Finds the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 = kidney or tumor."""
-    for warning in weak_bundles(settings):
+    for warning in weak_bundles(models.settings):
         announce(f"Warning: {warning}")
-    bundle = Bundle(settings.bundles / settings.localizer, settings.device, bar_wanted())
-    return bundle(series.image)
+    return models.localizer(series.image)
 
 
-def find_tumors(series: CTSeries, kidney: MetaTensor, settings: Settings) -> MetaTensor:
+def find_tumors(series: CTSeries, kidney: MetaTensor, models: Models) -> MetaTensor:
     """Segments the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 kidney, 2 tumor."""
-    bundle = Bundle(settings.bundles / settings.tumor, settings.device, bar_wanted())
-    return bundle(series.image, kidney)
+    return models.tumor(series.image, kidney)
 
 
 def write_results(
@@ -179,23 +177,23 @@ def weak_bundles(settings: Settings) -> list[str]:
     return said
 
 
-def run(dicom_dir: Path, out_dir: Path, settings: Settings) -> Result:
+def run(dicom_dir: Path, out_dir: Path, models: Models) -> Result:
     """Runs all stages.
 
     Args:
         dicom_dir: Folder with the DICOM files of a study; only read.
         out_dir: Gets the results when they are complete.
-        settings: What runs, and where.
+        models: What runs; they may still be loading.
     """
     timings: dict[str, float] = {}
     with stage("read", timings):
         series = load_study(dicom_dir)
     with stage("localize", timings):
-        kidney = localize(series, settings)
+        kidney = localize(series, models)
     with stage("tumor", timings):
-        pred = find_tumors(series, kidney, settings)
+        pred = find_tumors(series, kidney, models)
     with stage("write", timings):
-        return write_results(series, pred, out_dir, settings, timings)
+        return write_results(series, pred, out_dir, models.settings, timings)
 
 
 def _finding(segments: list[Segment]) -> str:

@@ -39,5 +39,5 @@ class DicomSegWriterOperator(Operator):
         pred = op_input.receive("pred")
         with self._run.stage("write"):
             self._run.result = pipeline.write_results(
-                series, pred, self._output, self._run.settings, self._run.timings
+                series, pred, self._output, self._run.models.settings, self._run.timings
             )

@@ -36,5 +36,5 @@ class KidneyLocalizerOperator(Operator):
         """Find the kidneys and pass their mask on."""
         series = op_input.receive("series")
         with self._run.stage("localize"):
-            kidney = pipeline.localize(series, self._run.settings)
+            kidney = pipeline.localize(series, self._run.models)
             op_output.emit(kidney, "kidney", PYTHON_OBJECT)

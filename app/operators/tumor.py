@@ -39,5 +39,5 @@ class TumorOperator(Operator):
         series = op_input.receive("series")
         kidney = op_input.receive("kidney")
         with self._run.stage("tumor"):
-            pred = pipeline.find_tumors(series, kidney, self._run.settings)
+            pred = pipeline.find_tumors(series, kidney, self._run.models)
             op_output.emit(pred, "pred", PYTHON_OBJECT)

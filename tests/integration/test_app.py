@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 
 from renalseg import pipeline
 from renalseg.errors import ConfigError, InputError
+from renalseg.models import Models
 from tests.factories.series import write_case
 
 pytest.importorskip("monai.deploy", reason="the MONAI Deploy SDK is not installed")
@@ -156,7 +157,7 @@ def test_graph_and_plain_call_write_the_same_objects(
     write_case(tmp_path / "in")
     monkeypatch.setattr(pipeline, "localize", find_bright)
     monkeypatch.setattr(pipeline, "find_tumors", find_bright)
-    plain = pipeline.run(tmp_path / "in", tmp_path / "plain", settings)
+    plain = pipeline.run(tmp_path / "in", tmp_path / "plain", Models(settings))
     graph = run_graph(tmp_path / "in", tmp_path / "graph", settings)
 
     assert plain.segments
