@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # that in turn must find a prepared process.
     from app.options import parse_options
     from renalseg.cli import report_error
+    from renalseg.imports import may_lack_imports, start_again_with_all
     from renalseg.process import prepare
 
     options = parse_options(argv)
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run(options)
     except (Exception, SystemExit) as error:  # a library that exits is no success
+        if may_lack_imports(error):
+            start_again_with_all()
         return report_error(error, verbose=options.verbose)
     return 0
 
@@ -42,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> None:
     """Settle the choices, run the graph and print what it found."""
     from renalseg.cuda_runtime import ensure_cuda_runtime
+    from renalseg.imports import import_monai_quickly
+
+    ensure_cuda_runtime()
+    import_monai_quickly()
     from renalseg.settings import Settings
 
     settings = Settings.resolve(
@@ -53,7 +60,6 @@ def run(options: argparse.Namespace) -> None:
         overlay=options.overlay,
         config=os.environ.get("HOLOSCAN_CONFIG_PATH") or FOLDER / "app.yaml",
     )
-    ensure_cuda_runtime()
     from app.app import run_graph
     from renalseg.report import print_result
 
@@ -68,4 +74,6 @@ def _default_bundles() -> Path | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from renalseg.process import leave
+
+    leave(main())

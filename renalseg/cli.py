@@ -9,11 +9,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from renalseg import __version__
 from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_for
-from renalseg.process import prepare
+from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
+from renalseg.process import leave, prepare
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,8 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         ensure_cuda_runtime()
         options.action(options)
     except Exception as error:
+        if may_lack_imports(error):
+            start_again_with_all()
         return report_error(error, verbose=options.verbose)
     return 0
+
+
+def program() -> NoReturn:
+    """The console script: `main`, and the end of the process."""
+    leave(main())
 
 
 def report_error(error: BaseException, *, verbose: bool = False) -> int:
@@ -114,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
+    import_monai_quickly()
     from renalseg import segment
     from renalseg.report import print_result
 
@@ -183,4 +193,4 @@ def _export(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -94,3 +94,13 @@ def test_preparing_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_leaving_flushes_what_was_printed_and_runs_what_was_registered() -> None:
+    code = (
+        "import atexit; from renalseg.process import leave; "
+        "atexit.register(print, 'registered'); print('printed'); leave(75)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["printed", "registered"]
+    assert done.returncode == 75
