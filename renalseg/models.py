@@ -42,9 +42,11 @@ class Models:
         return self._tumor.result()
 
     def __enter__(self) -> Models:
+        """Itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Waits for the bundle that is being loaded, and loads no more."""
         self._loader.shutdown(cancel_futures=True)
 
     def _load(self, name: str) -> Bundle:

@@ -29,7 +29,8 @@ def split_segments(
     """
     labels = pred[0].cpu().numpy()
     affine = np.asarray(pred.affine, dtype=np.float64)
-    segmented = np.zeros(labels.shape, dtype=np.uint8)
+    # in memory slice by slice, as it is written
+    segmented = np.zeros(labels.shape[::-1], dtype=np.uint8).transpose()
     box = bounding_box(labels > 0)
     if box is None:
         return segmented, []

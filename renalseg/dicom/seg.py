@@ -66,7 +66,10 @@ def build_seg(
         RenalSegError: If a frame does not lie on the slice that it refers to.
     """
     _check_arguments(series, segmented, segments)
-    sources = complete_headers(series.headers)
+    # highdicom looks at every source slice: those before and behind all segments are left out
+    found = np.flatnonzero(segmented.any(axis=(0, 1)))
+    span = slice(int(found[0]), int(found[-1]) + 1)
+    sources = complete_headers(series.headers[span])
     created = created or acquisition_time(series.headers[0])
     # highdicom logs a name that it finds odd and refuses rare character sets, so the object gets
     # both afterwards.
@@ -76,7 +79,7 @@ def build_seg(
         seg = hd.seg.Segmentation(
             source_images=sources,
             # (X, Y, Z) to frames of rows: Z, Y, X.
-            pixel_array=np.ascontiguousarray(segmented.transpose(2, 1, 0)),
+            pixel_array=np.ascontiguousarray(segmented[..., span].transpose(2, 1, 0)),
             segmentation_type=SegmentationTypeValues.BINARY,
             segment_descriptions=descriptions,
             series_instance_uid=_uid(series, algorithm, version, "SEG series"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -46,8 +45,10 @@ class KeepLargestComponentsd(MapTransform):
                 continue
             numbered, sizes = components(mask[box])
             kept_count = min(self.count, int((sizes >= self.min_voxels).sum()))
-            dropped = np.zeros(mask.shape, dtype=bool)
-            dropped[box] = numbered > kept_count
-            kept = values.as_tensor().masked_fill(torch.from_numpy(dropped).to(values.device), 0)
+            if kept_count == len(sizes):
+                continue
+            kept = values.as_tensor().clone()
+            dropped = torch.from_numpy(numbered > kept_count)
+            kept[(slice(None), *box)].masked_fill_(dropped.to(kept.device), 0)
             result[key] = MetaTensor(kept, affine=values.affine)
         return result

@@ -32,6 +32,6 @@ class TumorInKidneyd(MapTransform):
         for key in self.key_iterator(result):
             tumor = result[key].as_tensor().cpu() > 0
             labels = kidney.to(torch.uint8) * KIDNEY
-            labels[kidney & tumor] = TUMOR
+            labels.masked_fill_(kidney & tumor, TUMOR)
             result[key] = MetaTensor(labels, affine=result[key].affine)
         return result
