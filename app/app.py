@@ -18,6 +18,7 @@ from app.run import Run
 from renalseg.errors import RenalSegError
 from renalseg.models import Models
 from renalseg.pipeline import Result
+from renalseg.progress import bar_wanted
 from renalseg.settings import Settings
 
 
@@ -68,7 +69,7 @@ def run_graph(study: Path, output: Path, settings: Settings) -> Result:
         BaseException: What a stage raised, as it was raised.
         RenalSegError: The graph ended early, and no stage says why.
     """
-    with Models(settings) as models:
+    with Models(settings, progress=bar_wanted()) as models:
         run = Run(models)
         RenalSegApp(study, output, run).run()
     if run.error is not None:

@@ -48,6 +48,7 @@ def segment(
     # Imported here, so that `import renalseg` is quick, and after what MONAI's import needs.
     from renalseg import pipeline
     from renalseg.models import Models
+    from renalseg.progress import bar_wanted
     from renalseg.settings import Settings
 
     settings = Settings.resolve(
@@ -58,5 +59,5 @@ def segment(
         bundles=bundles,
         overlay=overlay,
     )
-    with Models(settings) as models:
+    with Models(settings, progress=bar_wanted()) as models:
         return pipeline.run(Path(dicom_dir), Path(out_dir), models)

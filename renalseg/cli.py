@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_for
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.process import leave, prepare
+
+
+_BUNDLES = "folder with the bundles"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,12 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare(verbose=options.verbose)
     try:
         ensure_cuda_runtime()
-        options.action(options)
+        return options.action(options) or 0
     except Exception as error:
         if may_lack_imports(error):
             start_again_with_all()
         return report_error(error, verbose=options.verbose)
-    return 0
 
 
 def program() -> NoReturn:
@@ -80,9 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="segment a CT study: DICOM in, DICOM SEG out")
     run.add_argument("dicom_in", type=Path, help="folder with the DICOM files")
     run.add_argument("seg_out", type=Path, help="folder for the results")
-    run.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help="folder with the bundles")
-    add_choices(run)
     run.set_defaults(action=_run)
+
+    archive = commands.add_parser("archive", help="segment all studies in a folder, one after one")
+    archive.add_argument("root", type=Path, help="folder with a folder for each study")
+    archive.add_argument("out_root", type=Path, help="gets a folder for each, and a table of all")
+    archive.add_argument("--again", action="store_true", help="also studies that have a result")
+    archive.set_defaults(action=_archive)
+    for command in (run, archive):
+        command.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help=_BUNDLES)
+        add_choices(command)
 
     sample = commands.add_parser("sample", help="write a synthetic CT as DICOM, and its label")
     sample.add_argument("out_dir", type=Path)
@@ -138,6 +148,32 @@ def _run(options: argparse.Namespace) -> None:
         overlay=options.overlay,
     )
     print_result(options.seg_out)
+
+
+def _archive(options: argparse.Namespace) -> int:
+    import_monai_quickly()
+    from renalseg.archive import SUMMARY_FILE, segment_archive, worst
+    from renalseg.settings import Settings
+
+    settings = Settings.resolve(
+        method=options.method,
+        localizer=options.localizer,
+        tumor=options.tumor,
+        device=options.device,
+        bundles=options.model,
+        overlay=options.overlay,
+    )
+    start = time.perf_counter()
+    outcomes = segment_archive(options.root, options.out_root, settings, again=options.again)
+    hours = (time.perf_counter() - start) / 3600
+    if not outcomes:
+        print("every study has its result already; --again makes them anew")
+        return 0
+    codes = [outcome.exit_code for outcome in outcomes]
+    rate = f"{len(codes) / hours:.0f} studies an hour"
+    print(f"{codes.count(0)} of {len(codes)} studies segmented, {rate}")
+    print(options.out_root / SUMMARY_FILE)
+    return worst(codes)
 
 
 def _sample(options: argparse.Namespace) -> None:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from renalseg.bundle import Bundle
-from renalseg.progress import bar_wanted
 from renalseg.settings import Settings
 
 
@@ -21,10 +20,17 @@ class Models:
     Args:
         settings: Names and folder of the bundles, and the device.
         overrides: Values that replace those of the same names in the bundles' inference.yaml.
+        progress: Whether sliding windows show a progress bar.
     """
 
-    def __init__(self, settings: Settings, overrides: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        overrides: Mapping[str, Any] | None = None,
+        progress: bool = False,
+    ) -> None:
         self.settings = settings
+        self._progress = progress
         self._overrides = overrides
         # one thread: the bundle that is needed first comes first
         self._loader = ThreadPoolExecutor(1, "models")
@@ -41,6 +47,11 @@ class Models:
         """The tumor bundle; waits until it is loaded."""
         return self._tumor.result()
 
+    def check(self) -> None:
+        """Waits for both bundles and raises what one of them raised."""
+        self._localizer.result()
+        self._tumor.result()
+
     def __enter__(self) -> Models:
         """Itself."""
         return self
@@ -51,6 +62,6 @@ class Models:
 
     def _load(self, name: str) -> Bundle:
         settings = self.settings
-        bundle = Bundle(settings.bundles / name, settings.device, bar_wanted(), self._overrides)
+        bundle = Bundle(settings.bundles / name, settings.device, self._progress, self._overrides)
         bundle.prepare()
         return bundle

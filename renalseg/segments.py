@@ -73,7 +73,8 @@ def _right_side(
     kidney = labels == KIDNEY
     without = np.bincount(numbered[kidney], minlength=len(sizes) + 1) == 0
     counted = kidney | without[numbered]  # a tumor apart from any kidney speaks for itself
-    share = np.bincount(numbered[counted], weights=beyond[counted]) / np.bincount(numbered[counted])
+    voxels = np.bincount(numbered[counted]).clip(min=1)
+    share = np.bincount(numbered[counted], weights=beyond[counted]) / voxels
     for number, part in enumerate(share):
         if number and (part > 0.75 or part < 0.25):
             right[numbered == number] = part > 0.5

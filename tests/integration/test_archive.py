@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from renalseg import archive
+from renalseg.archive import SUMMARY_FILE, find_studies, segment_all, segment_archive, worst
+from renalseg.errors import ConfigError, InputError
+from renalseg.settings import Settings
+from tests.factories.series import write_case
+
+SETTINGS = Settings(Path("bundles"), "kidney_x", "tumor_x", torch.device("cpu"))
+
+
+class StandIn:
+    """Takes the place of `Models`: the marker of the series is a kidney."""
+
+    def __init__(self, *_: Any, broken: bool = False, **__: Any) -> None:
+        self.settings = SETTINGS
+        self.broken = broken
+
+    def __enter__(self) -> StandIn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def check(self) -> None:
+        if self.broken:
+            raise ConfigError("no weights")
+
+    def localizer(self, image: MetaTensor) -> MetaTensor:
+        self.check()
+        return MetaTensor((image.as_tensor() > 500).byte(), affine=image.affine)
+
+    def tumor(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+        return kidney
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three studies; the second has no images."""
+    folder = tmp_path / "in"
+    for name in ("a", "c"):
+        write_case(folder / name)
+    (folder / "b").mkdir()
+    return folder
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "Models", StandIn)
+
+
+def rows(out_root: Path) -> list[dict[str, str]]:
+    with (out_root / SUMMARY_FILE).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_study_that_fails_does_not_stop_the_others(root: Path, tmp_path: Path) -> None:
+    outcomes = segment_archive(root, tmp_path / "out", SETTINGS)
+    assert [(o.study.name, o.exit_code) for o in outcomes] == [("a", 0), ("b", 2), ("c", 0)]
+    assert len(list((tmp_path / "out" / "a").glob("*.seg.dcm"))) == 1
+    assert not (tmp_path / "out" / "b").exists()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_table_says_what_was_found_and_what_was_refused(root: Path, tmp_path: Path) -> None:
+    segment_archive(root, tmp_path / "out", SETTINGS)
+    first, second, _ = rows(tmp_path / "out")
+    assert (first["study"], first["finding"]) == ("a", "no tumor found")
+    assert float(first["kidney_ml"]) >= 0
+    assert first["message"] == ""
+    assert (second["exit_code"], second["finding"]) == ("2", "")
+    assert "expected a CT series" in second["message"]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_what_is_done_is_not_done_again(root: Path, tmp_path: Path) -> None:
+    segment_archive(root, tmp_path / "out", SETTINGS)
+    assert [path.name for path in find_studies(root, tmp_path / "out")] == ["b"]
+    assert [path.name for path in find_studies(root, tmp_path / "out", again=True)] == [*"abc"]
+    write_case(root / "b")
+    outcomes = segment_archive(root, tmp_path / "out", SETTINGS)
+    assert [outcome.study.name for outcome in outcomes] == ["b"]
+    assert [row["study"] for row in rows(tmp_path / "out")] == [*"abcb"]
+    assert segment_archive(root, tmp_path / "out", SETTINGS) == []
+
+
+def test_the_next_study_is_read_before_this_one_is_done(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(root / "b")
+    read: list[str] = []
+    read_series = archive.read_series
+
+    def note(study: Path) -> object:
+        read.append(study.name)
+        return read_series(study)
+
+    class Patient(StandIn):
+        def localizer(self, image: MetaTensor) -> MetaTensor:
+            wait_for(lambda: len(read) == 2)
+            return super().localizer(image)
+
+    monkeypatch.setattr(archive, "read_series", note)
+    outcomes = segment_all([root / "a", root / "c"], tmp_path / "out", Patient())
+    assert next(outcomes).result is not None
+    assert read == ["a", "c"]
+    outcomes.close()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    import time
+
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_broken_models_end_all_studies(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        list(segment_all([root / "a", root / "c"], tmp_path / "out", StandIn(broken=True)))
+
+
+def test_a_folder_without_studies_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder at"):
+        find_studies(tmp_path / "none", tmp_path)
+    with pytest.raises(InputError, match="no folder in it"):
+        find_studies(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"), [([], 0), ([0, 0], 0), ([0, 2], 2), ([2, 75], 75), ([75, 1, 2], 1)]
+)
+def test_the_exit_code_is_that_of_the_worst(codes: list[int], code: int) -> None:
+    assert worst(codes) == code
