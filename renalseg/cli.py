@@ -18,7 +18,6 @@ from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_fo
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.process import leave, prepare
 
-
 _BUNDLES = "folder with the bundles"
 
 

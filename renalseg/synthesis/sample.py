@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +22,57 @@ SPACING = (0.78, 0.78, 2.5)  # mm
 _FIRST = 700_004  # the training library draws its phantoms from other seeds
 
 
-def write_sample(out_dir: Path, seed: int = 0, slices: int = SLICES, size: int = SIZE) -> None:
-    """Writes ``dicom/*.dcm``, a portal-venous CT of a phantom, and ``label.nii.gz``, its truth.
+def draw_sample(
+    seed: int = 0,
+    shape: Sequence[int] = (SIZE, SIZE, SLICES),
+    spacing: Sequence[float] = SPACING,
+    varied: bool = False,
+) -> tuple[MetaTensor, MetaTensor]:
+    """A CT of a phantom and its truth.
+
+    Args:
+        seed: Another seed is another patient; the same seed gives the same voxels.
+        shape: (X, Y, Z), with the kidneys in the middle.
+        spacing: mm along x, y, z.
+        varied: Draw contrast phase, blur and noise by the seed as well; portal-venous by default.
+
+    Returns:
+        The CT, whole HU (1, X, Y, Z) float32, and its label map, uint8, on the same grid. As a
+        scanner stores them: columns run to the patient's left, rows to posterior, slices up.
+    """
+    generator = Generator().manual_seed(_FIRST + seed)
+    anatomy = draw_phantom(generator, shape, spacing)
+    ct = (
+        draw_ct(anatomy, generator)
+        if varied
+        else draw_ct(anatomy, generator, Phase.PORTAL, Scanner())
+    )
+    affine = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
+    affine[:2, 3] = [(n - 1) / 2 * mm for n, mm in zip(shape[:2], spacing[:2], strict=True)]
+    # drawn along R, A, S
+    image, label = (x.flip(0, 1)[None] for x in (ct.round(), label_of(anatomy.tissue)))
+    world = torch.from_numpy(affine)
+    return MetaTensor(image, affine=world), MetaTensor(label, affine=world)
+
+
+def write_sample(
+    out_dir: Path,
+    seed: int = 0,
+    slices: int = SLICES,
+    size: int = SIZE,
+    varied: bool = False,
+) -> None:
+    """Writes ``dicom/*.dcm``, a CT of a phantom, and ``label.nii.gz``, its truth.
 
     Args:
         out_dir: Made if it is not there.
         seed: Another seed is another patient; the same seed gives the same files.
         slices: Number of slices, 2.5 mm apart, with the kidneys in the middle.
         size: Rows and columns; fewer are larger, the field of view stays 400 mm.
+        varied: As in `draw_sample`.
     """
-    generator = Generator().manual_seed(_FIRST + seed)
     spacing = (SPACING[0] * SIZE / size, SPACING[1] * SIZE / size, SPACING[2])
-    anatomy = draw_phantom(generator, (size, size, slices), spacing)
-    ct = draw_ct(anatomy, generator, Phase.PORTAL, Scanner())
-    # R, A, S as drawn; stored as a scanner does: columns run to L, rows to P, slices to S
-    affine = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
-    affine[:2, 3] = [(size - 1) / 2 * mm for mm in spacing[:2]]
-    hu = ct.flip(0, 1).round().to(torch.int16).numpy()
-    write_ct_series(out_dir / "dicom", hu, affine, seed=f"sample {seed}")
-    label = label_of(anatomy.tissue).flip(0, 1)
-    save_nifti(MetaTensor(label[None], affine=torch.from_numpy(affine)), out_dir / "label.nii.gz")
+    image, label = draw_sample(seed, (size, size, slices), spacing, varied)
+    hu = image.as_tensor()[0].to(torch.int16).numpy()
+    write_ct_series(out_dir / "dicom", hu, np.asarray(image.affine), seed=f"sample {seed}")
+    save_nifti(label, out_dir / "label.nii.gz")
