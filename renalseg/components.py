@@ -12,14 +12,17 @@ Box = tuple[slice, slice, slice]
 
 def bounding_box(mask: Mask) -> Box | None:
     """The smallest box around the true voxels (X, Y, Z), or None if there are none."""
-    spans = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        hits = np.flatnonzero(mask.any(axis=others))
-        if not len(hits):
-            return None
-        spans.append(slice(int(hits[0]), int(hits[-1]) + 1))
-    return (spans[0], spans[1], spans[2])
+    shadow = mask.any(axis=2)  # the only pass over the whole volume
+    if not shadow.any():
+        return None
+    x, y = _span(shadow.any(axis=1)), _span(shadow.any(axis=0))
+    return (x, y, _span(mask[x, y].any(axis=(0, 1))))
+
+
+def _span(hits: npt.NDArray[np.bool_]) -> slice:
+    """From the first true value to the last."""
+    found = np.flatnonzero(hits)
+    return slice(int(found[0]), int(found[-1]) + 1)
 
 
 def grow_box(box: Box, voxels: npt.ArrayLike, shape: tuple[int, ...]) -> Box:

@@ -53,10 +53,22 @@ class RestoreGridd(MapTransform):
             labels = torch.zeros((1, *source.shape), dtype=torch.uint8)
             box = self._box(probs, source)
             if box is not None:
-                local = resample(probs.as_tensor(), Grid.of(probs), source.crop(box))
-                labels[(slice(None), *box)] = self._decide(local).cpu()
+                labels[(slice(None), *box)] = self._decide_on(source.crop(box), probs).cpu()
             result[key] = MetaTensor(labels, affine=torch.from_numpy(source.affine))
         return result
+
+    def _decide_on(self, target: Grid, probs: MetaTensor) -> Tensor:
+        """The labels on another grid."""
+        own = Grid.of(probs)
+        if len(probs) == 1 or self.nested:
+            return self._decide(resample(probs.as_tensor(), own, target))
+        # The channels add up to 1 on any grid, so the background's needs no interpolation.
+        rest = resample(probs.as_tensor()[1:], own, target)
+        highest, labels = rest[0], torch.ones_like(rest[0], dtype=torch.uint8)
+        for label, channel in enumerate(rest[1:], start=2):
+            labels.masked_fill_(channel > highest, label)
+            highest = torch.maximum(highest, channel)
+        return labels.mul_(highest > 1 - rest.sum(dim=0))[None]
 
     def _decide(self, probs: Tensor) -> Tensor:
         if len(probs) == 1 or self.nested:

@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg.geometry import axis_codes, spacing_of
-from renalseg.grids import Grid
+from renalseg.grids import Grid, resample
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.transforms import (
     CropToKidneysd,
@@ -232,6 +232,19 @@ def test_three_channels_are_restored_by_the_most_probable(grid: Grid) -> None:
         assert (found & true).sum() > 0.8 * (found | true).sum()
 
 
+@grids
+def test_the_most_probable_is_that_of_all_channels(grid: Grid) -> None:
+    network = grid.respaced((6, 6, 8))
+    noise = torch.rand((3, *network.shape), generator=torch.Generator().manual_seed(1))
+    probs = noise.mul(4).softmax(dim=0)
+    result = restore(probs.numpy(), network, grid).as_tensor()[0]
+    all_channels = resample(probs, network, grid)
+    low, high = all_channels.sort(dim=0).values[1:]
+    clear = high - low > 1e-5
+    assert clear.float().mean() > 0.99
+    assert torch.equal(result[clear], all_channels.argmax(dim=0).byte()[clear])
+
+
 def test_restored_from_a_crop_lies_in_the_crop() -> None:
     source = GRIDS["axial"]
     box = (slice(3, 14), slice(6, 18), slice(5, 13))
@@ -245,8 +258,6 @@ def test_restored_from_a_crop_lies_in_the_crop() -> None:
 @grids
 def test_the_box_that_is_computed_loses_nothing(grid: Grid) -> None:
     # the whole volume resampled at once is the reference
-    from renalseg.grids import resample
-
     network = grid.respaced((6, 6, 8))
     probs = ellipsoid(network, *RIGHT)[None].astype(np.float32)
     whole = resample(torch.from_numpy(probs), network, grid) > 0.5
