@@ -1,7 +1,8 @@
 # A machine needs Python 3.11 with venv, and make. `make help` lists the targets.
 # Variables: PYTHON, VENV, TORCH (requirement of the torch build), TORCH_INDEX (package index to take
 # torch from, such as that of its CPU builds; the default index has the CUDA build on Linux), BUNDLE
-# (what `make train` trains), DATA (folder with the label maps that `make train` draws from as well).
+# (what `make train` trains), DATA (folder with the label maps that `make train` draws from as well),
+# SLICES (sizes that `make bench` measures), RESULTS (files that it writes, without .json and .png).
 
 PYTHON      ?= $(shell command -v python3.11 || command -v python3)
 VENV        ?= .venv
@@ -9,12 +10,15 @@ TORCH       ?= torch==2.13.0
 TORCH_INDEX ?=
 BUNDLE      ?= kidney_sehdc
 DATA        ?=
+SLICES      ?= 50 200 500 1059
+RESULTS     ?= docs/benchmarks/cpu
 
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 RUN   := $(VENV)/.installed
 DEV   := $(VENV)/.installed-dev
 DEMO  := build/demo
+NNUNET := build/nnunet
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint check bench train clean
@@ -40,8 +44,8 @@ lint: $(DEV)  ## check form, style and types
 
 check: lint test  ## what must pass before a commit: lint and test
 
-bench: $(RUN)  ## print seconds and peak memory of each method
-	$(BIN)/renalseg bench
+bench: $(RUN) $(NNUNET)/.installed  ## measure each method beside what it compares with
+	$(BIN)/renalseg bench --slices $(SLICES) --nnunet $(NNUNET) --json $(RESULTS).json --plot $(RESULTS).png
 
 train: $(RUN) build/.library  ## train a bundle on synthetic CTs: make train BUNDLE=tumor_sehdc
 	$(BIN)/python -m monai.bundle run --config_file bundles/$(BUNDLE)/configs/train.yaml \
@@ -65,6 +69,10 @@ $(RUN): requirements.txt pyproject.toml
 	$(PIP) --no-deps --editable .
 	$(BIN)/python -m renalseg.cuda_runtime
 	@touch $@
+
+# Apart from the rest, because it would replace torch. The benchmark also runs without it.
+$(NNUNET)/.installed: requirements-bench.txt | $(RUN)
+	$(PIP) --no-deps --target $(NNUNET) --upgrade -r requirements-bench.txt && touch $@ || true
 
 $(DEV): $(RUN) requirements-dev.txt
 	$(PIP) -r requirements-dev.txt

@@ -108,11 +108,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("label", type=Path, help="NIfTI on the same grid")
     evaluate.set_defaults(action=_evaluate)
 
-    bench = commands.add_parser("bench", help="print seconds and peak memory of each method")
-    bench.add_argument("--slices", type=int, nargs="+", default=[200])
-    bench.add_argument("--method", nargs="+", default=[], help="all that are there by default")
-    bench.add_argument("--repeat", type=int, default=3, help="runs, of which the median counts")
-    bench.add_argument("--device", default=None)
+    bench = commands.add_parser("bench", help="measure each method, beside what it compares with")
+    add = bench.add_argument
+    add("--slices", type=int, nargs="+", metavar="N", default=[200], help="of 512 x 512 pixels")
+    add("--method", nargs="+", metavar="M", default=[], help="all that are there by default")
+    add("--repeat", type=int, metavar="N", default=3, help="runs, of which the median counts")
+    add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
+    add("--no-references", action="store_true", help="leave out what the methods compare with")
+    add("--nnunet", type=Path, metavar="DIR", help="folder with nnU-Net, to compare with it")
+    add("--json", type=Path, metavar="FILE", help="also save all numbers")
+    add("--plot", type=Path, metavar="FILE", help="also save a picture of their growth, PNG or SVG")
     bench.set_defaults(action=_bench)
 
     library = commands.add_parser("library", help="make the anatomies that training draws from")
@@ -202,11 +207,28 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from renalseg.bench import print_bench
+    from renalseg.benchmark.report import make_console, print_report
+    from renalseg.benchmark.run import Options, run_benchmark
 
-    if options.repeat < 1:
-        raise ConfigError(f"Expected one run or more, got {options.repeat}")
-    print_bench(options.slices, options.method, options.device, options.repeat)
+    wanted = Options(
+        slices=tuple(options.slices),
+        methods=tuple(options.method),
+        repeat=options.repeat,
+        device=options.device,
+        references=not options.no_references,
+        nnunet=options.nnunet,
+    )
+    benchmark = run_benchmark(wanted)
+    if options.json:
+        from renalseg.benchmark.store import to_json
+
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(to_json(benchmark))
+    if options.plot:
+        from renalseg.benchmark.plot import save_growth
+
+        save_growth(benchmark, options.plot)
+    print_report(benchmark, make_console())
 
 
 def _library(options: argparse.Namespace) -> None:
