@@ -19,7 +19,7 @@ def bounding_box(mask: Mask) -> Box | None:
     return (x, y, _span(mask[x, y].any(axis=(0, 1))))
 
 
-def _span(hits: npt.NDArray[np.bool_]) -> slice:
+def _span(hits: npt.ArrayLike) -> slice:
     """From the first true value to the last."""
     found = np.flatnonzero(hits)
     return slice(int(found[0]), int(found[-1]) + 1)
