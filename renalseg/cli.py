@@ -120,6 +120,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--plot", type=Path, metavar="FILE", help="also save a picture of their growth, PNG or SVG")
     bench.set_defaults(action=_bench)
 
+    gate = commands.add_parser("gate", help="tell which speed-ups of a method cost accuracy")
+    gate.add_argument(
+        *("--case", "-c"), nargs=2, action="append", default=[], metavar=("CT", "LABEL"),
+        help="NIfTI or DICOM folder, and NIfTI label; LABEL:2,3:9 if 2 and 3 are kidney, 9 tumor",
+    )  # fmt: skip
+    gate.add_argument("--samples", type=int, default=4, help="synthetic cases beside them")
+    gate.add_argument("--slices", type=int, default=100, help="of each synthetic case")
+    gate.add_argument("--method", nargs="+", default=[], help="all that are there by default")
+    gate.add_argument("--device", default=None)
+    gate.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables there")
+    gate.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers there")
+    gate.set_defaults(action=_gate)
+
     library = commands.add_parser("library", help="make the anatomies that training draws from")
     library.add_argument("out_dir", type=Path)
     library.add_argument("--phantoms", type=int, default=40, help="procedural abdomens")
@@ -131,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("train_dir", type=Path, help="output_dir of the training")
     export.add_argument("bundle", type=Path, help="folder of the bundle")
     export.set_defaults(action=_export)
-    for command in (sample, summary, evaluate, bench, library, export):
+    for command in (sample, summary, evaluate, bench, gate, library, export):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
 
@@ -229,6 +242,20 @@ def _bench(options: argparse.Namespace) -> None:
 
         save_growth(benchmark, options.plot)
     print_report(benchmark, make_console())
+
+
+def _gate(options: argparse.Namespace) -> None:
+    from renalseg.accuracy.gate import run_gate
+
+    run_gate(
+        options.case,
+        options.samples,
+        slices=options.slices,
+        methods=options.method,
+        device=options.device,
+        markdown=options.markdown,
+        json=options.json,
+    )
 
 
 def _library(options: argparse.Namespace) -> None:

@@ -18,6 +18,24 @@ def dice(pred: Tensor, label: Tensor) -> float:
     return 2 * int((pred & label).sum()) / total if total else float("nan")
 
 
+def check_grids(a: MetaTensor, b: MetaTensor, names: str) -> None:
+    """Refuses two volumes (1, X, Y, Z) that are not on one grid.
+
+    Args:
+        a: One.
+        b: The other.
+        names: What they are, for the message.
+
+    Raises:
+        InputError: Shape or affine differ.
+    """
+    if a.shape != b.shape or not np.allclose(a.affine, b.affine, atol=1e-2):
+        raise InputError(
+            f"Expected {names} on one grid, found shapes {tuple(a.shape[1:])} and "
+            f"{tuple(b.shape[1:])} with affines {a.affine.tolist()} and {b.affine.tolist()}"
+        )
+
+
 def kits19_dice(pred: MetaTensor, label: MetaTensor) -> dict[str, float]:
     """Dice of kidney (with its tumors) and of tumor.
 
@@ -28,12 +46,7 @@ def kits19_dice(pred: MetaTensor, label: MetaTensor) -> dict[str, float]:
     Raises:
         InputError: The grids differ.
     """
-    if pred.shape != label.shape or not np.allclose(pred.affine, label.affine, atol=1e-2):
-        raise InputError(
-            f"Expected prediction and label on one grid, found shapes {tuple(pred.shape[1:])} and "
-            f"{tuple(label.shape[1:])} with affines {pred.affine.tolist()} and "
-            f"{label.affine.tolist()}"
-        )
+    check_grids(pred, label, "prediction and label")
     a, b = pred.as_tensor(), label.as_tensor()
     return {
         "kidney": dice(a, b),

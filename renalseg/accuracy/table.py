@@ -1,0 +1,137 @@
+"""The verdicts as Markdown, also in place within a document, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from renalseg.accuracy.verdict import MOST_LOSS, Verdict
+from renalseg.errors import ConfigError
+from renalseg.inferers import fast_dtype
+
+BEGIN, END = "<!-- gate: begin -->", "<!-- gate: end -->"
+_COLUMNS = (
+    *("method", "variant", "s a study", "peak MiB"),
+    *("kidney Dice", "Δ", "tumor Dice", "Δ", "verdict"),
+)
+
+
+def conditions(device: torch.device) -> dict[str, Any]:
+    """What a measurement depends on beside the code."""
+    return {
+        "device": _processor() if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "threads": torch.get_num_threads(),
+        "half": str(fast_dtype(device)).removeprefix("torch."),
+        "torch": torch.__version__,
+        "openvino": _version("openvino"),
+    }
+
+
+def markdown(verdicts: Sequence[Verdict], where: Mapping[str, Any]) -> str:
+    """Two tables: the means with the verdict, and the Dice of each case.
+
+    Args:
+        verdicts: All on the same cases.
+        where: As `conditions` gives it.
+    """
+    cases = [score.case for score in verdicts[0].measured.scores]
+    said = ", ".join(f"{name} {value}" for name, value in where.items())
+    means = (
+        (
+            *(v.measured.method, v.measured.variant),
+            *(f"{v.seconds:.2f}", f"{v.measured.peak_mib:.0f}"),
+            *(_dice(v.kidney), _change(v.kidney_delta), _dice(v.tumor), _change(v.tumor_delta)),
+            v.word,
+        )
+        for v in verdicts
+    )
+    each = (
+        (
+            *(v.measured.method, v.measured.variant),
+            *(f"{_dice(score.kidney)} / {_dice(score.tumor)}" for score in v.measured.scores),
+        )
+        for v in verdicts
+    )
+    return "\n".join(
+        [
+            f"Means over {len(cases)} cases; {said}. Not fit: more than {MOST_LOSS} of Dice lost.",
+            "",
+            *_table(_COLUMNS, means, numbers=slice(2, 8)),
+            "",
+            "Dice of kidney / tumor in each case:",
+            "",
+            *_table(("method", "variant", *cases), each, numbers=slice(2, None)),
+            "",
+        ]
+    )
+
+
+def to_json(verdicts: Sequence[Verdict], where: Mapping[str, Any]) -> str:
+    """All that was measured, with the verdicts."""
+    rows = [asdict(v) | {"fit": v.fit, "verdict": v.word} for v in verdicts]
+    return json.dumps({"conditions": dict(where), "variants": rows}, indent=2) + "\n"
+
+
+def check_document(path: Path) -> None:
+    """Refuses a document that has no place for the tables, before they cost an hour.
+
+    Raises:
+        ConfigError: It exists and does not hold each marker once, in order.
+    """
+    if path.is_file():
+        _split(path)
+
+
+def put_into(path: Path, text: str) -> None:
+    """Puts text between the markers of a document, or makes one that holds nothing else.
+
+    Raises:
+        ConfigError: As `check_document`.
+    """
+    before, after = _split(path) if path.is_file() else ("", "\n")
+    path.write_text(f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}")
+
+
+def _split(path: Path) -> tuple[str, str]:
+    text = path.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if (text.count(BEGIN), text.count(END), rest.count(END)) != (1, 1, 1):
+        raise ConfigError(f"Expected {BEGIN} and then {END} once each in {path}, found otherwise")
+    return before, after
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: slice) -> list[str]:
+    rules = ["---"] * len(heads)
+    rules[numbers] = ["---:"] * len(rules[numbers])
+    return [f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows)]
+
+
+def _dice(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _change(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
