@@ -21,7 +21,7 @@ DEMO  := build/demo
 NNUNET := build/nnunet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint check bench train clean
+.PHONY: help demo test test-all lint check bench goldens train clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -46,6 +46,9 @@ check: lint test  ## what must pass before a commit: lint and test
 
 bench: $(RUN) $(NNUNET)/.installed  ## measure each method beside what it compares with
 	$(BIN)/renalseg bench --slices $(SLICES) --nnunet $(NNUNET) --json $(RESULTS).json --plot $(RESULTS).png
+
+goldens: $(DEV)  ## make the golden outputs of the tests anew, after results changed on purpose
+	$(BIN)/python -m tests.golden
 
 train: $(RUN) build/.library  ## train a bundle on synthetic CTs: make train BUNDLE=tumor_sehdc
 	$(BIN)/python -m monai.bundle run --config_file bundles/$(BUNDLE)/configs/train.yaml \
