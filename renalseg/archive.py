@@ -71,7 +71,7 @@ class Outcome:
             self.result.finding if self.result else "",
             f"{volumes[KIDNEY]:.1f}" if self.result else "",
             f"{volumes[TUMOR]:.1f}" if self.result else "",
-            f"{self.seconds:.1f}",
+            f"{self.seconds:.2f}",
             self.summary if self.error else "",
         )
         return dict(zip(_COLUMNS, values, strict=True))

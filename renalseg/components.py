@@ -12,7 +12,7 @@ Box = tuple[slice, slice, slice]
 
 def bounding_box(mask: Mask) -> Box | None:
     """The smallest box around the true voxels (X, Y, Z), or None if there are none."""
-    shadow = mask.any(axis=2)  # the only pass over the whole volume
+    shadow: Mask = np.asarray(mask.any(axis=2))  # the only pass over the whole volume
     if not shadow.any():
         return None
     x, y = _span(shadow.any(axis=1)), _span(shadow.any(axis=0))

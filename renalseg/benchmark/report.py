@@ -37,7 +37,12 @@ def print_report(benchmark: Benchmark, console: Console) -> None:
         console.print(_jobs(benchmark, slices))
         if benchmark.matmul_flops_per_s is not None:
             console.print(_networks(benchmark, slices, benchmark.matmul_flops_per_s))
-    for line in (*_nnunet(benchmark), *_stock(benchmark), *benchmark.skipped):
+    for line in (
+        *_throughput(benchmark),
+        *_nnunet(benchmark),
+        *_stock(benchmark),
+        *benchmark.skipped,
+    ):
         console.print(line)
     console.print(_goals(benchmark))
 
@@ -101,6 +106,17 @@ def _ratios(benchmark: Benchmark, result: MethodResult) -> list[str]:
         f"{job / bound:.2f}x",
         f"{job - bound:.2f}",
     ]
+
+
+def _throughput(benchmark: Benchmark) -> Iterator[str]:
+    found = benchmark.throughput
+    if found is None:
+        return
+    yield (
+        f"{found.method}, {found.slices} slices, one process for many studies: "
+        f"{found.seconds_per_study:.1f} s a study, {found.studies_per_hour:.0f} an hour, "
+        f"peak {found.peak_mib:.0f} MiB (the first study, with the start: {found.seconds[0]:.1f} s)"
+    )
 
 
 def _nnunet(benchmark: Benchmark) -> Iterator[str]:

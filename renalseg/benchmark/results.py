@@ -9,6 +9,7 @@ from renalseg.benchmark.machine import Machine
 from renalseg.benchmark.networks import Windows
 from renalseg.benchmark.nnunet import NnUNet
 from renalseg.benchmark.stock import Stock
+from renalseg.benchmark.throughput import Throughput
 from renalseg.benchmark.whole_job import Job
 
 
@@ -73,6 +74,7 @@ class Benchmark:
         methods: The results, by size of the study and method.
         matmul_flops_per_s: Of a matrix product in the device's fastest type, in the same run.
         nnunet: nnU-Net on the same study, extrapolated.
+        throughput: Of the first method that was measured, on the same study many times over.
         stock: A pipeline of MONAI's own transforms on the same study.
         skipped: What was not measured, and why.
     """
@@ -83,6 +85,7 @@ class Benchmark:
     methods: tuple[MethodResult, ...]
     matmul_flops_per_s: float | None = None
     nnunet: NnUNet | None = None
+    throughput: Throughput | None = None
     stock: Stock | None = None
     skipped: tuple[str, ...] = ()
 

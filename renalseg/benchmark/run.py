@@ -15,6 +15,7 @@ from renalseg.benchmark.networks import measure_networks
 from renalseg.benchmark.nnunet import INSTALL, NnUNet, measure_nnunet
 from renalseg.benchmark.results import Benchmark, MethodResult
 from renalseg.benchmark.stock import Stock, measure_stock
+from renalseg.benchmark.throughput import Throughput, measure_throughput
 from renalseg.benchmark.whole_job import (
     Job,
     graph_command,
@@ -115,10 +116,11 @@ def run_benchmark(options: Options) -> Benchmark:
     skipped = [no_graph] if no_graph else []
     runs = options.repeat + 1
     jobs = len(options.slices) * (1 + len(choices) * (runs + 1)) + (0 if no_graph else runs)
-    progress = Progress(jobs + (3 if options.references else 0))
+    progress = Progress(jobs + (4 if options.references else 0))
     results: list[MethodResult] = []
     nnunet: NnUNet | None = None
     stock: Stock | None = None
+    throughput: Throughput | None = None
     rate: float | None = None
     with tempfile.TemporaryDirectory() as folder, closing(progress):
         for slices in options.slices:
@@ -133,10 +135,12 @@ def run_benchmark(options: Options) -> Benchmark:
                     )
                 )
         if options.references:
+            study = Path(folder) / str(reference) / "dicom"
+            progress.step(f"{graph_of}, {reference} slices: one process for many studies")
+            throughput = measure_throughput(study, reference, choices[0])
             progress.step("(b) matrix products")
             rate = matmul_rate(device)
             progress.step("(d) MONAI's transforms alone")
-            study = Path(folder) / str(reference) / "dicom"
             default = Settings.resolve(method=DEFAULT_METHOD, device=options.device)
             stock = measure_stock(study, default.bundles / default.localizer, device)
             progress.step("(c) nnU-Net")
@@ -153,6 +157,7 @@ def run_benchmark(options: Options) -> Benchmark:
         methods=tuple(results),
         matmul_flops_per_s=rate,
         nnunet=nnunet,
+        throughput=throughput,
         stock=stock,
         skipped=tuple(skipped),
     )

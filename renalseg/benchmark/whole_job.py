@@ -50,14 +50,12 @@ class Job:
 
 def plain_command(study: Path, out: Path, settings: Settings) -> list[str]:
     """``renalseg run``."""
-    script = Path(sys.executable).with_name("renalseg")
-    program = [str(script)] if script.is_file() else [sys.executable, "-m", "renalseg.cli"]
-    return [*program, "run", str(study), str(out), *_choices(settings)]
+    return [*program(), "run", str(study), str(out), *choices(settings)]
 
 
 def graph_command(study: Path, out: Path, settings: Settings) -> list[str]:
     """``python -m app``, the MONAI Deploy application."""
-    return [sys.executable, "-m", "app", "-i", str(study), "-o", str(out), *_choices(settings)]
+    return [sys.executable, "-m", "app", "-i", str(study), "-o", str(out), *choices(settings)]
 
 
 def why_no_graph() -> str | None:
@@ -69,7 +67,14 @@ def why_no_graph() -> str | None:
     return None
 
 
-def _choices(settings: Settings) -> list[str]:
+def program() -> list[str]:
+    """The command ``renalseg`` of this environment."""
+    script = Path(sys.executable).with_name("renalseg")
+    return [str(script)] if script.is_file() else [sys.executable, "-m", "renalseg.cli"]
+
+
+def choices(settings: Settings) -> list[str]:
+    """The options that choose the same bundles and device."""
     return [
         *("-m", str(settings.bundles)),
         *("--localizer", settings.localizer),
@@ -104,7 +109,7 @@ def measure_job(
         measured = []
         for index, out in enumerate(outputs):
             step(f"run {index} of {repeat}" if index else "a run that does not count")
-            measured.append(_run(command(study, out, settings), Path(folder) / "report"))
+            measured.append(run_program(command(study, out, settings), Path(folder) / "report"))
         stages = [json.loads((out / RESULT_FILE).read_text())["seconds"] for out in outputs[1:]]
     return Job(
         runs=tuple(seconds for seconds, _ in measured[1:]),
@@ -113,8 +118,16 @@ def measure_job(
     )
 
 
-def _run(command: Sequence[str], report: Path) -> tuple[float, float]:
-    """Seconds and peak memory in MiB of a program that must succeed."""
+def run_program(command: Sequence[str], report: Path) -> tuple[float, float]:
+    """Seconds and peak memory in MiB of a program that must succeed.
+
+    Args:
+        command: The program and its arguments.
+        report: File that the measurements go through.
+
+    Raises:
+        RenalSegError: It failed; the message has the end of what it said.
+    """
     launcher = [sys.executable, "-I", "-S", launch.__file__, str(report)]
     done = subprocess.run(
         [*launcher, *command], cwd=ROOT, capture_output=True, text=True, check=False

@@ -7,6 +7,7 @@ import pytest
 from renalseg.benchmark.nnunet import INSTALL
 from renalseg.benchmark.run import Options, run_benchmark
 from renalseg.benchmark.store import from_json, to_json
+from renalseg.benchmark.throughput import STUDIES
 from renalseg.benchmark.whole_job import why_no_graph
 
 
@@ -30,6 +31,9 @@ def test_one_run_measures_everything(
     assert result.job.peak_mib > 200
     assert (result.graph is None) == (why_no_graph() is not None)
     assert measured.bound_seconds(result)
+    assert measured.throughput is not None
+    assert len(measured.throughput.seconds) == STUDIES
+    assert 0 < measured.throughput.seconds_per_study < result.job.seconds
     assert measured.stock is not None
     assert list(measured.stock.seconds) == ["load", "preprocess", "slide", "restore", "save"]
     assert measured.stock.windows > 1

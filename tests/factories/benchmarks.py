@@ -7,6 +7,7 @@ from renalseg.benchmark.networks import Windows
 from renalseg.benchmark.nnunet import NnUNet
 from renalseg.benchmark.results import Benchmark, MethodResult
 from renalseg.benchmark.stock import Stock
+from renalseg.benchmark.throughput import Throughput
 from renalseg.benchmark.whole_job import Job
 from renalseg.pipeline import STAGES
 
@@ -44,6 +45,7 @@ def benchmark(*methods: MethodResult) -> Benchmark:
         methods=methods or (result(),),
         matmul_flops_per_s=2e9,
         nnunet=NnUNet("2.0", (511, 511, 640), tiles=45, tile_seconds=10.0),
+        throughput=Throughput("sehdc", 200, (9.0, 2.5, 2.0, 3.0), peak_mib=1500.0),
         stock=Stock({"load": 4.0, "save": 2.0}, windows=5, window_seconds=2.0, peak_mib=3000.0),
         skipped=("something is not measured",),
     )

@@ -40,7 +40,7 @@ def test_a_launched_program_is_timed_and_its_memory_measured(tmp_path: Path) -> 
 def test_the_memory_of_who_measures_does_not_count(tmp_path: Path) -> None:
     block = b"x" * (300 << 20)  # what the kernel would count, without a launcher between
     report = tmp_path / "report"
-    _, peak_mib = whole_job._run([sys.executable, "-S", "-c", "pass"], report)
+    _, peak_mib = whole_job.run_program([sys.executable, "-S", "-c", "pass"], report)
     assert len(block) > 0
     assert 1 < peak_mib < 150
 

@@ -109,15 +109,24 @@ def test_the_report_fits_its_width_with_all_methods_and_names_all_parts() -> Non
     assert max(map(len, text.splitlines())) <= WIDTH
     assert "…" not in text
     words = (*names, "sehdc, app", "bound", "(c) nnU-Net 2.0", "450 s", "45 tiles", "extrapolated")
-    for word in (*words, "16.0 s, 6.0 s", "something is not measured", "✓", "✗"):
+    for word in (
+        *words,
+        "16.0 s, 6.0 s",
+        "2.5 s a study, 1440 an hour",
+        "something is not measured",
+        "✓",
+        "✗",
+    ):
         assert word in " ".join(text.split())
 
 
 def test_the_report_of_a_quick_look_has_no_references() -> None:
-    quick = dataclasses.replace(benchmark(), nnunet=None, stock=None, matmul_flops_per_s=None)
+    quick = dataclasses.replace(
+        benchmark(), nnunet=None, stock=None, throughput=None, matmul_flops_per_s=None
+    )
     text = printed(quick)
     assert "whole job" in text
-    assert not any(word in text for word in ("bound", "nnU-Net", "MONAI's"))
+    assert not any(word in text for word in ("bound", "nnU-Net", "MONAI's", "an hour"))
 
 
 def test_the_picture_has_a_curve_for_each_method_over_the_slices() -> None:
