@@ -115,6 +115,9 @@ class FakeModels:
     def __exit__(self, *exception: object) -> None:
         pass
 
+    def check(self) -> None:
+        pass
+
     def localizer(self, image: MetaTensor) -> MetaTensor:
         FakeModels.runs += 1
         kidney = torch.zeros(image.shape, dtype=torch.uint8)
