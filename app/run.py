@@ -18,7 +18,7 @@ class Run:
     """One study on its way through the graph.
 
     Attributes:
-        models: The bundles; they may still be loading.
+        models: The bundles; they may still be compiled.
         timings: Seconds of each stage that is done.
         result: What was written, once the writer is done.
         error: What a stage raised. The first one ends the run.

@@ -112,7 +112,7 @@ def segment_archive(
 
     Raises:
         InputError: There are no studies.
-        ConfigError: The models cannot be loaded.
+        ConfigError: A bundle is missing or broken.
     """
     studies = find_studies(root, out_root, again=again)
     outcomes: list[Outcome] = []
@@ -140,13 +140,13 @@ def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iter
     Args:
         studies: Folders with the DICOM files of a study each; only read.
         out_root: Gets a folder with the results of each study, under the name of its folder.
-        models: What runs; they may still be loading.
+        models: What runs; they may still be compiled.
 
     Yields:
         How each study ended, in order, as soon as it did.
 
     Raises:
-        ConfigError: The models cannot be loaded.
+        ConfigError: A bundle is missing or broken.
     """
     # Once around all: the setting is the process's, and reading and writing go on side by side.
     with disable_value_validation(), ThreadPoolExecutor(1, "reader") as reader:

@@ -1,4 +1,4 @@
-"""The two bundles of a run, loaded while something else is done."""
+"""The two bundles of a run, compiled while something else is done."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from renalseg.settings import Settings
 class Models:
     """The localizer and the tumor bundle of a run; any number of studies can go through them.
 
-    Loading begins at once, in the background, so that it costs nothing while a study is read. What
-    it raises is raised where a bundle is asked for. As a context manager it stops loading at the
-    end, so that a study that is refused is not kept waiting.
+    The bundles are read at once. What their engines compile is compiled in the background, so that
+    it costs nothing while a study is read; what that raises is raised where a bundle is asked for.
+    As a context manager it ends that work early, so that a study that is refused does not wait.
 
     Args:
         settings: Names and folder of the bundles, and the device.
         overrides: Values that replace those of the same names in the bundles' inference.yaml.
         progress: Whether sliding windows show a progress bar.
+
+    Raises:
+        ConfigError: A bundle is missing or broken.
     """
 
     def __init__(
@@ -30,38 +33,42 @@ class Models:
         progress: bool = False,
     ) -> None:
         self.settings = settings
-        self._progress = progress
-        self._overrides = overrides
+        # Not in the background: MONAI looks classes up by a walk through the imported modules,
+        # which must not grow meanwhile.
+        bundles = [
+            Bundle(settings.bundles / name, settings.device, progress, overrides)
+            for name in (settings.localizer, settings.tumor)
+        ]
         # one thread: the bundle that is needed first comes first
-        self._loader = ThreadPoolExecutor(1, "models")
-        self._localizer = self._loader.submit(self._load, settings.localizer)
-        self._tumor = self._loader.submit(self._load, settings.tumor)
+        self._compiler = ThreadPoolExecutor(1, "models")
+        self._localizer, self._tumor = (
+            self._compiler.submit(_prepare, bundle) for bundle in bundles
+        )
 
     @property
     def localizer(self) -> Bundle:
-        """The kidney bundle; waits until it is loaded."""
+        """The kidney bundle; waits until it is compiled."""
         return self._localizer.result()
 
     @property
     def tumor(self) -> Bundle:
-        """The tumor bundle; waits until it is loaded."""
+        """The tumor bundle; waits until it is compiled."""
         return self._tumor.result()
 
     def check(self) -> None:
         """Waits for both bundles and raises what one of them raised."""
-        self._localizer.result()
-        self._tumor.result()
+        for bundle in (self._localizer, self._tumor):
+            bundle.result()
 
     def __enter__(self) -> Models:
         """Itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Waits for the bundle that is being loaded, and loads no more."""
-        self._loader.shutdown(cancel_futures=True)
+        """Waits for the bundle that is being compiled, and compiles no more."""
+        self._compiler.shutdown(cancel_futures=True)
 
-    def _load(self, name: str) -> Bundle:
-        settings = self.settings
-        bundle = Bundle(settings.bundles / name, settings.device, self._progress, self._overrides)
-        bundle.prepare()
-        return bundle
+
+def _prepare(bundle: Bundle) -> Bundle:
+    bundle.prepare()
+    return bundle

@@ -183,7 +183,7 @@ def run(dicom_dir: Path, out_dir: Path, models: Models) -> Result:
     Args:
         dicom_dir: Folder with the DICOM files of a study; only read.
         out_dir: Gets the results when they are complete.
-        models: What runs; they may still be loading.
+        models: What runs; they may still be compiled.
     """
     timings: dict[str, float] = {}
     with stage("read", timings):

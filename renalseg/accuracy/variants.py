@@ -97,7 +97,6 @@ def measure(
         cases: One or more.
     """
     with Models(settings, overrides) as models:
-        models.check()  # a bundle that is broken is told before a CT is read
         _segment(models, cases[0].image())
         results = [_score(models, case) for case in cases]
     scores, peaks = zip(*results, strict=True)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pydicom
 import pytest
@@ -60,7 +61,9 @@ def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Of bundles that nothing is asked of."""
+    monkeypatch.setattr("renalseg.models.Bundle", Mock())
     return Settings(tmp_path, "kidney_stand", "tumor_stand", torch.device("cpu"))
 
 

@@ -115,9 +115,6 @@ class FakeModels:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def check(self) -> None:
-        pass
-
     def localizer(self, image: MetaTensor) -> MetaTensor:
         FakeModels.runs += 1
         kidney = torch.zeros(image.shape, dtype=torch.uint8)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Timer, current_thread, main_thread
+from typing import Any
+
+import pytest
+import torch
+
+from renalseg import models
+from renalseg.errors import ConfigError
+from renalseg.models import Models
+from renalseg.settings import Settings
+
+SETTINGS = Settings(Path("bundles"), "kidney_x", "tumor_y", torch.device("cpu"))
+
+
+class FakeBundle:
+    made: list[FakeBundle]
+    go: Event
+
+    def __init__(self, root: Path, device: torch.device, progress: bool, overrides: Any) -> None:
+        assert current_thread() is main_thread()
+        if root.name in (overrides or {}):
+            raise ConfigError(f"no {root.name}")
+        self.name = root.name
+        self.arguments = (device, progress, overrides)
+        self.prepared = False
+        FakeBundle.made.append(self)
+
+    def prepare(self) -> None:
+        assert FakeBundle.go.wait(20)
+        if self.arguments[2]:
+            raise RuntimeError(f"cannot compile {self.name}")
+        self.prepared = True
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    FakeBundle.made, FakeBundle.go = [], Event()
+    monkeypatch.setattr(models, "Bundle", FakeBundle)
+    yield
+    FakeBundle.go.set()
+
+
+def test_bundles_are_there_at_once_and_compiled_meanwhile() -> None:
+    loaded = Models(SETTINGS)
+    assert [bundle.name for bundle in FakeBundle.made] == ["kidney_x", "tumor_y"]
+    assert not any(bundle.prepared for bundle in FakeBundle.made)
+    FakeBundle.go.set()
+    assert (loaded.localizer.name, loaded.tumor.name) == ("kidney_x", "tumor_y")
+    assert all(bundle.prepared for bundle in FakeBundle.made)
+
+
+def test_a_missing_bundle_is_told_before_anything_is_read() -> None:
+    with pytest.raises(ConfigError, match="no tumor_y"):
+        Models(SETTINGS, {"tumor_y": 1})
+
+
+def test_what_compiling_raises_is_raised_where_the_bundle_is_asked_for() -> None:
+    loaded = Models(SETTINGS, {"engine": "torch"})
+    FakeBundle.go.set()
+    with pytest.raises(RuntimeError, match="cannot compile kidney_x"):
+        _ = loaded.localizer
+    with pytest.raises(RuntimeError, match="cannot compile"):
+        loaded.check()
+
+
+def test_a_run_that_ends_early_compiles_only_what_it_began() -> None:
+    with Models(SETTINGS):
+        Timer(0.2, FakeBundle.go.set).start()  # the first is being compiled until then
+    assert [bundle.prepared for bundle in FakeBundle.made] == [True, False]
