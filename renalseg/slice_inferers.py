@@ -63,9 +63,13 @@ class CentralSlicesInferer(Inferer):
 class SliceStackInferer(Inferer):
     """Runs a 2.5D network on the stack of slices around each slice.
 
+    Each call of the network gets a full batch of slices whose sides are a multiple of a number of
+    pixels, so that an engine that converts it for each shape meets few of them.
+
     Args:
         slices: Of a stack, an odd number; at the ends of the volume the end slice is repeated.
         batch_size: Stacks in one call of the network.
+        multiple: Of pixels, to which slices are padded by repeating their border.
         blank_logit: Logit of a slice that has one value throughout, on which the network is not
             run; None runs it on every slice.
         progress: Show a bar over the batches.
@@ -78,6 +82,7 @@ class SliceStackInferer(Inferer):
         self,
         slices: int = 5,
         batch_size: int = 8,
+        multiple: int = 1,
         blank_logit: float | None = -20.0,
         progress: bool = False,
     ) -> None:
@@ -86,6 +91,7 @@ class SliceStackInferer(Inferer):
             raise ValueError(f"Expected an odd number of slices, got {slices}")
         self.slices = slices
         self.batch_size = batch_size
+        self.multiple = multiple
         self.blank_logit = blank_logit
         self.progress = progress
 
@@ -93,7 +99,8 @@ class SliceStackInferer(Inferer):
         """Logits (1, C', X, Y, Z) of `inputs` (1, 1, X, Y, Z)."""
         volume = inputs[0, 0]
         half = self.slices // 2
-        padded = _continue(inputs, half, half)[0, 0]
+        beside = [-size % self.multiple for size in volume.shape[:2]]
+        padded = _continue(inputs, half, half, *beside)[0, 0]
         stacks = padded.unfold(-1, self.slices, 1).permute(2, 3, 0, 1)  # (Z, slices, X, Y), a view
         wanted = torch.arange(len(stacks), device=volume.device)
         if self.blank_logit is not None:
@@ -101,15 +108,18 @@ class SliceStackInferer(Inferer):
             wanted = wanted[shown] if shown.any() else wanted[:1]  # one tells the channels
         logits: Tensor | None = None
         for batch in tqdm(wanted.split(self.batch_size), disable=not self.progress):
-            part = network(stacks[batch], *args, **kwargs).movedim(0, -1)  # (C', X, Y, batch)
+            full = batch[torch.arange(self.batch_size).clamp(max=len(batch) - 1)]
+            part = network(stacks[full], *args, **kwargs).movedim(0, -1)  # (C', X, Y, batch)
             if logits is None:
-                size = (*part.shape[:-1], len(stacks))
+                size = (len(part), *volume.shape)
                 logits = part.new_full(size, self.blank_logit or 0.0)
-            logits[..., batch] = part
+            logits[..., batch] = part[:, : volume.shape[0], : volume.shape[1], : len(batch)]
         assert logits is not None
         return logits[None]
 
 
-def _continue(volume: Tensor, before: int, after: int) -> Tensor:
-    """Repeats the end slices of a volume (B, C, X, Y, Z)."""
-    return functional.pad(volume, (before, after, 0, 0, 0, 0), mode="replicate")
+def _continue(
+    volume: Tensor, before: int, after: int, beside_x: int = 0, beside_y: int = 0
+) -> Tensor:
+    """Repeats the ends of a volume (B, C, X, Y, Z): slices on both, rows and columns on one."""
+    return functional.pad(volume, (before, after, 0, beside_y, 0, beside_x), mode="replicate")

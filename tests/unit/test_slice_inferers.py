@@ -59,7 +59,7 @@ def test_the_kept_slices_must_lie_in_the_middle(window: int, keep: int) -> None:
 def test_each_slice_is_the_center_of_its_stack(batch_size: int) -> None:
     def network(stacks: Tensor) -> Tensor:
         assert stacks.shape[1:] == (5, 4, 6)
-        assert len(stacks) <= batch_size
+        assert len(stacks) == batch_size
         return stacks[:, [2, 0, 4]]
 
     volume = torch.rand(1, 1, 4, 6, 9)
@@ -67,6 +67,20 @@ def test_each_slice_is_the_center_of_its_stack(batch_size: int) -> None:
     assert torch.equal(logits[:, :1], volume)
     assert torch.equal(logits[0, 1, ..., 2:], volume[0, 0, ..., :-2])  # two slices below
     assert torch.equal(logits[0, 2, ..., :-2], volume[0, 0, ..., 2:])  # two slices above
+
+
+@pytest.mark.parametrize("slices", [1, 8, 9])
+def test_every_call_has_one_shape(slices: int) -> None:
+    shapes = set()
+
+    def network(stacks: Tensor) -> Tensor:
+        shapes.add(tuple(stacks.shape))
+        return stacks[:, [2]]
+
+    volume = torch.rand(1, 1, 5, 19, slices)
+    logits = SliceStackInferer(slices=5, batch_size=4, multiple=16)(volume, network)
+    assert shapes == {(4, 5, 16, 32)}
+    assert torch.equal(logits, volume)
 
 
 def test_end_slices_are_repeated_beyond_the_ends() -> None:
@@ -79,14 +93,14 @@ def test_end_slices_are_repeated_beyond_the_ends() -> None:
 def test_the_network_is_not_run_on_blank_slices() -> None:
     volume = torch.rand(1, 1, 4, 6, 5)
     volume[..., [0, 3]] = 0.5
-    count = []
+    seen = []
 
     def network(stacks: Tensor) -> Tensor:
-        count.append(len(stacks))
+        seen.extend(stacks[:, 1])
         return torch.ones_like(stacks[:, :1])
 
-    logits = SliceStackInferer(slices=3, batch_size=2, blank_logit=-9.0)(volume, network)
-    assert sum(count) == 3
+    logits = SliceStackInferer(slices=3, batch_size=1, blank_logit=-9.0)(volume, network)
+    assert torch.equal(torch.stack(seen, -1), volume[0, 0, ..., [1, 2, 4]])
     assert logits[0, 0, 0, 0].tolist() == [-9.0, 1.0, 1.0, -9.0, 1.0]
 
 
