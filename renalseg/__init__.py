@@ -28,7 +28,8 @@ def segment(
     Args:
         dicom_dir: Folder with the DICOM files of the study; only read.
         out_dir: Gets ``<series>.seg.dcm`` and result.json when they are complete.
-        method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet".
+        method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet"; or two of them, such as
+            "sehdc+msvnet", of which the first finds the kidneys.
         localizer: Another method for the first stage.
         tumor: Another method for the second stage.
         device: "auto", "cpu", "cuda" or "cuda:<n>".

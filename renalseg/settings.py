@@ -12,7 +12,7 @@ import yaml
 
 from renalseg.errors import ConfigError
 
-DEFAULT_METHOD = "sehdc"
+DEFAULT_METHOD = "sehdc+msvnet"  # what finds most at the fewest false tumors; see the README
 LOCALIZER, TUMOR = "kidney_", "tumor_"  # what the names of the bundles begin with
 
 
@@ -55,7 +55,8 @@ class Settings:
         """Settles the choices: an argument before the environment, before a file, before a default.
 
         Args:
-            method: Name of the method whose two bundles run (environment: RENALSEG_METHOD).
+            method: Name of the method whose two bundles run, or of two, such as "sehdc+msvnet", of
+                which the first finds the kidneys (environment: RENALSEG_METHOD).
             localizer: Another method's or bundle's name for the first stage (RENALSEG_LOCALIZER).
             tumor: The same for the second stage (RENALSEG_TUMOR).
             device: "auto", "cpu", "cuda" or "cuda:<n>" (RENALSEG_DEVICE).
@@ -85,11 +86,19 @@ class Settings:
         second = pick("tumor", "method", default=DEFAULT_METHOD)
         return cls(
             bundles=folder,
-            localizer=_bundle(folder, LOCALIZER, first),
-            tumor=_bundle(folder, TUMOR, second),
+            localizer=_bundle(folder, LOCALIZER, _of_pair(first, 0)),
+            tumor=_bundle(folder, TUMOR, _of_pair(second, -1)),
             device=_device(pick("device", default="auto")),
             overlay=Path(overlay) if overlay else None,
         )
+
+
+def _of_pair(method: str, stage: int) -> str:
+    """The part of a name such as "sehdc+msvnet" that a stage takes; other names are whole."""
+    parts = method.split("+")
+    if len(parts) > 2:
+        raise ConfigError(f"Expected a method or two, as in sehdc+msvnet, got {method!r}")
+    return parts[stage]
 
 
 def _read(config: str | Path | None) -> Mapping[str, str | None]:

@@ -12,7 +12,7 @@ from renalseg.accuracy.variants import Measured, measure_apart, variants_for
 from renalseg.accuracy.verdict import judge, require_fit_defaults
 from renalseg.errors import ConfigError
 from renalseg.progress import announce
-from renalseg.settings import Settings, available_methods
+from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
 
 
 def run_gate(
@@ -50,8 +50,8 @@ def run_gate(
         case.truth(case.image())  # what cannot be used is refused before the hours of work
     device_of = Settings.resolve(device=device)
     choices = [
-        Settings.resolve(localizer=method, tumor=method, device=device)
-        for method in methods or available_methods(device_of.bundles)
+        Settings.resolve(method=method, device=device)
+        for method in methods or (DEFAULT_METHOD, *available_methods(device_of.bundles))
     ]
     with drawn_cases(samples, slices) as drawn:
         verdicts = judge(_measure_all(choices, [*given, *drawn]))

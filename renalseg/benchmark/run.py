@@ -71,9 +71,8 @@ class Options:
         Raises:
             ConfigError: There is no such method or device.
         """
-        default = Settings.resolve(method=DEFAULT_METHOD, device=self.device)
-        found = available_methods(default.bundles)
-        names = self.methods or sorted(found, key=lambda name: (name != DEFAULT_METHOD, name))
+        bundles = Settings.resolve(device=self.device).bundles
+        names = self.methods or (DEFAULT_METHOD, *available_methods(bundles))
         return [Settings.resolve(method=name, device=self.device) for name in names]
 
 
@@ -141,7 +140,7 @@ def run_benchmark(options: Options) -> Benchmark:
             progress.step("(b) matrix products")
             rate = matmul_rate(device)
             progress.step("(d) MONAI's transforms alone")
-            default = Settings.resolve(method=DEFAULT_METHOD, device=options.device)
+            default = Settings.resolve(device=options.device)
             stock = measure_stock(study, default.bundles / default.localizer, device)
             progress.step("(c) nnU-Net")
             shape = (options.size, options.size, reference)

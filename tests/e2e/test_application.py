@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from renalseg.cases import load_nifti
 from renalseg.dicom.read import read_series
 from renalseg.metrics import dice
+from renalseg.settings import Settings
 from tests.e2e.conftest import Program, Run
 
 
@@ -95,11 +96,16 @@ def test_the_tumor_bundle_alone_gives_the_voxels_of_the_application(
     (cases / "study").mkdir(parents=True)
     for path in (small_sample / "dicom").iterdir():
         shutil.copy(path, cases / "study")
+    default = Settings.resolve(device="cpu")
+    roots = {
+        "kidney": default.bundles / default.localizer,
+        "tumor": default.bundles / default.tumor,
+    }
     for stage, arguments in (
         ("kidney", []),
         ("tumor", ["--kidney_dir", tmp_path / "kidney"]),
     ):
-        root = repository / "bundles" / f"{stage}_sehdc"
+        root = roots[stage]
         process = program(
             "-m", "monai.bundle", "run", "--config_file", root / "configs/inference.yaml",
             "--bundle_root", root, "--dataset_dir", cases, "--output_dir", tmp_path / stage,
@@ -108,9 +114,8 @@ def test_the_tumor_bundle_alone_gives_the_voxels_of_the_application(
         assert process.returncode == 0, process.stderr
 
     image = read_series(small_sample).image
-    device = torch.device("cpu")
-    kidney = Bundle(repository / "bundles/kidney_sehdc", device)(image)
-    pred = Bundle(repository / "bundles/tumor_sehdc", device)(image, kidney)
+    kidney = Bundle(roots["kidney"], default.device)(image)
+    pred = Bundle(roots["tumor"], default.device)(image, kidney)
     for stage, in_memory in (("kidney", kidney), ("tumor", pred)):
         from_files: MetaTensor = load_nifti(tmp_path / stage / "study.nii.gz", torch.uint8)
         assert torch.equal(from_files.as_tensor(), in_memory.as_tensor())

@@ -10,6 +10,7 @@ from renalseg.benchmark.stock import Stock
 from renalseg.benchmark.throughput import Throughput
 from renalseg.benchmark.whole_job import Job
 from renalseg.pipeline import STAGES
+from renalseg.settings import DEFAULT_METHOD
 
 MACHINE = Machine(
     cpu="a CPU",
@@ -32,7 +33,9 @@ def job(*runs: float, peak_mib: float = 1024.0) -> Job:
     return Job(runs or (4.5,), dict.fromkeys(STAGES, 1.0), peak_mib)
 
 
-def result(method: str = "sehdc", slices: int = 200, whole: Job | None = None) -> MethodResult:
+def result(
+    method: str = DEFAULT_METHOD, slices: int = 200, whole: Job | None = None
+) -> MethodResult:
     return MethodResult(method, slices, whole or job(), WINDOWS, graph=job(6.0))
 
 
@@ -45,7 +48,7 @@ def benchmark(*methods: MethodResult) -> Benchmark:
         methods=methods or (result(),),
         matmul_flops_per_s=2e9,
         nnunet=NnUNet("2.0", (511, 511, 640), tiles=45, tile_seconds=10.0),
-        throughput=Throughput("sehdc", 200, (9.0, 2.5, 2.0, 3.0), peak_mib=1500.0),
+        throughput=Throughput(DEFAULT_METHOD, 200, (9.0, 2.5, 2.0, 3.0), peak_mib=1500.0),
         stock=Stock({"load": 4.0, "save": 2.0}, windows=5, window_seconds=2.0, peak_mib=3000.0),
         skipped=("something is not measured",),
     )

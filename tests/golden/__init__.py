@@ -23,12 +23,12 @@ from monai.data import MetaTensor
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.metrics import kits19_dice
 from renalseg.models import Models
-from renalseg.settings import Settings
+from renalseg.settings import DEFAULT_METHOD, Settings
 from renalseg.synthesis.sample import draw_sample
 
 FOLDER = Path(__file__).parent
 BUNDLES = FOLDER.parents[1] / "bundles"
-METHODS = ("convlstm", "mrb", "msvnet", "resvnet", "sehdc")
+METHODS = (DEFAULT_METHOD, "convlstm", "mrb", "msvnet", "resvnet", "sehdc")
 PLAIN: Mapping[str, Any] = {"engine": "torch", "amp": False}
 
 MOST = 1e-4
@@ -49,7 +49,7 @@ def sample() -> tuple[MetaTensor, MetaTensor]:
 
 def predict(method: str, overrides: Mapping[str, Any] | None = None) -> Labels:
     """The label map (X, Y, Z) of the sample by a method on the CPU."""
-    settings = Settings.resolve(localizer=method, tumor=method, device="cpu", bundles=BUNDLES)
+    settings = Settings.resolve(method=method, device="cpu", bundles=BUNDLES)
     image, _ = sample()
     with Models(settings, overrides) as models:
         pred = models.tumor(image, models.localizer(image))

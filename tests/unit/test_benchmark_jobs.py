@@ -108,7 +108,7 @@ def test_goals_are_for_200_slices_where_they_are_measured(
 def test_all_methods_are_measured_the_default_one_first() -> None:
     names = [settings.algorithm for settings in Options(device="cpu").settings()]
     assert names[0] == DEFAULT_METHOD
-    assert sorted(names) == ["convlstm", "mrb", "msvnet", "resvnet", "sehdc"]
+    assert names[1:] == ["convlstm", "mrb", "msvnet", "resvnet", "sehdc"]
     chosen = Options(methods=("mrb", "sehdc"), device="cpu").settings()
     assert [settings.algorithm for settings in chosen] == ["mrb", "sehdc"]
 

@@ -12,6 +12,7 @@ from renalseg.benchmark.plot import draw_growth, save_growth
 from renalseg.benchmark.report import WIDTH, make_console, print_report
 from renalseg.benchmark.results import Benchmark
 from renalseg.benchmark.store import from_json, to_json
+from renalseg.settings import DEFAULT_METHOD
 from tests.factories.benchmarks import WINDOWS, benchmark, job, result
 
 
@@ -104,13 +105,22 @@ def test_json_says_which_goals_are_met() -> None:
 
 
 def test_the_report_fits_its_width_with_all_methods_and_names_all_parts() -> None:
-    names = ("sehdc", "convlstm", "mrb", "msvnet", "resvnet")
+    names = (DEFAULT_METHOD, "sehdc", "convlstm", "mrb", "msvnet", "resvnet")
     text = printed(benchmark(*(result(name, whole=job(123.45)) for name in names)))
     assert max(map(len, text.splitlines())) <= WIDTH
     assert "…" not in text
-    words = (*names, "sehdc, app", "bound", "(c) nnU-Net 2.0", "450 s", "45 tiles", "extrapolated")
+    words = (
+        *names,
+        f"{DEFAULT_METHOD}, app",
+        "bound",
+        "(c) nnU-Net 2.0",
+        "450 s",
+        "45 tiles",
+        "extrapolated",
+    )
     for word in (
         *words,
+        "extrapolated",
         "16.0 s, 6.0 s",
         "2.5 s a study, 1440 an hour",
         "something is not measured",
@@ -133,7 +143,7 @@ def test_the_picture_has_a_curve_for_each_method_over_the_slices() -> None:
     few, many = result(slices=50, whole=job(2.0, peak_mib=500)), result(slices=200)
     figure = draw_growth(benchmark(many, few, result("mrb")))
     seconds, memory = figure.axes
-    assert [line.get_label() for line in seconds.lines] == ["sehdc", "mrb"]
+    assert [line.get_label() for line in seconds.lines] == [DEFAULT_METHOD, "mrb"]
     assert seconds.lines[0].get_xydata().tolist() == [[50, 2.0], [200, 4.5]]
     assert memory.lines[0].get_xydata().tolist() == [[50, 500], [200, 1024]]
     assert memory.lines[1].get_xydata().tolist() == [[200, 1024]]

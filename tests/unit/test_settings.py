@@ -11,10 +11,12 @@ from renalseg.settings import Settings, available_methods
 
 @pytest.fixture
 def bundles(tmp_path: Path) -> Path:
-    """A folder with the bundles of four methods, of which `alone` has no tumor bundle."""
+    """Both bundles of three methods, and one bundle each of two."""
     folder = tmp_path / "bundles"
-    names = ("kidney_sehdc", "tumor_sehdc", "kidney_one", "tumor_one", "kidney_two", "tumor_two")
-    for name in (*names, "kidney_alone"):
+    names = [
+        f"{stage}_{method}" for stage in ("kidney", "tumor") for method in ("sehdc", "one", "two")
+    ]
+    for name in (*names, "kidney_alone", "tumor_msvnet"):
         (folder / name / "configs").mkdir(parents=True)
         (folder / name / "configs" / "inference.yaml").touch()
         (folder / name / "models").mkdir()
@@ -31,8 +33,26 @@ def config(tmp_path: Path) -> Path:
 
 def test_defaults(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles)
-    assert (settings.localizer, settings.tumor) == ("kidney_sehdc", "tumor_sehdc")
+    assert (settings.localizer, settings.tumor) == ("kidney_sehdc", "tumor_msvnet")
     assert settings.overlay is None
+
+
+def test_the_application_has_the_same_default(repository: Path) -> None:
+    assert Settings.resolve(config=repository / "app" / "app.yaml") == Settings.resolve()
+
+
+def test_a_method_can_be_a_pair(bundles: Path, config: Path) -> None:
+    settings = Settings.resolve(bundles=bundles, method="one+two")
+    assert (settings.localizer, settings.tumor) == ("kidney_one", "tumor_two")
+    assert Settings.resolve(bundles=bundles, method=settings.algorithm) == settings
+    config.write_text("method: two+one\n")
+    settings = Settings.resolve(bundles=bundles, config=config, tumor="two")
+    assert (settings.localizer, settings.tumor) == ("kidney_two", "tumor_two")
+
+
+def test_three_methods_are_no_pair(bundles: Path) -> None:
+    with pytest.raises(ConfigError, match="a method or two"):
+        Settings.resolve(bundles=bundles, method="one+two+one")
 
 
 def test_the_bundles_of_the_repository_are_the_default(repository: Path) -> None:
@@ -117,7 +137,7 @@ def test_an_unknown_method_lists_the_known(bundles: Path) -> None:
 
 
 def test_a_method_without_a_tumor_bundle_lists_those_with_one(bundles: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'alone' for tumor_<method>; there are: one, sehdc"):
+    with pytest.raises(ConfigError, match=r"'alone' for tumor_<method>; there are: msvnet, one"):
         Settings.resolve(bundles=bundles, method="alone")
 
 
