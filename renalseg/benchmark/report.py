@@ -35,7 +35,7 @@ def print_report(benchmark: Benchmark, console: Console) -> None:
     console.print(versions)
     for slices in benchmark.slices:
         console.print(_jobs(benchmark, slices))
-        if benchmark.matmul_flops_per_s is not None:
+        if benchmark.matmul_flops_per_s is not None and slices == benchmark.reference_slices:
             console.print(_networks(benchmark, slices, benchmark.matmul_flops_per_s))
     for line in (
         *_throughput(benchmark),
@@ -55,21 +55,21 @@ def _table(title: str, *headings: str) -> Table:
 
 
 def _jobs(benchmark: Benchmark, slices: int) -> Table:
-    size = benchmark.size
-    runs = len(benchmark.methods[0].job.runs)
-    title = (
-        f"{size} x {size} x {slices}: seconds, median of {runs}; the networks in a run of their own"
-    )
+    size, results = benchmark.size, benchmark.of_size(slices)
+    runs = len(results[0].job.runs)
+    how = f"median of {runs}; the networks in a run of their own" if runs > 1 else "one run"
+    title = f"{size} x {size} x {slices}: seconds, {how}"
     headings = ("method", "whole job", *STAGES, "around", "networks", "rest", "peak MiB")
     table = _table(title, *headings)
 
-    def add(name: str, job: Job, network: float, rest: float) -> None:
+    def add(name: str, job: Job, *network: float) -> None:
         seconds = (job.seconds, *(job.stages[stage] for stage in STAGES), job.around_seconds)
-        values = (f"{value:.2f}" for value in (*seconds, network, rest))
-        table.add_row(name, *values, f"{job.peak_mib:.0f}")
+        values = [f"{value:.2f}" for value in (*seconds, *network)]
+        table.add_row(name, *values, *[""] * (2 - len(network)), f"{job.peak_mib:.0f}")
 
-    for result in benchmark.of_size(slices):
-        add(result.method, result.job, result.network_seconds, result.rest_seconds)
+    for result in results:
+        network = (result.network_seconds, result.rest_seconds) if result.windows else ()
+        add(result.method, result.job, *network)
         if result.graph is not None and result.graph_rest_seconds is not None:
             name = f"{result.method}, app"
             add(name, result.graph, result.network_seconds, result.graph_rest_seconds)

@@ -21,7 +21,7 @@ class MethodResult:
         method: Its name.
         slices: Of the study.
         job: ``renalseg run``.
-        windows: What its networks were given.
+        windows: What its networks were given; none where that was not measured.
         graph: The same job through the MONAI Deploy application, if that was measured.
     """
 

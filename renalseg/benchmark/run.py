@@ -36,9 +36,10 @@ class Options:
     """What is measured.
 
     Attributes:
-        slices: Slices of the samples.
+        slices: Slices of the samples. One of them is the reference, on which everything is
+            measured; on the others each method runs once, to show how cost grows.
         methods: Names of methods; none: all that are there.
-        repeat: Runs that count.
+        repeat: Runs that count, on the reference.
         device: As in `Settings.resolve`.
         references: Whether the ratios (a) to (d) are measured too.
         nnunet: Folder with nnU-Net, for (c).
@@ -114,7 +115,9 @@ def run_benchmark(options: Options) -> Benchmark:
     graph_of, no_graph = choices[0].algorithm, why_no_graph()
     skipped = [no_graph] if no_graph else []
     runs = options.repeat + 1
-    jobs = len(options.slices) * (1 + len(choices) * (runs + 1)) + (0 if no_graph else runs)
+    jobs = 1 + len(choices) * (runs + 1) + (0 if no_graph else runs)
+    growth = [slices for slices in options.slices if slices != reference]
+    jobs += len(growth) * (1 + len(choices))
     progress = Progress(jobs + (4 if options.references else 0))
     results: list[MethodResult] = []
     nnunet: NnUNet | None = None
@@ -122,17 +125,18 @@ def run_benchmark(options: Options) -> Benchmark:
     throughput: Throughput | None = None
     rate: float | None = None
     with tempfile.TemporaryDirectory() as folder, closing(progress):
-        for slices in options.slices:
+        for slices in (reference, *growth):  # the first converts the networks for the others
             sample = Path(folder) / str(slices)
             progress.step(f"drawing a sample of {slices} slices")
             write_sample(sample, slices=slices, size=options.size)
             for settings in choices:
-                graph = not no_graph and slices == reference and settings.algorithm == graph_of
-                results.append(
-                    _measure_method(
-                        settings, slices, sample / "dicom", options, graph, progress.step
-                    )
-                )
+                arguments = (settings, slices, sample / "dicom")
+                if slices == reference:
+                    graph = not no_graph and settings.algorithm == graph_of
+                    result = _measure_method(*arguments, options, graph, progress.step)
+                else:
+                    result = _measure_growth(*arguments, progress.step)
+                results.append(result)
         if options.references:
             study = Path(folder) / str(reference) / "dicom"
             progress.step(f"{graph_of}, {reference} slices: one process for many studies")
@@ -160,6 +164,16 @@ def run_benchmark(options: Options) -> Benchmark:
         stock=stock,
         skipped=tuple(skipped),
     )
+
+
+def _measure_growth(
+    settings: Settings, slices: int, study: Path, step: Callable[[str], None]
+) -> MethodResult:
+    name = f"{settings.algorithm}, {slices} slices"
+    job = measure_job(
+        plain_command, study, settings, 1, lambda _: step(f"{name}: whole job"), warm_up=False
+    )
+    return MethodResult(settings.algorithm, slices, job, windows=())
 
 
 def _measure_method(

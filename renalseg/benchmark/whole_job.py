@@ -89,10 +89,11 @@ def measure_job(
     settings: Settings,
     repeat: int,
     step: Callable[[str], None],
+    warm_up: bool = True,
 ) -> Job:
     """Runs a program several times, after a first run that does not count.
 
-    That one converts the networks where they are not kept yet, and brings the files into memory.
+    The first converts the networks where they are not kept yet, and brings the files into memory.
 
     Args:
         command: Gives the program and its arguments for study, output folder and settings.
@@ -100,21 +101,26 @@ def measure_job(
         settings: Bundles and device.
         repeat: Runs that count.
         step: Is told what comes next.
+        warm_up: Whether there is a run that does not count.
 
     Raises:
         RenalSegError: A run failed; the message has the end of what it said.
     """
     with tempfile.TemporaryDirectory() as folder:
-        outputs = [Path(folder) / str(index) for index in range(repeat + 1)]
+        first = 0 if warm_up else 1
+        outputs = [Path(folder) / str(index) for index in range(first, repeat + 1)]
         measured = []
-        for index, out in enumerate(outputs):
+        for index, out in enumerate(outputs, start=first):
             step(f"run {index} of {repeat}" if index else "a run that does not count")
             measured.append(run_program(command(study, out, settings), Path(folder) / "report"))
-        stages = [json.loads((out / RESULT_FILE).read_text())["seconds"] for out in outputs[1:]]
+        stages = [
+            json.loads((out / RESULT_FILE).read_text())["seconds"] for out in outputs[-repeat:]
+        ]
+    counted = measured[-repeat:]
     return Job(
-        runs=tuple(seconds for seconds, _ in measured[1:]),
+        runs=tuple(seconds for seconds, _ in counted),
         stages={name: statistics.median(run[name] for run in stages) for name in STAGES},
-        peak_mib=max(peak for _, peak in measured[1:]),
+        peak_mib=max(peak for _, peak in counted),
     )
 
 

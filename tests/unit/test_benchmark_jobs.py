@@ -136,3 +136,12 @@ def test_nnunet_that_is_not_there_is_an_import_error(
     monkeypatch.setattr(sys, "path", [*sys.path])
     with pytest.raises(ImportError, match="nnunetv2"):
         measure_nnunet(tmp_path, (64, 64, 64), (1.0, 1.0, 1.0), torch.device("cpu"))
+
+
+def test_a_job_without_a_warm_up_runs_as_often_as_it_counts(tmp_path: Path) -> None:
+    def command(study: Path, out: Path, settings: Settings) -> list[str]:
+        return [sys.executable, "-c", PROGRAM, str(out)]
+
+    done = measure_job(command, tmp_path, SETTINGS, 1, lambda what: None, warm_up=False)
+    assert len(done.runs) == 1
+    assert done.stages["read"] == 1.0
