@@ -19,6 +19,7 @@ from renalseg.synthesis.tissues import label_of
 SIZE = 512
 SLICES = 100
 SPACING = (0.78, 0.78, 2.5)  # mm
+_MOST_DRAWN = 200  # slices
 _FIRST = 700_004  # the training library draws its phantoms from other seeds
 
 
@@ -67,12 +68,22 @@ def write_sample(
     Args:
         out_dir: Made if it is not there.
         seed: Another seed is another patient; the same seed gives the same files.
-        slices: Number of slices, 2.5 mm apart, with the kidneys in the middle.
+        slices: Number of slices, 2.5 mm apart, with the kidneys in the middle. Beyond 200 the end
+            slices are repeated, 25 cm from the middle: drawing takes 30 MB a slice.
         size: Rows and columns; fewer are larger, the field of view stays 400 mm.
         varied: As in `draw_sample`.
     """
     spacing = (SPACING[0] * SIZE / size, SPACING[1] * SIZE / size, SPACING[2])
-    image, label = draw_sample(seed, (size, size, slices), spacing, varied)
-    hu = image.as_tensor()[0].to(torch.int16).numpy()
-    write_ct_series(out_dir / "dicom", hu, np.asarray(image.affine), seed=f"sample {seed}")
-    save_nifti(label, out_dir / "label.nii.gz")
+    drawn = min(slices, _MOST_DRAWN)
+    image, label = draw_sample(seed, (size, size, drawn), spacing, varied)
+    below = (slices - drawn) // 2
+    ends = ((0, 0), (0, 0), (below, slices - drawn - below))
+    affine = np.asarray(image.affine).copy()
+    affine[2, 3] -= below * spacing[2]
+    hu, truth = (
+        np.pad(volume.as_tensor()[0].to(dtype).numpy(), ends, mode="edge")
+        for volume, dtype in ((image, torch.int16), (label, torch.uint8))
+    )
+    write_ct_series(out_dir / "dicom", hu, affine, seed=f"sample {seed}")
+    whole = MetaTensor(torch.from_numpy(truth)[None], affine=torch.from_numpy(affine))
+    save_nifti(whole, out_dir / "label.nii.gz")

@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from renalseg.cases import load_nifti
+from renalseg.dicom.read import read_series
 from renalseg.errors import InputError
+from renalseg.geometry import to_world
 from renalseg.labels import BACKGROUND, KIDNEY, TUMOR
-from renalseg.synthesis import patches
+from renalseg.synthesis import patches, sample
 from renalseg.synthesis.appearance import Phase, Scanner, draw_ct, draw_phase
 from renalseg.synthesis.depth import with_depth
 from renalseg.synthesis.fields import gaussian_blur, smooth_field, uniform
@@ -380,3 +383,18 @@ def test_cases_that_measure_accuracy_do_not_train(tmp_path: Path) -> None:
         (tmp_path / "labels" / "kits" / f"case_{number:05d}.nii.gz").touch()
     names = [path.name[5:10] for path in training_cases(tmp_path)]
     assert names == ["00002", "00210"]
+
+
+def test_a_long_sample_continues_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "_MOST_DRAWN", 6)
+    for slices in (6, 9):
+        sample.write_sample(tmp_path / str(slices), slices=slices, size=48)
+    short, long = (read_series(tmp_path / str(slices) / "dicom") for slices in (6, 9))
+    assert torch.equal(long.image.as_tensor()[..., 1:7], short.image.as_tensor())
+    assert torch.equal(long.image.as_tensor()[..., 0], short.image.as_tensor()[..., 0])
+    first = to_world(np.asarray(long.image.affine), np.array([0, 0, 1]))
+    np.testing.assert_allclose(first, np.asarray(short.image.affine)[:3, 3])
+    label = load_nifti(tmp_path / "9" / "label.nii.gz", torch.uint8)
+    torch.testing.assert_close(label.affine, long.image.affine, atol=1e-3, rtol=0)
