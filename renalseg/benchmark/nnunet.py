@@ -82,6 +82,11 @@ class NnUNet:
         """Of all tiles; reading, resampling and writing come on top."""
         return self.tiles * self.tile_seconds
 
+    @property
+    def unmirrored_seconds(self) -> float:
+        """The same without mirroring, which some turn off: one pass of a tile instead of eight."""
+        return self.seconds / 2 ** len(MIRRORED_AXES)
+
 
 def plan_grid(shape: Sequence[int], spacing: Sequence[float]) -> tuple[int, ...]:
     """Voxels of a volume at the plan's spacing.
