@@ -20,6 +20,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from renalseg.errors import InputError, RetryableError
+
 VARIABLE = "RENALSEG_IMPORTS"
 """Environment variable; "all" imports MONAI in the usual way."""
 
@@ -63,7 +65,12 @@ def import_monai_quickly() -> None:
 
 
 def may_lack_imports(error: BaseException) -> bool:
-    """Whether an error comes from what `import_monai_quickly` left out, so far as one can tell."""
+    """Whether an error comes from what `import_monai_quickly` left out, so far as one can tell.
+
+    What is wrong with a study, such as a codec that is not installed, is not of that kind.
+    """
+    if isinstance(error, InputError | RetryableError):
+        return False
     seen: set[int] = set()
     current: BaseException | None = error
     while _quick and current is not None and id(current) not in seen:

@@ -67,3 +67,14 @@ def test_an_error_after_a_full_import_does_not_start_a_program_again(tmp_path: P
         tmp_path,
     )
     assert done.stdout == "False False\n", done.stderr
+
+
+def test_a_study_that_is_refused_does_not_start_a_program_again(tmp_path: Path) -> None:
+    done = run(
+        BEGIN + "from renalseg.errors import *; import_monai_quickly()\n"
+        "for kind in (InputError, ConfigError):\n"
+        "    error = kind(); error.__cause__ = ImportError()\n"
+        "    print(may_lack_imports(error))",
+        tmp_path,
+    )
+    assert done.stdout.split() == ["False", "True"], done.stderr
