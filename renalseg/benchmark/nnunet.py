@@ -85,7 +85,8 @@ class NnUNet:
     @property
     def unmirrored_seconds(self) -> float:
         """The same without mirroring, which some turn off: one pass of a tile instead of eight."""
-        return self.seconds / 2 ** len(MIRRORED_AXES)
+        passes: int = 2 ** len(MIRRORED_AXES)
+        return self.seconds / passes
 
 
 def plan_grid(shape: Sequence[int], spacing: Sequence[float]) -> tuple[int, ...]:
