@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Settle the choices, run the graph and print what it found."""
+    from renalseg.cli import choices
     from renalseg.cuda_runtime import ensure_cuda_runtime
     from renalseg.imports import import_monai_quickly
 
@@ -52,13 +53,9 @@ def run(options: argparse.Namespace) -> None:
     from renalseg.settings import Settings
 
     settings = Settings.resolve(
-        method=options.method,
-        localizer=options.localizer,
-        tumor=options.tumor,
-        device=options.device,
         bundles=options.model or _default_bundles(),
-        overlay=options.overlay,
         config=os.environ.get("HOLOSCAN_CONFIG_PATH") or FOLDER / "app.yaml",
+        **choices(options),
     )
     from app.app import run_graph
     from renalseg.report import print_result

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from renalseg import __version__
 from renalseg.cuda_runtime import ensure_cuda_runtime
@@ -70,6 +70,12 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
     add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
     add("-v", "--verbose", action="store_true", help="show tracebacks of errors")
+
+
+def choices(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options of `add_choices` say, by the names that `Settings.resolve` has for them."""
+    names = ("method", "localizer", "tumor", "device", "overlay")
+    return {name: getattr(options, name) for name in names}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -157,12 +163,8 @@ def _run(options: argparse.Namespace) -> None:
     segment(
         options.dicom_in,
         options.seg_out,
-        method=options.method,
-        localizer=options.localizer,
-        tumor=options.tumor,
-        device=options.device,
         bundles=options.model,
-        overlay=options.overlay,
+        **choices(options),
     )
     print_result(options.seg_out)
 
@@ -172,14 +174,7 @@ def _archive(options: argparse.Namespace) -> int:
     from renalseg.archive import SUMMARY_FILE, segment_archive, worst
     from renalseg.settings import Settings
 
-    settings = Settings.resolve(
-        method=options.method,
-        localizer=options.localizer,
-        tumor=options.tumor,
-        device=options.device,
-        bundles=options.model,
-        overlay=options.overlay,
-    )
+    settings = Settings.resolve(bundles=options.model, **choices(options))
     start = time.perf_counter()
     outcomes = segment_archive(options.root, options.out_root, settings, again=options.again)
     hours = (time.perf_counter() - start) / 3600
