@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 BEGIN = "from renalseg.imports import *; from renalseg.imports import VARIABLE; import sys, os; "
-NEEDS_SKIMAGE = (
-    "import numpy as np; from monai.transforms import ForegroundMask; "
-    "ForegroundMask()(np.random.rand(1, 8, 8))"
+NEEDS_SCIPY_SIGNAL = (
+    "import torch; from monai.transforms import UltrasoundConfidenceMapTransform as T; "
+    "T(mode='RF')(torch.rand(1, 8, 8))"
 )
 
 
@@ -41,7 +41,7 @@ def test_what_is_hidden_from_monai_can_still_be_imported(tmp_path: Path) -> None
 def test_a_program_that_lacks_an_import_starts_again_with_all_of_them(tmp_path: Path) -> None:
     done = run(
         BEGIN + "import_monai_quickly(); print('started', sys.argv[1])\n"
-        f"try: {NEEDS_SKIMAGE}; print('done')\n"
+        f"try: {NEEDS_SCIPY_SIGNAL}; print('done')\n"
         "except Exception as error:\n"
         "    assert may_lack_imports(error)\n"
         "    start_again_with_all()",
