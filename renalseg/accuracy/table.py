@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import torch
 
 from renalseg.accuracy.verdict import MOST_LOSS, Verdict
 from renalseg.errors import ConfigError
-from renalseg.inferers import fast_dtype
+from renalseg.machine import describe
 
 BEGIN, END = "<!-- gate: begin -->", "<!-- gate: end -->"
 _COLUMNS = (
@@ -25,12 +23,13 @@ _COLUMNS = (
 
 def conditions(device: torch.device) -> dict[str, Any]:
     """What a measurement depends on beside the code."""
+    machine = describe(device)
     return {
-        "device": _processor() if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "threads": torch.get_num_threads(),
-        "half": str(fast_dtype(device)).removeprefix("torch."),
-        "torch": torch.__version__,
-        "openvino": _version("openvino"),
+        "device": machine.cpu if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "threads": machine.threads,
+        "half": machine.fast_dtype,
+        "torch": machine.versions["torch"],
+        "openvino": machine.versions.get("openvino", "not installed"),
     }
 
 
@@ -120,18 +119,3 @@ def _dice(value: float | None) -> str:
 
 def _change(value: float | None) -> str:
     return "-" if value is None else f"{value:+.4f}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

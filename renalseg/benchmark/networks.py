@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from renalseg.benchmark.machine import finish
 from renalseg.engine import OpenVINOEngine
+from renalseg.machine import finish
 from renalseg.models import Models
 from renalseg.pipeline import load_study
 from renalseg.settings import Settings

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from renalseg.benchmark.machine import finish
+from renalseg.machine import finish
 
 INSTALL = (
     "nnU-Net is not measured: pip install --no-deps --target DIR -r requirements-bench.txt, "

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from renalseg.benchmark.machine import Machine
 from renalseg.benchmark.networks import Windows
 from renalseg.benchmark.nnunet import NnUNet
 from renalseg.benchmark.stock import Stock
 from renalseg.benchmark.throughput import Throughput
 from renalseg.benchmark.whole_job import Job
+from renalseg.machine import Machine
 
 
 @dataclass(frozen=True)

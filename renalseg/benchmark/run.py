@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from renalseg.benchmark.machine import describe, matmul_rate
 from renalseg.benchmark.networks import measure_networks
 from renalseg.benchmark.nnunet import INSTALL, NnUNet, measure_nnunet
 from renalseg.benchmark.results import Benchmark, MethodResult
 from renalseg.benchmark.stock import Stock, measure_stock
 from renalseg.benchmark.throughput import Throughput, measure_throughput
 from renalseg.benchmark.whole_job import (
+    Command,
     Job,
     graph_command,
     measure_job,
@@ -24,6 +24,7 @@ from renalseg.benchmark.whole_job import (
     why_no_graph,
 )
 from renalseg.errors import ConfigError
+from renalseg.machine import describe, matmul_rate
 from renalseg.progress import announce, bar_wanted
 from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
 from renalseg.synthesis.sample import SIZE, SPACING, write_sample
@@ -186,7 +187,7 @@ def _measure_method(
 ) -> MethodResult:
     name = f"{settings.algorithm}, {slices} slices"
 
-    def measure(what: str, command: Callable[[Path, Path, Settings], list[str]]) -> Job:
+    def measure(what: str, command: Command) -> Job:
         return measure_job(
             command, study, settings, options.repeat, lambda run: step(f"{name}: {what}, {run}")
         )

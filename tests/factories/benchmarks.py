@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from renalseg.benchmark.machine import Machine
 from renalseg.benchmark.networks import Windows
 from renalseg.benchmark.nnunet import NnUNet
 from renalseg.benchmark.results import Benchmark, MethodResult
 from renalseg.benchmark.stock import Stock
 from renalseg.benchmark.throughput import Throughput
 from renalseg.benchmark.whole_job import Job
+from renalseg.machine import Machine
 from renalseg.pipeline import STAGES
 from renalseg.settings import DEFAULT_METHOD
 

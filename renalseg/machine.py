@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and how fast that multiplies matrices."""
+"""What something was measured on, and how fast that multiplies matrices."""
 
 from __future__ import annotations
 
