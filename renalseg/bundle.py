@@ -14,7 +14,7 @@ from monai.inferers import Inferer
 from torch import nn
 
 from renalseg.engine import OpenVINOEngine, make_engine
-from renalseg.errors import EXIT_RETRYABLE, ConfigError, exit_code_for
+from renalseg.errors import EXIT_RETRYABLE, ConfigError, causes, exit_code_for
 from renalseg.grids import Grid
 from renalseg.inferers import AutocastInferer, autocast
 from renalseg.networks.layout import channels_last
@@ -174,10 +174,10 @@ class Bundle:
             except Exception as error:
                 if exit_code_for(error) == EXIT_RETRYABLE:
                     raise
-                cause: BaseException | None = error
-                while cause is not None and not isinstance(cause, ConfigError):
-                    cause = cause.__cause__
-                raise cause or ConfigError(f"The bundle {self.root} is broken: {error}") from error
+                own = (cause for cause in causes(error) if isinstance(cause, ConfigError))
+                raise next(own, None) or ConfigError(
+                    f"The bundle {self.root} is broken: {error}"
+                ) from error
         self.preprocessing, self.inferer, self.postprocessing, self.network = values
         self.version = str(parser.get("_meta_", {}).get("version", "unknown"))
 

@@ -57,7 +57,7 @@ def exit_code_for(exc: BaseException) -> int:
     Returns:
         2 for a refused input or configuration, 75 for an exhausted resource, else 1.
     """
-    for cause in _causes(exc):
+    for cause in causes(exc):
         if isinstance(cause, RenalSegError):
             return cause.exit_code
         if _is_exhausted(cause):
@@ -65,13 +65,19 @@ def exit_code_for(exc: BaseException) -> int:
     return EXIT_FAULT
 
 
-def _causes(exc: BaseException) -> Iterator[BaseException]:
+def causes(exc: BaseException, *, implicit: bool = False) -> Iterator[BaseException]:
+    """An exception, then what caused it, what caused that, and so on.
+
+    Args:
+        exc: The first.
+        implicit: Where no cause is named (``raise ... from``), also what was handled meanwhile.
+    """
     seen: set[int] = set()
     current: BaseException | None = exc
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
-        current = current.__cause__
+        current = current.__cause__ or (current.__context__ if implicit else None)
 
 
 def _is_exhausted(exc: BaseException) -> bool:

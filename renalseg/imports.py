@@ -20,7 +20,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from renalseg.errors import InputError, RetryableError
+from renalseg.errors import InputError, RetryableError, causes
 
 VARIABLE = "RENALSEG_IMPORTS"
 """Environment variable; "all" imports MONAI in the usual way."""
@@ -71,14 +71,7 @@ def may_lack_imports(error: BaseException) -> bool:
     """
     if isinstance(error, InputError | RetryableError):
         return False
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while _quick and current is not None and id(current) not in seen:
-        if isinstance(current, ImportError):
-            return True
-        seen.add(id(current))
-        current = current.__cause__ or current.__context__
-    return False
+    return _quick and any(isinstance(cause, ImportError) for cause in causes(error, implicit=True))
 
 
 def start_again_with_all() -> None:
