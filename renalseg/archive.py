@@ -22,7 +22,7 @@ from renalseg.errors import (
 )
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.models import Models
-from renalseg.pipeline import RESULT_FILE, Result, weak_bundles, write_results
+from renalseg.pipeline import RESULT_FILE, Result, timed, weak_bundles, write_results
 from renalseg.progress import announce, bar_wanted
 from renalseg.settings import Settings
 
@@ -183,7 +183,7 @@ def append_row(path: Path, outcome: Outcome) -> None:
         writer.writerow(outcome.row())
 
 
-_Reading = Future[tuple[CTSeries, float]]
+_Reading = Future[tuple[CTSeries, dict[str, float]]]
 
 
 def _read(reader: ThreadPoolExecutor, coming: Iterator[Path]) -> tuple[Path, _Reading] | None:
@@ -191,18 +191,17 @@ def _read(reader: ThreadPoolExecutor, coming: Iterator[Path]) -> tuple[Path, _Re
     return None if study is None else (study, reader.submit(_timed_read, study))
 
 
-def _timed_read(study: Path) -> tuple[CTSeries, float]:
-    start = time.perf_counter()
-    series = read_series(study)
-    return series, time.perf_counter() - start
+def _timed_read(study: Path) -> tuple[CTSeries, dict[str, float]]:
+    timings: dict[str, float] = {}
+    with timed("read", timings):
+        series = read_series(study)
+    return series, timings
 
 
 def _segment(reading: _Reading, out_dir: Path, models: Models) -> Result:
-    series, seconds = reading.result()
-    timings = {"read": seconds}
-    start = time.perf_counter()
-    kidney = models.localizer(series.image)
-    timings["localize"] = time.perf_counter() - start
-    pred = models.tumor(series.image, kidney)
-    timings["tumor"] = time.perf_counter() - start - timings["localize"]
+    series, timings = reading.result()
+    with timed("localize", timings):
+        kidney = models.localizer(series.image)
+    with timed("tumor", timings):
+        pred = models.tumor(series.image, kidney)
     return write_results(series, pred, out_dir, models.settings, timings)

@@ -69,6 +69,19 @@ class Result:
 
 
 @contextmanager
+def timed(name: str, timings: dict[str, float]) -> Iterator[None]:
+    """Keeps the seconds of a stage when it is done.
+
+    Args:
+        name: A key of `STAGES`.
+        timings: Gets the seconds under that name.
+    """
+    start = time.perf_counter()
+    yield
+    timings[name] = time.perf_counter() - start
+
+
+@contextmanager
 def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
     """Announces a stage, and keeps its seconds when it is done.
 
@@ -77,9 +90,8 @@ def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
         timings: Gets the seconds under that name.
     """
     announce(STAGES[name])
-    start = time.perf_counter()
-    yield
-    timings[name] = time.perf_counter() - start
+    with timed(name, timings):
+        yield
 
 
 def load_study(dicom_dir: Path) -> CTSeries:
