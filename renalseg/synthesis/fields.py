@@ -54,11 +54,14 @@ def gaussian_blur(volume: Tensor, sigma: Sequence[float]) -> Tensor:
         if s < 0.1:
             continue
         radius = max(1, round(3 * s))
-        taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / s) ** 2)
-        taps = taps / taps.sum()
-        moved = volume.movedim(axis, -1)
-        flat = functional.pad(
-            moved.reshape(-1, 1, moved.shape[-1]), (radius, radius), mode="replicate"
-        )
-        volume = functional.conv1d(flat, taps[None, None]).reshape(moved.shape).movedim(-1, axis)
+        taps = torch.exp(-0.5 * (torch.arange(radius + 1) / s) ** 2)
+        weights = (taps / (2 * taps.sum() - taps[0])).tolist()
+        count = volume.shape[axis]
+        ends = torch.arange(-radius, count + radius).clamp_(0, count - 1)
+        wide = volume.index_select(axis, ends)
+        # sums of shifted copies: much faster on a CPU than a convolution of one channel
+        volume = weights[0] * wide.narrow(axis, radius, count)
+        for shift, tap in enumerate(weights[1:], start=1):
+            volume.add_(wide.narrow(axis, radius - shift, count), alpha=tap)
+            volume.add_(wide.narrow(axis, radius + shift, count), alpha=tap)
     return volume
