@@ -7,7 +7,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from renalseg.synthesis.tissues import Anatomy, Tissue
+from renalseg.synthesis.tissues import RENAL, Anatomy, Tissue
 
 MARGIN = 2  # voxels around a structure, so that its surface lies inside the box
 
@@ -20,7 +20,7 @@ def with_depth(tissue: Tensor, spacing: tuple[float, float, float]) -> Anatomy:
         spacing: mm along x, y, z.
     """
     depth = torch.zeros_like(tissue)
-    renal = torch.tensor([Tissue.KIDNEY, Tissue.PELVIS, Tissue.TUMOR, Tissue.CYST])
+    renal = torch.tensor(RENAL)
     for inside, shown in (
         (torch.isin(tissue, renal.to(tissue.dtype)), tissue == Tissue.KIDNEY),
         (tissue == Tissue.TUMOR, tissue == Tissue.TUMOR),

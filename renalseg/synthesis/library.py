@@ -39,7 +39,8 @@ def make_library(
         return
     if data_dir is None:
         raise InputError("Implanted anatomies need a data folder with labels, none was given")
-    from renalseg.synthesis.torso import implant, load_torso
+    from renalseg.synthesis.template import load_torso
+    from renalseg.synthesis.torso import implant
 
     torso, cases = load_torso(data_dir / TORSO), training_cases(data_dir)
     for i in range(implanted):

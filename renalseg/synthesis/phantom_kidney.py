@@ -23,7 +23,7 @@ SOFT = (
     Tissue.VEIN,
     Tissue.GALLBLADDER,
 )
-RENAL = (Tissue.KIDNEY, Tissue.PELVIS)
+KIDNEY = (Tissue.KIDNEY, Tissue.PELVIS)
 
 
 def paint_kidney(
@@ -67,18 +67,18 @@ def paint_kidney(
         over=(Tissue.KIDNEY,),
     )
     pelvis = (hilum[0] + side * 5, hilum[1], hilum[2])
-    painter.ellipsoid(Tissue.PELVIS, pelvis, (11, 5.5, 12), rough=0.3, over=SOFT)
+    painter.ellipsoid(Tissue.URETER, pelvis, (11, 5.5, 12), rough=0.3, over=SOFT)
     for angle in (-1.0, 0.0, 1.0):  # calices
         tip = (
             center[0] + side * 2 * math.cos(angle),
             center[1],
             center[2] + radii[2] * 0.55 * math.sin(angle),
         )
-        painter.tube(Tissue.PELVIS, pelvis, tip, 3.0, rough=0.3, over=(Tissue.VISCERAL, *RENAL))
+        painter.tube(Tissue.PELVIS, pelvis, tip, 3.0, rough=0.3, over=(Tissue.VISCERAL, *KIDNEY))
     painter.tube(Tissue.ARTERY, vessels[Tissue.ARTERY], hilum, 3.0, over=(Tissue.VISCERAL,))
     painter.tube(Tissue.VEIN, vessels[Tissue.VEIN], hilum, 4.5, over=(Tissue.VISCERAL,))
     painter.tube(  # ureter
-        Tissue.FLUID,
+        Tissue.URETER,
         (hilum[0], hilum[1] + 2, hilum[2] - 8),
         (side * 38, center[1] + 14, -230),
         2.4,
@@ -89,7 +89,9 @@ def paint_kidney(
         radius = uniform(generator, 11, 36)
         where = _on_surface(generator, side, center, radii, lean, uniform(generator, 0.65, 1.05))
         shape = tuple(radius * uniform(generator, 0.85, 1.15) for _ in range(3))
-        painter.ellipsoid(Tissue.TUMOR, where, shape, rough=0.22, over=(*SOFT, *RENAL, Tissue.CYST))
+        painter.ellipsoid(
+            Tissue.TUMOR, where, shape, rough=0.22, over=(*SOFT, *KIDNEY, Tissue.CYST)
+        )
 
 
 def _paint_cysts(
@@ -104,7 +106,7 @@ def _paint_cysts(
         if chance(generator, 0.45):
             radius = uniform(generator, 4, 17)
             where = _on_surface(generator, side, center, radii, lean, uniform(generator, 0.6, 1.1))
-            painter.ellipsoid(Tissue.CYST, where, (radius,) * 3, rough=0.06, over=(*SOFT, *RENAL))
+            painter.ellipsoid(Tissue.CYST, where, (radius,) * 3, rough=0.06, over=(*SOFT, *KIDNEY))
 
 
 def _on_surface(

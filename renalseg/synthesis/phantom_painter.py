@@ -19,11 +19,19 @@ class Painter:
         shape: (X, Y, Z).
         spacing: mm along x, y, z.
         roughness: (X, Y, Z) smooth noise that makes surfaces irregular.
+        tissue: A map to go on with, changed in place; air if None.
     """
 
-    def __init__(self, shape: Sequence[int], spacing: Sequence[float], roughness: Tensor) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        spacing: Sequence[float],
+        roughness: Tensor,
+        tissue: Tensor | None = None,
+    ) -> None:
         self.spacing = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
-        self.tissue = torch.zeros(tuple(shape), dtype=torch.uint8)
+        empty = torch.zeros(tuple(shape), dtype=torch.uint8)
+        self.tissue = empty if tissue is None else tissue
         self._roughness = roughness
         self._axes = [
             (torch.arange(n, dtype=torch.float32) - (n - 1) / 2) * mm

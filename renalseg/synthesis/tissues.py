@@ -37,6 +37,10 @@ class Tissue(IntEnum):
     TUMOR = 20
     CYST = 21
     TABLE = 22
+    URETER = 23  # and the renal pelvis outside the kidney
+
+
+RENAL = (Tissue.KIDNEY, Tissue.PELVIS, Tissue.TUMOR, Tissue.CYST)  # what a kidney is made of
 
 
 class Anatomy(NamedTuple):

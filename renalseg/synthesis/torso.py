@@ -2,102 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import torch
 from scipy import ndimage
-from scipy.spatial import ConvexHull, Delaunay
 from torch import Generator, Tensor
+from torch.nn import functional
 
-from renalseg.synthesis.depth import with_depth
-from renalseg.synthesis.fields import chance, uniform
+from renalseg.synthesis.depth import bounding_box, with_depth
+from renalseg.synthesis.fields import chance, smooth_field, uniform
+from renalseg.synthesis.hilum import paint_hilum
+from renalseg.synthesis.phantom_painter import Painter
+from renalseg.synthesis.template import Torso
 from renalseg.synthesis.tissues import Anatomy, Tissue
 
 KITS_TISSUES = {1: Tissue.KIDNEY, 2: Tissue.TUMOR, 3: Tissue.CYST}
 MIN_KIDNEY_ML = 40.0
+_AIR_MM = 24.0  # kept around the body, with the table in it
+_BUILD_MM = 90.0  # distance between the nodes of the field that changes a torso's build
 HARD = (Tissue.CORTICAL_BONE, Tissue.AIR)  # what an implanted kidney must not replace
-
-# Structure names of TotalSegmentator, by how they begin or what they contain.
-_BY_NAME: tuple[tuple[tuple[str, ...], Tissue], ...] = (
-    (("costal_cartilages",), Tissue.CARTILAGE),
-    (
-        (
-            *("vertebrae", "rib_", "sternum", "hip_", "sacrum", "scapula"),
-            *("humerus", "clavicula", "femur", "skull"),
-        ),
-        Tissue.CORTICAL_BONE,
-    ),
-    (("lung_", "trachea"), Tissue.LUNG),
-    (("autochthon", "iliopsoas", "gluteus"), Tissue.MUSCLE),
-    (("aorta", "artery", "brachiocephalic_trunk"), Tissue.ARTERY),
-    (("vena", "vein"), Tissue.VEIN),
-    (("colon", "small_bowel", "duodenum", "stomach", "esophagus"), Tissue.BOWEL),
-    (("liver",), Tissue.LIVER),
-    (("spleen",), Tissue.SPLEEN),
-    (("pancreas",), Tissue.PANCREAS),
-    (("gallbladder",), Tissue.GALLBLADDER),
-    (("urinary_bladder", "spinal_cord"), Tissue.FLUID),
-)
-
-
-@dataclass(frozen=True)
-class Torso:
-    """A torso without kidneys.
-
-    Attributes:
-        tissue: (X, Y, Z) uint8, `Tissue`, axes R, A, S, isotropic.
-        body_depth: (X, Y, Z) uint8, mm below the skin.
-        kidneys: World side (-1 left, +1 right) to the center of its kidney, in voxels.
-        spacing_mm: Size of a voxel.
-    """
-
-    tissue: Tensor
-    body_depth: Tensor
-    kidneys: dict[int, np.ndarray]
-    spacing_mm: float
-
-
-def load_torso(labels: Path, reach_mm: float = 210.0) -> Torso:
-    """Reads a TotalSegmentator label map.
-
-    Args:
-        labels: NIfTI with isotropic voxels; its names stand in the .json beside it.
-        reach_mm: How far above and below the kidneys the torso is kept.
-    """
-    image = nib.as_closest_canonical(nib.load(labels))
-    values = np.asanyarray(image.dataobj)
-    names = json.loads(labels.with_suffix("").with_suffix(".json").read_text())
-    ids = {name: int(value) for value, name in names.items()}
-    mm = float(image.header.get_zooms()[0])
-    middle = np.argwhere(values == ids["kidney_left"])[:, 2].mean()
-    low = max(0, int(middle - reach_mm / mm))
-    values = values[:, :, low : int(middle + reach_mm / mm)]
-    pad = int(30 / mm)  # skin and air around what is labeled
-    values = np.pad(values, ((pad, pad), (pad, pad), (0, 0)))
-    table = np.zeros(256, np.uint8)
-    for name, value in ids.items():
-        table[value] = _tissue_of(name)
-    kidneys = {
-        side: np.argwhere(values == ids[name]).mean(axis=0)
-        for side, name in ((-1, "kidney_left"), (1, "kidney_right"))
-    }
-    tissue = table[values]
-    hull = _hull(values > 0, grow=int(9 / mm))
-    depth = ndimage.distance_transform_edt(hull, sampling=mm)
-    tissue[hull & (tissue == Tissue.AIR)] = Tissue.VISCERAL
-    marrow = ndimage.binary_erosion(tissue == Tissue.CORTICAL_BONE, iterations=max(1, int(2 / mm)))
-    tissue[marrow] = Tissue.MARROW
-    return Torso(
-        torch.from_numpy(tissue),
-        torch.from_numpy(np.minimum(depth, 255).astype(np.uint8)),
-        kidneys,
-        mm,
-    )
 
 
 def load_kits_kidneys(labels: Path, spacing_mm: float) -> list[tuple[int, np.ndarray]]:
@@ -143,10 +69,11 @@ def implant(torso: Torso, cases: Sequence[Path], generator: Generator) -> Anatom
         cases: KiTS label maps to draw from.
         generator: Source of all randomness.
     """
-    tissue = torso.tissue.clone()
-    _lay_fat_and_wall(tissue, torso.body_depth, generator)
+    tissue, centers = _warp(torso, generator)
+    noise = smooth_field(tissue.shape, (torso.spacing_mm,) * 3, 14.0, generator)[0]
+    painter = Painter(tissue.shape, (torso.spacing_mm,) * 3, noise, tissue)
     missing = int(uniform(generator, 0, 24))  # 0 and 1: one side has no kidney
-    for i, (side, center) in enumerate(sorted(torso.kidneys.items())):
+    for i, (side, center) in enumerate(sorted(centers.items())):
         if i == missing:
             continue
         kidney = _draw_kidney(cases, side, torso.spacing_mm, generator)
@@ -154,8 +81,61 @@ def implant(torso: Torso, cases: Sequence[Path], generator: Generator) -> Anatom
         if chance(generator, 0.04):
             shift[2] -= uniform(generator, 40, 90)  # ptotic or pelvic kidney
         corner = np.round(center + shift / torso.spacing_mm - np.array(kidney.shape) / 2)
-        _place(tissue, kidney, corner.astype(int), uniform(generator, 2, 9) / torso.spacing_mm)
-    return with_depth(tissue, (torso.spacing_mm,) * 3)
+        # a third of the kidneys touch their neighbors
+        fat = uniform(generator, 0, 1.5) if chance(generator, 0.35) else uniform(generator, 2, 9)
+        _place(tissue, kidney, corner.astype(int), fat / torso.spacing_mm)
+        paint_hilum(painter, side, generator)
+    if chance(generator, 0.7):
+        _paint_table(painter, generator)
+    room = round(_AIR_MM / torso.spacing_mm)
+    box = bounding_box((tissue != Tissue.AIR) & (tissue != Tissue.TABLE), room)
+    return with_depth(tissue[box].contiguous(), (torso.spacing_mm,) * 3)
+
+
+def _warp(torso: Torso, generator: Generator) -> tuple[Tensor, dict[int, np.ndarray]]:
+    """Another build of the torso, with its fat and muscles, and where its kidneys would lie."""
+    tissue = torso.tissue.clone()
+    _lay_wall_and_fat(tissue, torso, generator)
+    nodes = [max(2, round(n * torso.spacing_mm / _BUILD_MM) + 1) for n in tissue.shape]
+    amplitude = uniform(generator, 0, 7.0) / torso.spacing_mm
+    coarse = amplitude * torch.randn((1, 3, *nodes), generator=generator)
+    size = uniform(generator, 0.95, 1.22)  # the map is of a slender patient
+    scale = [size * uniform(generator, 0.94, 1.06) for _ in range(3)]
+    center = [(n - 1) / 2 for n in tissue.shape]
+    axes = [
+        (torch.arange(n) - c) / s + c for n, c, s in zip(tissue.shape, center, scale, strict=True)
+    ]
+    field = functional.interpolate(
+        coarse, size=tuple(tissue.shape), mode="trilinear", align_corners=True
+    )[0]
+    index = torch.zeros_like(tissue, dtype=torch.int32)
+    for axis, line in enumerate(axes):  # voxels beyond the torso repeat its border
+        shape = [-1 if a == axis else 1 for a in range(3)]
+        own = (line.reshape(shape) + field[axis]).round_().clamp_(0, tissue.shape[axis] - 1)
+        index.mul_(tissue.shape[axis]).add_(own.int())
+    moved = tissue.reshape(-1)[index]
+    centers = {}
+    for side, voxel in torso.kidneys.items():
+        at = tuple(round(float(v)) for v in voxel)
+        shift = np.array([float(field[(axis, *at)]) for axis in range(3)])
+        centers[side] = (voxel - shift - center) * scale + center
+    return moved, centers
+
+
+def _paint_table(painter: Painter, generator: Generator) -> None:
+    """A curved table under the back."""
+    body = torch.nonzero((painter.tissue != Tissue.AIR).any(dim=2).any(dim=0))
+    rows = painter.tissue.shape[1]
+    back = (float(body.min()) - (rows - 1) / 2) * painter.spacing[1] if len(body) else 0.0
+    top, thick = back - uniform(generator, 0, 10), uniform(generator, 2, 5)
+    bow, half = uniform(generator, 0, 25), uniform(generator, 180, 230)
+    painter.paint(
+        Tissue.TABLE,
+        lambda x, y, z: (
+            ((y - top + thick - bow * (x / half) ** 2).abs() < thick) & (x.abs() < half)
+        ),
+        over=(Tissue.AIR,),
+    )
 
 
 def _draw_kidney(
@@ -189,33 +169,12 @@ def _place(tissue: Tensor, kidney: np.ndarray, corner: np.ndarray, fat: float) -
     view[inside] = part[inside]
 
 
-def _lay_fat_and_wall(tissue: Tensor, body_depth: Tensor, generator: Generator) -> None:
-    """Skin fat and the muscles of the wall, which the label map does not hold."""
-    filler = tissue == Tissue.VISCERAL
-    fat = uniform(generator, 3, 22)
-    wall = fat + uniform(generator, 5, 16)
-    tissue[filler & (body_depth < fat)] = int(Tissue.FAT)
-    tissue[filler & (body_depth >= fat) & (body_depth < wall)] = int(Tissue.MUSCLE)
-
-
-def _tissue_of(name: str) -> Tissue:
-    if name.startswith("kidney"):
-        return Tissue.VISCERAL  # the template's own kidneys make room
-    for keys, tissue in _BY_NAME:
-        if any(key in name for key in keys):
-            return tissue
-    return Tissue.ORGAN
-
-
-def _hull(labeled: np.ndarray, grow: int) -> np.ndarray:
-    """Convex hull of each axial slice, grown in plane: the body outline."""
-    body = np.zeros_like(labeled)
-    grid = np.stack(np.meshgrid(*map(np.arange, labeled.shape[:2]), indexing="ij"), axis=-1)
-    for z in range(labeled.shape[2]):
-        points = np.argwhere(labeled[:, :, z])
-        if len(points) < 10:
-            continue
-        hull = Delaunay(points[ConvexHull(points).vertices])
-        body[:, :, z] = hull.find_simplex(grid.reshape(-1, 2)).reshape(grid.shape[:2]) >= 0
-    disc = np.hypot(*np.mgrid[-grow : grow + 1, -grow : grow + 1]) <= grow
-    return np.asarray(ndimage.binary_dilation(body, disc[:, :, None]))
+def _lay_wall_and_fat(tissue: Tensor, torso: Torso, generator: Generator) -> None:
+    """The muscles of the wall and the fat under the skin, which the label map does not hold."""
+    outside = torso.outside_mm
+    noise = smooth_field(outside.shape, (torso.spacing_mm,) * 3, 110.0, generator)[0]
+    wall = uniform(generator, 4, 15) * (1 + 0.25 * noise)
+    skin = wall + uniform(generator, 3, 38) * (1 + 0.35 * noise).clamp(min=0.2)
+    free = (tissue == Tissue.AIR) & (outside > -2)
+    tissue[free & (outside < wall)] = int(Tissue.MUSCLE)
+    tissue[free & (outside >= wall) & (outside < skin)] = int(Tissue.FAT)
