@@ -146,11 +146,27 @@ def _parser() -> argparse.ArgumentParser:
     library.add_argument("--data", type=Path, help="folder with the labels that implanting needs")
     library.set_defaults(action=_library)
 
+    implant = commands.add_parser("implant", help="put tumors and cysts into kidneys of a real CT")
+    implant.add_argument("image", type=Path, help="NIfTI, or folder with a DICOM series")
+    implant.add_argument("kidney", type=Path, help="NIfTI on the same grid: 1 kidney, 2 tumor")
+    implant.add_argument("out_dir", type=Path, help="gets image.nii.gz and label.nii.gz")
+    implant.add_argument(
+        "--shapes",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="LABEL",
+        help="KiTS label maps, or folders of them, whose lesions are implanted",
+    )
+    implant.add_argument("--count", type=int, default=3, help="lesions")
+    implant.add_argument("--seed", type=int, default=0, help="another seed is another draw")
+    implant.set_defaults(action=_implant)
+
     export = commands.add_parser("export", help="make a bundle's weights of a training run")
     export.add_argument("train_dir", type=Path, help="output_dir of the training")
     export.add_argument("bundle", type=Path, help="folder of the bundle")
     export.set_defaults(action=_export)
-    for command in (sample, summary, evaluate, bench, gate, library, export):
+    for command in (sample, summary, evaluate, bench, gate, library, implant, export):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
 
@@ -261,6 +277,20 @@ def _library(options: argparse.Namespace) -> None:
     made = make_library(options.out_dir, options.phantoms, options.implanted, options.data)
     for _ in tqdm(made, total=options.phantoms + options.implanted, unit="anatomy"):
         pass
+
+
+def _implant(options: argparse.Namespace) -> None:
+    from renalseg.synthesis.real_image import write_implanted
+
+    implanted = write_implanted(
+        options.image,
+        options.kidney,
+        options.out_dir,
+        options.shapes,
+        count=options.count,
+        seed=options.seed,
+    )
+    print(f"{implanted} of {options.count} lesions fit; image and label in {options.out_dir}")
 
 
 def _export(options: argparse.Namespace) -> None:
