@@ -13,21 +13,22 @@ from torch import Generator, Tensor
 
 from renalseg.synthesis.fields import chance, smooth_field, uniform
 from renalseg.synthesis.phases import PHASE_SHARES, Phase, draw_phase
-from renalseg.synthesis.renal_appearance import paint_cyst, paint_kidney, paint_tumor
+from renalseg.synthesis.renal_appearance import PARENCHYMA_HU, paint_cyst, paint_kidney, paint_tumor
 from renalseg.synthesis.scanner import Scanner, scan
 from renalseg.synthesis.tissues import Anatomy, Tissue
 
-__all__ = ["PHASE_SHARES", "Phase", "Scanner", "draw_ct", "draw_phase"]
+__all__ = ["PHASE_SHARES", "Phase", "Scanner", "draw_ct", "draw_phase", "tissue_range"]
 
 AIR_HU = -1000.0
+_BLOOD_HU = 12  # half range of the mean of blood without contrast
 
 # Mean HU in the four phases, half range of the mean between patients, texture amplitude (HU).
 _HU: dict[Tissue, tuple[Sequence[float], float, float]] = {
     Tissue.FAT: ([-105] * 4, 12, 5),
     Tissue.VISCERAL: ([-100] * 4, 12, 10),
-    Tissue.MUSCLE: ([48, 56, 60, 58], 18, 7),
-    Tissue.CORTICAL_BONE: ([420] * 4, 160, 60),
-    Tissue.MARROW: ([170, 180, 190, 190], 70, 45),
+    Tissue.MUSCLE: ([44, 54, 58, 56], 20, 7),
+    Tissue.CORTICAL_BONE: ([390] * 4, 180, 60),
+    Tissue.MARROW: ([160, 170, 180, 180], 75, 45),
     Tissue.CARTILAGE: ([95] * 4, 35, 10),
     Tissue.LUNG: ([-830] * 4, 60, 40),
     Tissue.LIVER: ([54, 72, 110, 98], 25, 7),
@@ -47,6 +48,17 @@ _HU: dict[Tissue, tuple[Sequence[float], float, float]] = {
     Tissue.CYST: ([8] * 4, 10, 2),
     Tissue.TABLE: ([-150] * 4, 80, 10),
 }
+
+
+def tissue_range(tissue: Tissue, phase: Phase) -> tuple[float, float]:
+    """Between which values the mean of a tissue is drawn, HU, before the scanner's own error."""
+    if tissue == Tissue.KIDNEY:
+        cortex, medulla, spread = PARENCHYMA_HU[phase]
+        return min(cortex, medulla) - spread, max(cortex, medulla) + spread
+    means, spread, _ = _HU[tissue]
+    if tissue in (Tissue.ARTERY, Tissue.VEIN) and phase == Phase.NON_CONTRAST:
+        spread = _BLOOD_HU
+    return means[phase] - spread, means[phase] + spread
 
 
 def draw_ct(
@@ -81,7 +93,7 @@ def draw_ct(
     urine_hu = float(mean[Tissue.PELVIS])
     paint_kidney(hu, tissue, anatomy.depth, fields, spacing, phase, urine_hu, generator)
     paint_cyst(hu, tissue, generator)
-    paint_tumor(hu, tissue, anatomy.depth, fields, phase, generator)
+    paint_tumor(hu, tissue, anatomy.depth, fields, spacing, phase, generator)
     return scan(hu, spacing, scanner, generator)
 
 
@@ -89,8 +101,9 @@ def _draw_tissues(phase: Phase, generator: Generator) -> tuple[Tensor, Tensor]:
     """Mean and texture amplitude of each tissue in one patient, HU."""
     mean = torch.full((len(Tissue),), AIR_HU)
     texture = torch.zeros(len(Tissue))
-    for kind, (means, spread, amplitude) in _HU.items():
-        mean[kind] = means[phase] + uniform(generator, -spread, spread)
+    for kind, (_, _, amplitude) in _HU.items():
+        low, high = tissue_range(kind, phase)
+        mean[kind] = uniform(generator, low, high)
         texture[kind] = amplitude * uniform(generator, 0.3, 1.7)
     if chance(generator, 0.12):  # fatty liver
         mean[Tissue.LIVER] -= uniform(generator, 20, 55)

@@ -191,7 +191,7 @@ def _draw(
         paint_cyst(hu, tissues, generator)
     else:
         mm = torch.from_numpy(np.minimum(depth, 255).astype(np.uint8))
-        paint_tumor(hu, tissues, mm, (fields[0], fields[1]), phase, generator)
+        paint_tumor(hu, tissues, mm, (fields[0], fields[1]), spacing, phase, generator)
         # so that the blur at the edge mixes the tumor with the image, not with what was here
         hu[~inside] = hu[inside].mean()
     return hu

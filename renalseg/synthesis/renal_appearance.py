@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from renalseg.synthesis.fields import chance, uniform
+from renalseg.synthesis.fields import chance, smooth_field, uniform
 from renalseg.synthesis.phases import Phase
 from renalseg.synthesis.tissues import Tissue
 
 # Cortex and medulla, HU; the half range of both between patients.
-_PARENCHYMA = {
-    Phase.NON_CONTRAST: (31.0, 31.0, 11.0),
-    Phase.CORTICOMEDULLARY: (180.0, 85.0, 45.0),
-    Phase.PORTAL: (180.0, 140.0, 45.0),
-    Phase.EXCRETORY: (155.0, 160.0, 40.0),
+PARENCHYMA_HU = {
+    Phase.NON_CONTRAST: (27.0, 27.0, 13.0),
+    Phase.CORTICOMEDULLARY: (172.0, 82.0, 45.0),
+    Phase.PORTAL: (165.0, 130.0, 45.0),
+    Phase.EXCRETORY: (145.0, 148.0, 40.0),
 }
 # The most that tumors enhance, HU.
 _TUMOR_HIGH = {
@@ -59,7 +59,7 @@ def paint_kidney(
     kidney = tissue == Tissue.KIDNEY
     if not kidney.any():
         return
-    cortex, medulla, spread = _PARENCHYMA[phase]
+    cortex, medulla, spread = PARENCHYMA_HU[phase]
     cortex += uniform(generator, -spread, spread)
     medulla += uniform(generator, -spread, spread) * 0.8
     if phase == Phase.NON_CONTRAST:
@@ -72,8 +72,8 @@ def paint_kidney(
     values = hu[kidney]
     values += cortex * (1 - weight) + medulla * weight - values.mean()
     sinus = mm > uniform(generator, _SINUS_MM, 13)
-    if chance(generator, 0.5):
-        fat = sinus & (fine > uniform(generator, 0.9, 1.8))
+    if chance(generator, 0.65):
+        fat = sinus & (fine > uniform(generator, 0.7, 1.7))
         values[fat] = uniform(generator, -80, 30)
     if chance(generator, 0.5):
         urine = sinus & (coarse > uniform(generator, 0.6, 1.8))
@@ -99,6 +99,7 @@ def paint_tumor(
     tissue: Tensor,
     depth: Tensor,
     fields: tuple[Tensor, Tensor],
+    spacing: Sequence[float],
     phase: Phase,
     generator: Generator,
 ) -> None:
@@ -109,6 +110,7 @@ def paint_tumor(
         tissue: (X, Y, Z) int, `Tissue`.
         depth: (X, Y, Z) uint8, mm below the surface of the tumor.
         fields: Coarse and fine noise of unit variance, (X, Y, Z).
+        spacing: mm along x, y, z.
         phase: Contrast phase.
         generator: Source of all randomness.
     """
@@ -120,7 +122,9 @@ def paint_tumor(
     field = share * coarse + (1 - share) * fine
     low, high = (15 if phase == Phase.NON_CONTRAST else 35), _TUMOR_HIGH[phase]
     base = uniform(generator, low, high)
-    values = base + uniform(generator, 3, 32) * field
+    values = base + uniform(generator, 3, 34) * field
+    texture = smooth_field(tissue.shape, spacing, uniform(generator, 2.0, 4.0), generator)[0]
+    values += uniform(generator, 0, 26) * texture[tumor]  # of vessels and hemorrhage
     kind = uniform(generator, 0, 1)
     if kind < 0.45:  # necrosis: an irregular core without enhancement, above water
         core = mm + 3.0 * coarse > uniform(generator, 5, 15)
