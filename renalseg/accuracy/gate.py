@@ -11,8 +11,11 @@ from renalseg.accuracy.cases import LabeledCase, drawn_cases
 from renalseg.accuracy.variants import Measured, measure_apart, variants_for
 from renalseg.accuracy.verdict import judge, require_fit_defaults
 from renalseg.errors import ConfigError
+from renalseg.markdown import check_marks, put_between
 from renalseg.progress import announce
 from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
+
+MARK = "gate"  # of the tables in a document
 
 
 def run_gate(
@@ -44,7 +47,7 @@ def run_gate(
     if not cases and samples < 1:
         raise ConfigError("Expected a case or a sample to measure on, got none")
     if markdown is not None:
-        table.check_document(markdown)
+        check_marks(markdown, MARK)
     given = [LabeledCase.parse(ct, label) for ct, label in cases]
     for case in given:
         case.truth(case.image())  # what cannot be used is refused before the hours of work
@@ -62,7 +65,7 @@ def run_gate(
     if markdown is None:
         sys.stdout.write(text)
     else:
-        table.put_into(markdown, text)
+        put_between(markdown, MARK, text)
     require_fit_defaults(verdicts)
 
 

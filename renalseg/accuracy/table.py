@@ -1,20 +1,18 @@
-"""The verdicts as Markdown, also in place within a document, and as JSON."""
+"""The verdicts as Markdown and as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from renalseg.accuracy.verdict import MOST_LOSS, Verdict
-from renalseg.errors import ConfigError
 from renalseg.machine import describe
+from renalseg.markdown import table
 
-BEGIN, END = "<!-- gate: begin -->", "<!-- gate: end -->"
 _COLUMNS = (
     *("method", "variant", "s a study", "peak MiB"),
     *("kidney Dice", "Δ", "tumor Dice", "Δ", "verdict"),
@@ -62,11 +60,11 @@ def markdown(verdicts: Sequence[Verdict], where: Mapping[str, Any]) -> str:
         [
             f"Means over {len(cases)} cases; {said}. Not fit: more than {MOST_LOSS} of Dice lost.",
             "",
-            *_table(_COLUMNS, means, numbers=slice(2, 8)),
+            *table(_COLUMNS, means, numbers=slice(2, 8)),
             "",
             "Dice of kidney / tumor in each case:",
             "",
-            *_table(("method", "variant", *cases), each, numbers=slice(2, None)),
+            *table(("method", "variant", *cases), each, numbers=slice(2, None)),
             "",
         ]
     )
@@ -76,41 +74,6 @@ def to_json(verdicts: Sequence[Verdict], where: Mapping[str, Any]) -> str:
     """All that was measured, with the verdicts."""
     rows = [asdict(v) | {"fit": v.fit, "verdict": v.word} for v in verdicts]
     return json.dumps({"conditions": dict(where), "variants": rows}, indent=2) + "\n"
-
-
-def check_document(path: Path) -> None:
-    """Refuses a document that has no place for the tables, before they cost an hour.
-
-    Raises:
-        ConfigError: It exists and does not hold each marker once, in order.
-    """
-    if path.is_file():
-        _split(path)
-
-
-def put_into(path: Path, text: str) -> None:
-    """Puts text between the markers of a document, or makes one that holds nothing else.
-
-    Raises:
-        ConfigError: As `check_document`.
-    """
-    before, after = _split(path) if path.is_file() else ("", "\n")
-    path.write_text(f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}")
-
-
-def _split(path: Path) -> tuple[str, str]:
-    text = path.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if (text.count(BEGIN), text.count(END), rest.count(END)) != (1, 1, 1):
-        raise ConfigError(f"Expected {BEGIN} and then {END} once each in {path}, found otherwise")
-    return before, after
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: slice) -> list[str]:
-    rules = ["---"] * len(heads)
-    rules[numbers] = ["---:"] * len(rules[numbers])
-    return [f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows)]
 
 
 def _dice(value: float | None) -> str:

@@ -12,10 +12,12 @@ from monai.data import MetaTensor
 
 from renalseg.accuracy import gate, table, variants
 from renalseg.accuracy.cases import LabeledCase
+from renalseg.accuracy.gate import MARK
 from renalseg.accuracy.variants import DEFAULT, PLAIN, Measured, Score, measure, variants_for
 from renalseg.accuracy.verdict import judge, require_fit_defaults
 from renalseg.cases import save_nifti
 from renalseg.errors import ConfigError, InputError, RenalSegError
+from renalseg.markdown import check_marks
 from renalseg.settings import Settings
 from tests.factories.scenes import make_grid, volume
 
@@ -213,36 +215,10 @@ def test_json_holds_all_numbers() -> None:
     assert stored["variants"][1]["measured"]["scores"][0]["kidney"] == 0.8
 
 
-def test_the_tables_replace_only_what_is_between_the_markers(tmp_path: Path) -> None:
-    path = tmp_path / "page.md"
-    path.write_text(f"# Before\n\n{table.BEGIN}\nold\n{table.END}\n\nAfter\n")
-    for text in ("first\n", "second\n"):
-        table.put_into(path, text)
-    assert path.read_text() == (f"# Before\n\n{table.BEGIN}\n\nsecond\n\n{table.END}\n\nAfter\n")
-
-
-def test_a_new_document_can_be_filled_again(tmp_path: Path) -> None:
-    table.put_into(tmp_path / "new.md", "first")
-    table.put_into(tmp_path / "new.md", "second")
-    assert (tmp_path / "new.md").read_text() == f"{table.BEGIN}\n\nsecond\n\n{table.END}\n"
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", table.BEGIN, f"{table.END}\n{table.BEGIN}", f"{table.BEGIN}{table.END}" * 2],
-)
-def test_a_document_without_a_place_is_left_alone(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "page.md"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match=r"page\.md"):
-        table.put_into(path, "table")
-    assert path.read_text() == text
-
-
 def test_the_page_on_performance_has_a_place(repository: Path) -> None:
     page = repository / "docs" / "performance.md"
     assert page.is_file()
-    table.check_document(page)
+    check_marks(page, MARK)
 
 
 def test_what_is_measured_is_written_before_a_lossy_default_fails(

@@ -1,0 +1,56 @@
+"""Text that a program keeps up to date within a Markdown document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from renalseg.errors import ConfigError
+
+
+def marks(name: str) -> tuple[str, str]:
+    """What stands before and after the text of a name."""
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
+def check_marks(path: Path, name: str) -> None:
+    """Refuses a document that has no place for a text, before the text costs an hour.
+
+    Raises:
+        ConfigError: It exists and does not hold each mark once, in order.
+    """
+    if path.is_file():
+        _split(path, name)
+
+
+def put_between(path: Path, name: str, text: str) -> None:
+    """Puts text between the marks of a document, or makes one that holds nothing else.
+
+    Raises:
+        ConfigError: As `check_marks`.
+    """
+    before, after = _split(path, name) if path.is_file() else ("", "\n")
+    begin, end = marks(name)
+    path.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: slice) -> list[str]:
+    """The lines of a table.
+
+    Args:
+        heads: Of the columns.
+        rows: Cells.
+        numbers: Columns that are aligned to the right.
+    """
+    rules = ["---"] * len(heads)
+    rules[numbers] = ["---:"] * len(rules[numbers])
+    return [f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows)]
+
+
+def _split(path: Path, name: str) -> tuple[str, str]:
+    (begin, end), text = marks(name), path.read_text()
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    if (text.count(begin), text.count(end), rest.count(end)) != (1, 1, 1):
+        raise ConfigError(f"Expected {begin} and then {end} once each in {path}, found otherwise")
+    return before, after
