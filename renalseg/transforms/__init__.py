@@ -4,6 +4,7 @@ from renalseg.transforms.body import CropToBodyd
 from renalseg.transforms.channel import TakeChanneld
 from renalseg.transforms.crop import CropToKidneysd
 from renalseg.transforms.fill_outside import FillOutsided
+from renalseg.transforms.grow_mask import RandGrowMaskd
 from renalseg.transforms.keep_largest import KeepLargestComponentsd
 from renalseg.transforms.level_slices import LevelSlicesd
 from renalseg.transforms.limit_spacing import LimitSpacingd
@@ -30,6 +31,7 @@ __all__ = [
     "LimitSpacingd",
     "MergeKidneysd",
     "NestLabelsd",
+    "RandGrowMaskd",
     "RestoreGridd",
     "SplitKidneysd",
     "TakeChanneld",

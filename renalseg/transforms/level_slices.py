@@ -15,10 +15,10 @@ class LevelSlicesd(MapTransform):
     Args:
         keys: Images (1, X, Y, Z), slices along Z.
         mask_key: Mask (1, X, Y, Z) on the same grid; a slice that it leaves empty stays as it is.
-        mean: What the mean becomes, in the unit of the image.
+        mean: What the mean becomes, in the unit of the image; None leaves the images as they are.
     """
 
-    def __init__(self, keys: KeysCollection, mask_key: str, mean: float):
+    def __init__(self, keys: KeysCollection, mask_key: str, mean: float | None):
         super().__init__(keys)
         self.mask_key = mask_key
         self.mean = mean
@@ -26,6 +26,8 @@ class LevelSlicesd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns `data` with the images leveled."""
         result = dict(data)
+        if self.mean is None:
+            return result
         mask = result[self.mask_key] > 0
         count = mask.sum(dim=(0, 1, 2))  # (Z,)
         for key in self.key_iterator(result):

@@ -9,7 +9,7 @@ from renalseg.grids import Grid
 from renalseg.synthesis.patches import SyntheticPatches
 from renalseg.synthesis.stacks import SliceStacks
 from renalseg.synthesis.tissues import Anatomy, Tissue
-from renalseg.transforms import LevelSlicesd, ToSliceSized, ToSliceStackd
+from renalseg.transforms import LevelSlicesd, RandGrowMaskd, ToSliceSized, ToSliceStackd
 from tests.factories.scenes import EXTENT, GRIDS, make_grid, volume, world_of
 
 grids = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
@@ -135,3 +135,29 @@ def test_patches_are_drawn_near_cysts_as_often_as_asked() -> None:
     assert lowest(0.0) == 0
     assert 30 < lowest(0.5) < 70
     assert lowest(1.0) == 100
+
+
+def test_without_a_level_slices_stay_as_they_are() -> None:
+    image = torch.rand((1, 4, 4, 2))
+    data = {"image": image, "mask": torch.ones_like(image)}
+    assert LevelSlicesd("image", "mask", mean=None)(data)["image"] is image
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_masks_grow_and_shrink_in_their_slices(seed: int) -> None:
+    mask = torch.zeros((1, 15, 15, 3), dtype=torch.uint8)
+    mask[0, 5:10, 5:10, 1] = 1
+    transform = RandGrowMaskd("mask", most=2, prob=1.0)
+    transform.set_random_state(seed)
+    changed = transform({"mask": mask})["mask"]
+    width = 5 + 2 * transform.pixels
+    assert abs(transform.pixels) <= 2
+    assert changed.dtype == mask.dtype
+    assert changed[0, :, 7, 1].sum() == width
+    assert changed.sum() == width**2  # no other slice has any
+
+
+def test_masks_stay_when_nothing_is_drawn() -> None:
+    mask = torch.zeros((1, 9, 9, 2), dtype=torch.uint8)
+    mask[0, 4, 4] = 1
+    assert torch.equal(RandGrowMaskd("mask", most=2, prob=0.0)({"mask": mask})["mask"], mask)
