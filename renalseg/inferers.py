@@ -17,32 +17,36 @@ class AutocastInferer(Inferer):
     Args:
         inferer: What runs the network.
         enabled: False runs in float32.
+        training: Takes the type of `training_dtype`.
     """
 
-    def __init__(self, inferer: Inferer, enabled: bool = True) -> None:
+    def __init__(self, inferer: Inferer, enabled: bool = True, training: bool = False) -> None:
         super().__init__()
         self.inferer = inferer
         self.enabled = enabled
+        self.training = training
 
     def __call__(
         self, inputs: Tensor, network: Callable[..., Tensor], *args: object, **kwargs: object
     ) -> Tensor | list[Tensor]:
         """Logits of `inputs`, (B, C, X, Y, Z) float32; a list where the network gives one."""
-        with autocast(inputs.device, self.enabled):
+        with autocast(inputs.device, self.enabled, self.training):
             logits: Tensor | list[Tensor] = self.inferer(inputs, network, *args, **kwargs)
         if isinstance(logits, Tensor):
             return logits.float()
         return [level.float() for level in logits]
 
 
-def autocast(device: torch.device, enabled: bool = True) -> torch.autocast:
+def autocast(device: torch.device, enabled: bool = True, training: bool = False) -> torch.autocast:
     """Mixed precision in the type that the device multiplies fastest.
 
     Args:
         device: Of the tensors.
         enabled: False is float32.
+        training: Takes the type of `training_dtype`.
     """
-    dtype = fast_dtype(device) if enabled else torch.float32
+    fast = training_dtype(device) if training else fast_dtype(device)
+    dtype = fast if enabled else torch.float32
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
@@ -53,3 +57,14 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     units = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     has_bfloat16 = units.get("avx512_bf16") or units.get("amx_bf16")
     return torch.bfloat16 if has_bfloat16 else torch.float32
+
+
+def training_dtype(device: torch.device) -> torch.dtype:
+    """The type to train in: that of `fast_dtype`, but bfloat16 on a GPU that has it.
+
+    Gradients have a wider range than activations. bfloat16 has the range of float32; in float16
+    they need a scale (`torch.amp.GradScaler`).
+    """
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return fast_dtype(device)

@@ -1,5 +1,7 @@
 """Training, as the bundles' train.yaml sets it up: trainer, losses, schedules and handlers."""
 
-from renalseg.training.trainer import export_weights, make_loader, make_trainer
+from renalseg.training.checkpoints import export_weights
+from renalseg.training.trainer import make_loader, make_trainer
+from renalseg.training.validation import make_validation
 
-__all__ = ["export_weights", "make_loader", "make_trainer"]
+__all__ = ["export_weights", "make_loader", "make_trainer", "make_validation"]

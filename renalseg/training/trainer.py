@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,32 +11,42 @@ import torch
 from ignite.engine import Events
 from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
-from monai.handlers import (
-    CheckpointLoader,
-    LrScheduleHandler,
-    StatsHandler,
-    TensorBoardStatsHandler,
-    from_engine,
-)
+from monai.handlers import LrScheduleHandler
 from monai.inferers import SimpleInferer
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
-from renalseg.errors import ConfigError
-from renalseg.inferers import AutocastInferer
+from renalseg.inferers import AutocastInferer, training_dtype
+from renalseg.training.averaging import WeightAverage
+from renalseg.training.checkpoints import resume, saver
 from renalseg.training.distributed import bare, rank
+from renalseg.training.history import History
+from renalseg.training.stability import SkipBrokenUpdates
+from renalseg.training.tracking import track
+from renalseg.training.validation import Validation
 
 
-def make_loader(cases: IterableDataset[Any], batch_size: int, workers: int) -> DataLoader:
+def make_loader(
+    cases: IterableDataset[Any], batch_size: int, workers: int | None = None
+) -> DataLoader:
     """Batches of an endless stream of cases, drawn in worker processes.
 
     Args:
         cases: The stream.
         batch_size: Cases of a batch.
-        workers: Processes; 0 draws in the process that trains.
+        workers: Processes; 0 draws in the process that trains. None: one, or where there is a GPU,
+            which would wait for it, all processors but one of this training process's share.
     """
+    on_gpu = torch.cuda.is_available()
+    if workers is None:
+        share = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        workers = max(1, share - 1) if on_gpu else 1
     return DataLoader(
-        cases, batch_size=batch_size, num_workers=workers, persistent_workers=workers > 0
+        cases,
+        batch_size=batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=on_gpu,
     )
 
 
@@ -51,8 +62,11 @@ def make_trainer(
     device: torch.device,
     output_dir: str | Path,
     handlers: Sequence[Any] = (),
+    validation: Validation | None = None,
+    ema: float | None = None,
+    mlflow: str | None = None,
 ) -> SupervisedTrainer:
-    """A trainer in mixed precision that logs, steps its schedule, saves, and resumes.
+    """A trainer in mixed precision that logs, steps its schedule, validates, saves, and resumes.
 
     Args:
         network: On `device` already.
@@ -64,29 +78,20 @@ def make_trainer(
         epochs: When to stop.
         epoch_length: Iterations of an epoch.
         device: Where training runs.
-        output_dir: Gets checkpoint.pt after each epoch and the TensorBoard events; a
+        output_dir: Gets after each epoch checkpoint.pt, history.csv and the TensorBoard events,
+            best.pt whenever a validation is the best so far, and summary.png at the end; a
             checkpoint.pt that is there already is resumed from.
         handlers: Further MONAI handlers.
+        validation: Finds the best weights; None keeps the last ones alone.
+        ema: Decay of a moving average of the weights, such as 0.998, which is then validated and
+            exported in place of the weights; None keeps none.
+        mlflow: Tracking URI of MLflow, or a folder; None does without.
+
+    Raises:
+        ConfigError: The checkpoint does not go with the settings, or MLflow is not installed.
     """
-    output_dir = Path(output_dir)
-    state: dict[str, Any] = {
-        "network": bare(network),
-        "optimizer": optimizer,
-        "scheduler": scheduler,
-    }
-    train_handlers: list[Any] = [
-        *handlers,
-        scheduler
-        if hasattr(scheduler, "attach")
-        else LrScheduleHandler(scheduler, print_lr=False, epoch_level=False),
-        StatsHandler(
-            output_transform=from_engine("loss", first=True),
-            iteration_log=lambda _, i: i % max(1, epoch_length // 5) == 0,
-        ),
-        TensorBoardStatsHandler(
-            log_dir=str(output_dir), output_transform=from_engine("loss", first=True)
-        ),
-    ]
+    scaled = training_dtype(device) == torch.float16  # gradients would vanish without a scale
+    torch.backends.cudnn.benchmark = True  # all patches of a training have one size
     trainer = SupervisedTrainer(
         device=device,
         max_epochs=epochs,
@@ -94,44 +99,55 @@ def make_trainer(
         network=network,
         optimizer=optimizer,
         loss_function=loss,
-        inferer=AutocastInferer(SimpleInferer()),
+        inferer=AutocastInferer(SimpleInferer(), training=True),
         epoch_length=epoch_length,
         optim_set_to_none=True,
-        train_handlers=train_handlers,
+        non_blocking=True,
+        train_handlers=[*handlers, SkipBrokenUpdates(network), _steps_of(scheduler)],
+        amp=scaled,
+        amp_kwargs={"dtype": torch.float16} if scaled else None,
     )
-    state["trainer"] = trainer
-    checkpoint = output_dir / "checkpoint.pt"
-    if checkpoint.exists():
-        CheckpointLoader(str(checkpoint), state).attach(trainer)
+    parts = {"network": bare(network), "optimizer": optimizer, "scheduler": scheduler}
+    parts["trainer"] = trainer
+    output_dir = Path(output_dir)
     if rank() == 0:
-        trainer.add_event_handler(
-            Events.EPOCH_COMPLETED, lambda engine: _save_checkpoint(checkpoint, state)
-        )
+        output_dir.mkdir(parents=True, exist_ok=True)
+        parts |= _keep_track(trainer, bare(network), output_dir, validation, ema)
+        track(trainer, output_dir, epoch_length, mlflow)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, saver(output_dir, parts))
+        trainer.add_event_handler(Events.COMPLETED, lambda: _summarize(output_dir))
+    resume(trainer, output_dir, parts, epochs * epoch_length)
     return trainer
 
 
-def export_weights(output_dir: str | Path, destination: str | Path) -> Path:
-    """Writes the network of a training run as float16, the form that a bundle ships.
-
-    Args:
-        output_dir: Of the training, with its checkpoint.pt.
-        destination: The bundle's models/model.pt.
-
-    Raises:
-        ConfigError: There is no checkpoint.
-    """
-    source = Path(output_dir) / "checkpoint.pt"
-    if not source.is_file():
-        raise ConfigError(f"Expected checkpoint.pt of a training in {output_dir}, found none")
-    weights = torch.load(source, map_location="cpu", weights_only=False)["network"]
-    half = {key: w.half() if w.is_floating_point() else w for key, w in weights.items()}
-    destination = Path(destination)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(half, destination)
-    return destination
+def _steps_of(scheduler: Any) -> Any:
+    if hasattr(scheduler, "attach"):
+        return scheduler
+    return LrScheduleHandler(scheduler, print_lr=False, epoch_level=False)
 
 
-def _save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    partial = path.with_suffix(".part")
-    torch.save({name: part.state_dict() for name, part in state.items()}, partial)
-    partial.replace(path)
+def _keep_track(
+    trainer: SupervisedTrainer,
+    network: nn.Module,
+    output_dir: Path,
+    validation: Validation | None,
+    ema: float | None,
+) -> dict[str, Any]:
+    """Attaches average, validation and history; gives those that a checkpoint keeps."""
+    parts: dict[str, Any] = {}
+    if ema is not None:
+        parts["average"] = average = WeightAverage(network, ema)
+        average.attach(trainer)
+        network = average.module
+    if validation is not None:
+        validation.follow(trainer, network, output_dir)
+        parts["validation"] = validation
+    parts["history"] = history = History(output_dir)
+    history.attach(trainer)
+    return parts
+
+
+def _summarize(output_dir: Path) -> None:
+    from renalseg.training.summary import save_summary
+
+    save_summary(output_dir)

@@ -1,0 +1,70 @@
+"""What keeps single broken iterations from ruining a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
+from torch import nn
+
+from renalseg.errors import RenalSegError
+
+
+class SkipBrokenUpdates:
+    """Leaves out the update of an iteration whose gradient is NaN or infinite.
+
+    A single one would make all weights NaN. They happen without fault of the training: torch's
+    bfloat16 gradient of a convolution over very few voxels on a CPU is NaN now and then. The
+    running statistics that such an iteration left are put back as well. A loss that is NaN or
+    infinite has such a gradient, and all processes of a training have the same one, so they skip
+    together.
+
+    Args:
+        network: What is trained.
+        limit: How many such iterations in a row end the training.
+    """
+
+    def __init__(self, network: nn.Module, limit: int = 10) -> None:
+        self.network = network
+        self.limit = limit
+        self._in_a_row = 0
+        self._sound: list[torch.Tensor] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Follows a MONAI trainer, and counts in its `state.skipped_updates`, anew each epoch."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._check)
+
+    def _start(self, engine: Engine) -> None:
+        state: Any = engine.state
+        state.skipped_updates = 0
+
+    def _check(self, engine: Engine) -> None:
+        state: Any = engine.state
+        gradients = [w.grad for w in self.network.parameters() if w.grad is not None]
+        if torch.nn.utils.get_total_norm(gradients).isfinite():
+            self._in_a_row = 0
+            self._sound = [buffer.clone() for buffer in self.network.buffers()]
+            return
+        self._in_a_row += 1
+        state.skipped_updates += 1
+        engine.logger.warning(
+            "Iteration %d: gradient NaN or infinite, update left out", state.iteration
+        )
+        if self._in_a_row > self.limit:
+            raise RenalSegError(
+                f"Expected finite gradients, found NaN or infinite ones in {self._in_a_row} "
+                f"iterations in a row, until iteration {state.iteration}. Start again with "
+                "a lower --learning_rate or a larger patch; checkpoint.pt has the last epoch before"
+            )
+        self._leave_out(engine)
+
+    def _leave_out(self, engine: Engine) -> None:
+        """Of what has no gradient an optimizer changes nothing, not even its moments."""
+        for buffer, sound in zip(self.network.buffers(), self._sound, strict=False):
+            buffer.copy_(sound)
+        if getattr(engine, "scaler", None) is None:  # a scaler of float16 gradients skips by itself
+            for weight in self.network.parameters():
+                weight.grad = None

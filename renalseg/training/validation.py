@@ -1,0 +1,182 @@
+"""Validation during training, which finds the best weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import SupervisedEvaluator
+from monai.inferers import SimpleInferer
+from torch import Tensor, nn
+
+from renalseg.errors import ConfigError
+from renalseg.inferers import AutocastInferer
+from renalseg.synthesis.library import load_library
+from renalseg.synthesis.stream import CaseStream
+from renalseg.training.checkpoints import BEST, save_whole
+from renalseg.training.distributed import rank
+from renalseg.training.scores import PatchScore, PatchScores
+
+SHOWN = "validation.npz"
+_SEED = 202_611  # of the validation alone
+_SHOWN_EACH = 3
+
+
+def load_held_out(source: str | Path) -> Sequence[Any]:
+    """What no training draws from: the last tenth of a library, at least one of it."""
+    anatomies = load_library(source)
+    return anatomies[-max(1, len(anatomies) // 10) :]
+
+
+def make_validation(
+    *,
+    draw: Callable[..., CaseStream[Any]],
+    source: str | Path,
+    structures: Sequence[str],
+    count: int,
+    every: int | None,
+    batch_size: int,
+) -> Validation | None:
+    """A validation on patches of held-out anatomies, the same ones each time and in each training.
+
+    Args:
+        draw: Makes the stream of cases that is trained on, of given `anatomies` and `seed`.
+        source: Where the held-out anatomies come from, see `load_held_out`.
+        structures: Names, each structure within the one before, as the network gives them:
+            [kidney], [tumor] or [kidney, tumor]; see `renalseg.training.scores.to_masks`.
+        count: Patches.
+        every: Epochs from one validation to the next; the last epoch is validated too.
+            None or 0: no validation.
+        batch_size: Patches that the network gets at once.
+
+    Returns:
+        The validation; None where there is none, and in all processes but the first.
+    """
+    if not every or rank() != 0:
+        return None
+    if count < 1:
+        raise ConfigError(f"Expected at least one patch to validate on, got {count}")
+    stream = draw(anatomies=load_held_out(source), seed=_SEED)
+    # A copy, because the training's own shall not start from the seed of the validation.
+    stream.transform = copy.deepcopy(stream.transform)
+    set_state = getattr(stream.transform, "set_random_state", None)
+    if set_state is not None:
+        set_state(seed=_SEED)
+    return Validation(FixedBatches(stream, count, batch_size), structures, every)
+
+
+class FixedBatches:
+    """The first cases of a stream, drawn when they are first asked for and then kept.
+
+    Args:
+        cases: With `image` and `label`.
+        count: How many.
+        batch_size: Of each batch but the last, which may be smaller.
+    """
+
+    def __init__(self, cases: CaseStream[Any], count: int, batch_size: int) -> None:
+        self.cases = cases
+        self.count = count
+        self.batch_size = batch_size
+        self._batches: list[dict[str, Tensor]] = []
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return math.ceil(self.count / self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """Batches of `image` and `label`, (B, C, *size)."""
+        if not self._batches:
+            stream = islice(self.cases, self.count)
+            while cases := list(islice(stream, self.batch_size)):
+                self._batches.append(
+                    {
+                        key: torch.stack([torch.as_tensor(case[key]) for case in cases])
+                        for key in ("image", "label")
+                    }
+                )
+        return iter(self._batches)
+
+
+class Validation:
+    """Scores a network every few epochs, and keeps its weights whenever they are the best so far.
+
+    Writes best.pt, a state dict, and validation.npz, slices of the worst and the best patches.
+
+    Args:
+        batches: Of `image` and `label`.
+        structures: Names, as for `PatchScores`.
+        every: Epochs from one validation to the next.
+    """
+
+    def __init__(self, batches: FixedBatches, structures: Sequence[str], every: int) -> None:
+        self.batches = batches
+        self.scores = PatchScores(structures)
+        self.every = every
+        self.best = -math.inf
+        self.best_epoch = 0
+
+    def follow(self, trainer: Engine, network: nn.Module, output_dir: Path) -> None:
+        """Validates after the epochs of a trainer and puts the Dice into its `state.metrics`.
+
+        Args:
+            trainer: MONAI's.
+            network: What is scored: what is trained, or its moving average.
+            output_dir: Gets the files.
+        """
+        settings: Any = trainer.state
+        evaluator = SupervisedEvaluator(
+            device=settings.device,
+            val_data_loader=self.batches,
+            network=network,
+            inferer=AutocastInferer(SimpleInferer()),
+            decollate=False,
+            val_handlers=[self.scores],
+        )
+        evaluator.logger.setLevel("WARNING")  # it would announce each of its runs
+
+        def validate(engine: Engine) -> None:
+            state: Any = engine.state
+            last = state.epoch == state.max_epochs or engine.should_terminate
+            if state.epoch % self.every == 0 or last:
+                evaluator.run()
+                metrics = self.scores.metrics()
+                state.metrics.update(metrics)
+                if metrics["dice"] > self.best:
+                    self.best, self.best_epoch = metrics["dice"], state.epoch
+                    save_whole(network.state_dict(), output_dir / BEST)
+                    self._save_shown(output_dir / SHOWN)
+
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, validate)
+
+    def state_dict(self) -> dict[str, float]:
+        """What a checkpoint keeps."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Goes on from a checkpoint."""
+        self.best, self.best_epoch = state["best"], int(state["best_epoch"])
+
+    def _save_shown(self, path: Path) -> None:
+        patches = worst_and_best(self.scores.patches, _SHOWN_EACH)
+        np.savez_compressed(
+            path,
+            image=np.stack([patch.image.float().numpy() for patch in patches]),
+            label=np.stack([patch.label.numpy() for patch in patches]),
+            pred=np.stack([patch.pred.numpy() for patch in patches]),
+            dice=np.array([patch.dice for patch in patches]),
+            structures=np.array(self.scores.structures),
+        )
+
+
+def worst_and_best(patches: Sequence[PatchScore], each: int) -> list[PatchScore]:
+    """The `each` worst, then the `each` best of the patches that hold something, by rising Dice."""
+    rising = sorted((p for p in patches if not math.isnan(p.dice)), key=lambda p: p.dice)
+    return [*rising[:each], *rising[each:][-each:]]
