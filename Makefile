@@ -1,7 +1,8 @@
 # A machine needs Python 3.11 with venv, and make. `make help` lists the targets.
 # Variables: PYTHON, VENV, TORCH (requirement of the torch build), TORCH_INDEX (package index to take
 # torch from, such as that of its CPU builds; the default index has the CUDA build on Linux), BUNDLE
-# (what `make train` trains), DATA (folder with the label maps that `make train` draws from as well),
+# (what `make train` trains), BUNDLES (what `make train-all` trains, all by default), KNOBS (of train.yaml,
+# such as "--epochs 20"), EXPORT (1: `make train-all` puts the weights into the bundles), DATA (folder with the label maps that `make train` draws from as well),
 # SLICES (sizes that `make bench` measures), RESULTS (files that it writes, without .json and .png).
 
 PYTHON      ?= $(shell command -v python3.11 || command -v python3)
@@ -9,6 +10,9 @@ VENV        ?= .venv
 TORCH       ?= torch==2.13.0
 TORCH_INDEX ?=
 BUNDLE      ?= kidney_sehdc
+BUNDLES     ?=
+KNOBS       ?=
+EXPORT      ?=
 DATA        ?=
 SLICES      ?= 50 200 500 1059
 RESULTS     ?= docs/benchmarks/cpu
@@ -21,7 +25,7 @@ DEMO  := build/demo
 NNUNET := build/nnunet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint check bench goldens train clean
+.PHONY: help demo test test-all lint check bench goldens train train-all clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -52,8 +56,11 @@ goldens: $(DEV)  ## make the golden outputs of the tests anew, after results cha
 
 train: $(RUN) build/.library  ## train a bundle on synthetic CTs: make train BUNDLE=tumor_sehdc
 	$(BIN)/python -m monai.bundle run --config_file bundles/$(BUNDLE)/configs/train.yaml \
-		--bundle_root bundles/$(BUNDLE)
+		--bundle_root bundles/$(BUNDLE) $(KNOBS)
 	@echo "To put the weights into the bundle: $(BIN)/renalseg export build/train/$(BUNDLE) bundles/$(BUNDLE)"
+
+train-all: $(RUN) build/.library  ## train bundles one after another: make train-all BUNDLES="kidney_sehdc tumor_sehdc"
+	$(BIN)/python -m renalseg.training.all $(BUNDLES) $(if $(EXPORT),--export) $(KNOBS)
 
 build/.library: | $(RUN)
 	$(BIN)/renalseg library build/library $(if $(DATA),--implanted 80 --data $(DATA))

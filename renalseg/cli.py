@@ -165,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="make a bundle's weights of a training run")
     export.add_argument("train_dir", type=Path, help="output_dir of the training")
     export.add_argument("bundle", type=Path, help="folder of the bundle")
+    export.add_argument("--last", action="store_true", help="not the best in validation")
     export.set_defaults(action=_export)
     for command in (sample, summary, evaluate, bench, gate, library, implant, export):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
@@ -298,7 +299,8 @@ def _export(options: argparse.Namespace) -> None:
 
     if not (options.bundle / "configs").is_dir():
         raise InputError(f"Expected a bundle with a folder configs, found none at {options.bundle}")
-    print(export_weights(options.train_dir, options.bundle / "models" / "model.pt"))
+    model = options.bundle / "models" / "model.pt"
+    print(export_weights(options.train_dir, model, last=options.last))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from monai.handlers import from_engine
 
 from renalseg.errors import InputError
 
-FILE = "history.csv"
+HISTORY = "history.csv"
 
 Row = dict[str, float]
 
@@ -30,7 +31,7 @@ class History:
     """
 
     def __init__(self, output_dir: Path) -> None:
-        self.path = output_dir / FILE
+        self.path = output_dir / HISTORY
         self.rows: list[Row] = []
         self._losses: list[float] = []
         self._start = 0.0
@@ -86,8 +87,14 @@ def read_history(output_dir: Path) -> list[Row]:
     Raises:
         InputError: The folder has none.
     """
-    path = output_dir / FILE
+    path = output_dir / HISTORY
     if not path.is_file():
-        raise InputError(f"Expected {FILE} of a training in {output_dir}, found none")
+        raise InputError(f"Expected {HISTORY} of a training in {output_dir}, found none")
     with path.open(newline="") as file:
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def best_of(rows: Sequence[Row]) -> Row | None:
+    """The first of the epochs with the highest Dice in validation; None where none has one."""
+    validated = [row for row in rows if "dice" in row]
+    return max(validated, key=lambda row: row["dice"]) if validated else None

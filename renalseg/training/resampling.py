@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -42,6 +43,8 @@ class FavorHardCases:
 
     def _collect(self, engine: Engine) -> None:
         loss = float(from_engine("loss", first=True)(engine.state.output))
+        if not math.isfinite(loss):  # the update was left out as well
+            return
         items: Any = engine.state.batch  # which MONAI's trainer has taken apart by now
         for case in (int(item["case"]) for item in items):
             past = self._losses[case]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -54,9 +55,13 @@ class LossPlateau:
         self.average = state["average"]
 
     def _collect(self, engine: Engine) -> None:
-        self._losses.append(float(from_engine("loss", first=True)(engine.state.output)))
+        loss = float(from_engine("loss", first=True)(engine.state.output))
+        if math.isfinite(loss):  # else the update was left out as well
+            self._losses.append(loss)
 
     def _step(self, engine: Engine) -> None:
+        if not self._losses:
+            return
         mean = sum(self._losses) / len(self._losses)
         self._losses.clear()
         past = mean if self.average is None else self.average

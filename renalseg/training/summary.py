@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from renalseg.training.history import Row, read_history
+from renalseg.training.history import Row, best_of, read_history
 from renalseg.training.validation import SHOWN
 
 FILE = "summary.png"
@@ -43,7 +44,7 @@ def save_summary(output_dir: str | Path) -> Path:
     output_dir = Path(output_dir)
     rows = read_history(output_dir)
     shown = output_dir / SHOWN
-    figure = Figure(figsize=(13, 7 if shown.exists() else 3.5), layout="constrained")
+    figure = Figure(figsize=(13, 6 if shown.exists() else 3.5), layout="constrained")
     FigureCanvasAgg(figure)
     halves = figure.subfigures(2 if shown.exists() else 1, squeeze=False).flat
     _draw_curves(halves[0].subplots(1, 3), rows)
@@ -63,9 +64,8 @@ def _draw_curves(panels: np.ndarray, rows: list[Row]) -> None:
         _draw_curve(dice, rows, name, label=name.removeprefix("dice_"))
     dice.set_title("Dice in validation")
     dice.set_ylim(0, 1)
-    validated = [row for row in rows if "dice" in row]
-    if validated:
-        best = max(validated, key=lambda row: row["dice"])
+    best = best_of(rows)
+    if best is not None:
         dice.axvline(best["epoch"], color="gray", lw=0.8, label=f"best: epoch {best['epoch']:.0f}")
         dice.legend(loc="lower right")
     else:
@@ -74,6 +74,7 @@ def _draw_curves(panels: np.ndarray, rows: list[Row]) -> None:
     rate.set_title("learning rate")
     for axes in panels:
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
 
 

@@ -18,6 +18,7 @@ from monai.bundle import run
 from renalseg.errors import InputError
 from renalseg.synthesis.library import save_anatomy
 from renalseg.training import export_weights
+from renalseg.training.history import read_history
 from tests.factories.anatomies import box_anatomy
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
@@ -38,6 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "tumor_resvnet": {"box_size": [32, 32, 16]},
     "tumor_sehdc": {"roi_size": [32, 32, 16]},
 }
+SHORT = {"epochs": 1, "epoch_length": 2, "batch_size": 2, "workers": 0, "val_cases": 2}
 every_bundle = pytest.mark.parametrize("name", sorted(SMALL))
 
 
@@ -75,7 +77,7 @@ def train(name: str, library: Path, out: Path, *overlays: str, **settings: Any) 
         library_dir=str(library),
         output_dir=str(out),
         device="$torch.device('cpu')",
-        **{"epochs": 1, "epoch_length": 2, "batch_size": 2, "workers": 0} | SMALL[name] | settings,
+        **SHORT | SMALL[name] | settings,
     )
     return torch.load(out / "checkpoint.pt", weights_only=False)
 
@@ -90,6 +92,12 @@ def test_a_bundle_trains_and_then_segments_and_scores_a_case(
     moved = [next(m for m in state.values() if m is not None and m.dim()) for state in moments]
     assert len(moved) == len(checkpoint["optimizer"]["param_groups"][0]["params"])
     assert all(torch.isfinite(moment).all() for moment in moved)
+    (epoch,) = read_history(tmp_path / "train")
+    scored = {"tumor_msvnet": {"tumor"}, "tumor_resvnet": {"tumor"}}.get(
+        name, {"kidney"} if name.startswith("kidney_") else {"kidney", "tumor"}
+    )
+    assert {key[5:] for key in epoch if key.startswith("dice_")} == scored
+    assert (tmp_path / "train" / "best.pt").is_file()
 
     bundle = tmp_path / name
     shutil.copytree(BUNDLES / name / "configs", bundle / "configs")
@@ -122,7 +130,7 @@ def test_a_bundle_trains_and_then_segments_and_scores_a_case(
 
 @every_bundle
 def test_the_schedule_of_the_paper_trains_too(name: str, library: Path, tmp_path: Path) -> None:
-    checkpoint = train(name, library, tmp_path, "paper", width=4)
+    checkpoint = train(name, library, tmp_path, "paper", width=4, val_every=0)
     assert checkpoint["trainer"]["iteration"] == 2
 
 
@@ -150,7 +158,7 @@ def test_without_a_library_training_says_so(tmp_path: Path) -> None:
 @pytest.mark.slow
 @every_bundle
 def test_two_processes_train_one_network(name: str, library: Path, tmp_path: Path) -> None:
-    settings = {"epochs": 1, "epoch_length": 2, "batch_size": 1, "workers": 0} | SMALL[name]
+    settings = SHORT | {"batch_size": 1} | SMALL[name]
     process = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),

@@ -6,7 +6,7 @@ from monai.inferers import SimpleInferer
 from torch import Tensor
 
 from renalseg import inferers
-from renalseg.inferers import AutocastInferer, fast_dtype
+from renalseg.inferers import AutocastInferer, fast_dtype, training_dtype
 
 X = torch.rand((1, 1, 4, 4, 4))
 CPU = torch.device("cpu")
@@ -54,3 +54,17 @@ def test_a_cpu_uses_bfloat16_if_it_has_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
     assert fast_dtype(CPU) == dtype
+
+
+@pytest.mark.parametrize(
+    ("has_bfloat16", "dtype"), [(True, torch.bfloat16), (False, torch.float16)]
+)
+def test_gpus_train_in_bfloat16_where_they_have_it(
+    has_bfloat16: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
+    assert training_dtype(torch.device("cuda")) == dtype
+
+
+def test_processors_train_in_the_type_that_they_infer_in() -> None:
+    assert training_dtype(CPU) == fast_dtype(CPU)

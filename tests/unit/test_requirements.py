@@ -8,12 +8,14 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
+LEFT_OUT = {"mlflow"}  # extras that requirements.txt has not, since few want them
 
 
 def declared() -> dict[str, Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"].values()
-    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    extras = project["optional-dependencies"].items()
+    kept = [line for name, lines in extras if name not in LEFT_OUT for line in lines]
+    lines = [*project["dependencies"], *kept]
     return {requirement.name: requirement for requirement in map(Requirement, lines)}
 
 

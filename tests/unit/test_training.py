@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from renalseg.bundle import load_network
 from renalseg.errors import ConfigError
-from renalseg.training import export_weights
+from renalseg.training import export_weights, make_loader, make_trainer
 
 
 def test_exported_weights_are_half_precision(tmp_path: Path) -> None:
@@ -30,3 +31,104 @@ def test_exported_weights_fit_their_network(tmp_path: Path) -> None:
 def test_a_folder_without_a_training_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=str(tmp_path)):
         export_weights(tmp_path, tmp_path / "model.pt")
+
+
+def test_the_best_weights_are_exported_and_the_last_ones_on_demand(tmp_path: Path) -> None:
+    torch.save({"network": {"weight": torch.zeros(1)}}, tmp_path / "checkpoint.pt")
+    torch.save({"weight": torch.ones(1)}, tmp_path / "best.pt")
+    exported = [
+        torch.load(export_weights(tmp_path, tmp_path / "model.pt", last=last), weights_only=True)
+        for last in (False, True)
+    ]
+    assert [weights["weight"].item() for weights in exported] == [1.0, 0.0]
+
+
+def test_of_averaged_weights_the_average_is_exported(tmp_path: Path) -> None:
+    average = {"n_averaged": torch.tensor(3), "module.weight": torch.ones(1)}
+    torch.save(
+        {"network": {"weight": torch.zeros(1)}, "average": average}, tmp_path / "checkpoint.pt"
+    )
+    path = export_weights(tmp_path, tmp_path / "model.pt")
+    assert torch.load(path, weights_only=True) == {"weight": torch.ones(1)}
+
+
+def train(output_dir: Path, epochs: int = 2, cycle: int | None = None, **settings: Any) -> Any:
+    """Trains one weight for two iterations an epoch; gives the trainer."""
+    torch.manual_seed(0)
+    network = torch.nn.Conv3d(1, 1, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    batch = {"image": torch.ones(2, 1, 2, 2, 2), "label": torch.ones(2, 1, 2, 2, 2)}
+    scheduler = (
+        torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+        if cycle is None
+        else torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=cycle)
+    )
+    trainer = make_trainer(
+        network=network,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        loss=torch.nn.functional.mse_loss,
+        data=[batch] * 2,
+        epochs=epochs,
+        epoch_length=2,
+        device=torch.device("cpu"),
+        output_dir=output_dir,
+        **settings,
+    )
+    trainer.run()
+    return trainer
+
+
+def test_a_training_leaves_its_state_its_history_and_a_picture(tmp_path: Path) -> None:
+    train(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {"checkpoint.pt", "history.csv", "summary.png"}
+    assert not any(name.endswith(".part") for name in names)
+
+
+def test_the_average_of_the_weights_is_kept_and_resumed(tmp_path: Path) -> None:
+    train(tmp_path, ema=0.5)
+    train(tmp_path, epochs=3, ema=0.5)
+    stored = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert stored["average"]["n_averaged"] == 6
+    assert not torch.equal(stored["average"]["module.weight"], stored["network"]["weight"])
+
+
+def test_a_checkpoint_without_the_average_is_resumed_too(tmp_path: Path) -> None:
+    train(tmp_path)
+    assert train(tmp_path, epochs=3, ema=0.5).state.iteration == 6
+
+
+def test_one_cycle_goes_on_to_its_end(tmp_path: Path) -> None:
+    stopped = tmp_path / "checkpoint.pt"
+    train(tmp_path, epochs=1, cycle=5)
+    assert stopped.is_file()
+    assert train(tmp_path, epochs=2, cycle=5).state.iteration == 4
+
+
+def test_more_epochs_than_one_cycle_has_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    train(tmp_path, epochs=2, cycle=5)
+    with pytest.raises(ConfigError, match=r"at most 5 iterations.*got 6.*--start_from"):
+        train(tmp_path, epochs=3, cycle=7)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "processors", "expected"), [(False, 8, 1), (True, 8, 7), (True, 1, 1)]
+)
+def test_a_gpu_is_fed_by_all_processors_but_one(
+    gpu: bool, processors: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    assert make_loader(CaseStub(), batch_size=1).num_workers == expected
+
+
+def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert make_loader(CaseStub(), batch_size=1).num_workers == 3
+
+
+class CaseStub(torch.utils.data.IterableDataset[Any]):
+    """Cases that no test asks for."""
