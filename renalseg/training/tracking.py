@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -30,25 +31,27 @@ def track(trainer: Engine, output_dir: Path, epoch_length: int, mlflow: str | No
     Raises:
         ConfigError: MLflow is asked for and not installed.
     """
-    StatsHandler(
+    stats = StatsHandler(
         output_transform=_loss, iteration_log=lambda _, i: i % max(1, epoch_length // 5) == 0
-    ).attach(trainer)
+    )
+    stats.attach(trainer)
     TensorBoardStatsHandler(log_dir=str(output_dir), output_transform=_loss).attach(trainer)
     if mlflow is not None:
         _mlflow_handler(mlflow, output_dir).attach(trainer)
     if bar_wanted():
-        show_bar(trainer)
+        show_bar(trainer, [logging.root, stats.logger])
 
 
-def show_bar(trainer: Engine) -> None:
-    """A bar on standard error for each epoch; log lines are written above it."""
+def show_bar(trainer: Engine, loggers: list[logging.Logger]) -> None:
+    """A bar on standard error for each epoch; the lines of the loggers are written above it."""
     kept = ExitStack()
+    lines = logging_redirect_tqdm(loggers)
 
     def give_up(engine: Engine, error: BaseException) -> None:
         kept.close()
         raise error  # which ignite leaves to such a handler
 
-    trainer.add_event_handler(Events.STARTED, lambda: kept.enter_context(logging_redirect_tqdm()))
+    trainer.add_event_handler(Events.STARTED, lambda: kept.enter_context(lines))
     trainer.add_event_handler(Events.COMPLETED, lambda: kept.close())
     trainer.add_event_handler(Events.EXCEPTION_RAISED, give_up)
     bar = ProgressBar(desc="epoch", ncols=80)

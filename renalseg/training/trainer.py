@@ -34,20 +34,27 @@ def make_loader(
     Args:
         cases: The stream.
         batch_size: Cases of a batch.
-        workers: Processes; 0 draws in the process that trains. None: one, or where there is a GPU,
-            which would wait for it, all processors but one of this training process's share.
+        workers: Processes; 0 draws in the process that trains, None is `default_workers`.
     """
-    on_gpu = torch.cuda.is_available()
-    if workers is None:
-        share = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        workers = max(1, share - 1) if on_gpu else 1
+    workers = default_workers() if workers is None else workers
     return DataLoader(
         cases,
         batch_size=batch_size,
         num_workers=workers,
         persistent_workers=workers > 0,
-        pin_memory=on_gpu,
+        pin_memory=torch.cuda.is_available(),
     )
+
+
+def default_workers() -> int:
+    """How many processes draw cases: one, or where a GPU waits for them all processors but one.
+
+    Trainings of several processes on one machine, as torchrun starts them, share its processors.
+    """
+    if not torch.cuda.is_available():
+        return 1
+    share = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, share - 1)
 
 
 def make_trainer(

@@ -8,7 +8,8 @@ import torch
 
 from renalseg.bundle import load_network
 from renalseg.errors import ConfigError
-from renalseg.training import export_weights, make_loader, make_trainer
+from renalseg.training import export_weights, make_trainer
+from renalseg.training.trainer import default_workers
 
 
 def test_exported_weights_are_half_precision(tmp_path: Path) -> None:
@@ -120,15 +121,11 @@ def test_a_gpu_is_fed_by_all_processors_but_one(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr("os.cpu_count", lambda: processors)
-    assert make_loader(CaseStub(), batch_size=1).num_workers == expected
+    assert default_workers() == expected
 
 
 def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert make_loader(CaseStub(), batch_size=1).num_workers == 3
-
-
-class CaseStub(torch.utils.data.IterableDataset[Any]):
-    """Cases that no test asks for."""
+    assert default_workers() == 3
