@@ -60,15 +60,14 @@ class PatchScores:
         """Dice of each structure over all patches taken together, as `dice_<name>`, and their mean.
 
         Taken together, because many a patch holds but a sliver of a structure or none: there a
-        few voxels would decide between a Dice of 0 and 1.
+        few voxels would decide between a Dice of 0 and 1. What no patch holds is left out.
         """
         overlap = torch.stack([patch.overlap for patch in self.patches]).sum(dim=0)
         total = torch.stack([patch.total for patch in self.patches]).sum(dim=0)
         dice = dice_of(overlap, total)
-        each = {
-            f"dice_{name}": value.item() for name, value in zip(self.structures, dice, strict=True)
-        }
-        return {"dice": dice.nanmean().item(), **each}
+        each = {f"dice_{name}": value for name, value in zip(self.structures, dice, strict=True)}
+        metrics = {"dice": dice.nanmean(), **each}
+        return {name: value.item() for name, value in metrics.items() if not value.isnan()}
 
     def _score(self, engine: Engine) -> None:
         output: Any = engine.state.output

@@ -47,7 +47,7 @@ def save_summary(output_dir: str | Path) -> Path:
     figure = Figure(figsize=(13, 6 if shown.exists() else 3.5), layout="constrained")
     FigureCanvasAgg(figure)
     halves = figure.subfigures(2 if shown.exists() else 1, squeeze=False).flat
-    _draw_curves(halves[0].subplots(1, 3), rows)
+    _draw_curves(halves[0].subplots(1, 3, sharex=True), rows)
     if shown.exists():
         _draw_patches(halves[1], shown)
     figure.suptitle(f"{output_dir.name}: {len(rows)} epochs")
@@ -74,7 +74,7 @@ def _draw_curves(panels: np.ndarray, rows: list[Row]) -> None:
     rate.set_title("learning rate")
     for axes in panels:
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
 
 
@@ -94,11 +94,9 @@ def _draw_patches(figure: FigureBase, path: Path) -> None:
             axes.imshow(image.T, cmap="gray", vmin=low, vmax=high, origin="lower")
             for masks, color in ((label, _COLORS["label"]), (pred, _COLORS["prediction"])):
                 for mask, style in zip(masks, _STYLES, strict=False):
-                    if mask.any() and not mask.all():
-                        axes.contour(
-                            mask.T, levels=[0.5], colors=[color], linestyles=[style], linewidths=1.2
-                        )
-            axes.invert_xaxis()  # axis 0 runs to the patient's right
+                    _outline(axes, mask, color, style)
+            axes.set_xlim(image.shape[0], -1)  # axis 0 runs to the patient's right
+            axes.set_ylim(-1, image.shape[1])
             axes.set_title(f"Dice {dice:.2f}")
             axes.set_axis_off()
     keys = [Line2D([], [], color=color, label=what) for what, color in _COLORS.items()]
@@ -108,6 +106,13 @@ def _draw_patches(figure: FigureBase, path: Path) -> None:
             for name, style in zip(names, _STYLES, strict=False)
         ]
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
+
+
+def _outline(axes: Axes, mask: np.ndarray, color: str, style: str) -> None:
+    if mask.any():
+        around = np.pad(mask, 1)  # so that what reaches the border has an outline there
+        x, y = (np.arange(-1, n + 1) for n in mask.shape)
+        axes.contour(x, y, around.T, [0.5], colors=[color], linestyles=[style], linewidths=1.2)
 
 
 if __name__ == "__main__":

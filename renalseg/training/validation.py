@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from monai.data import list_data_collate
 from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
 from torch import Tensor, nn
@@ -96,12 +97,9 @@ class FixedBatches:
         if not self._batches:
             stream = islice(self.cases, self.count)
             while cases := list(islice(stream, self.batch_size)):
-                self._batches.append(
-                    {
-                        key: torch.stack([torch.as_tensor(case[key]) for case in cases])
-                        for key in ("image", "label")
-                    }
-                )
+                batch = list_data_collate(cases)
+                kept = {key: torch.as_tensor(batch[key]) for key in ("image", "label")}
+                self._batches.append(kept)
         return iter(self._batches)
 
 
@@ -149,7 +147,9 @@ class Validation:
                 evaluator.run()
                 metrics = self.scores.metrics()
                 state.metrics.update(metrics)
-                if metrics["dice"] > self.best:
+                if "dice" not in metrics:
+                    engine.logger.warning("No validation patch holds anything: raise val_cases")
+                elif metrics["dice"] > self.best:
                     self.best, self.best_epoch = metrics["dice"], state.epoch
                     save_whole(network.state_dict(), output_dir / BEST)
                     self._save_shown(output_dir / SHOWN)

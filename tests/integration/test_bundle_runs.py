@@ -35,7 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "kidney_sehdc": {"roi_size": [32, 32, 16]},
     "tumor_convlstm": {"roi_size": [96, 96, 8]},
     "tumor_mrb": {"roi_size": [32, 32, 32]},
-    "tumor_msvnet": {"size": 32},
+    "tumor_msvnet": {"size": 32, "val_cases": 8},
     "tumor_resvnet": {"box_size": [32, 32, 16]},
     "tumor_sehdc": {"roi_size": [32, 32, 16]},
 }

@@ -87,7 +87,11 @@ def test_a_patch_has_the_mean_dice_of_what_is_in_it() -> None:
 
 
 def test_a_structure_in_no_patch_does_not_count() -> None:
-    assert score((classes(1, 0), volume(1, 0))).metrics()["dice"] == 1.0
+    assert score((classes(1, 0), volume(1, 0))).metrics() == {"dice": 1.0, "dice_kidney": 1.0}
+
+
+def test_patches_with_nothing_have_no_dice() -> None:
+    assert score((classes(0, 0), volume(0, 0))).metrics() == {}
 
 
 def test_a_run_starts_anew() -> None:

@@ -90,6 +90,18 @@ def test_cases_are_drawn_once_and_in_batches() -> None:
     assert cases.drawn == 3
 
 
+class Pairs(Cubes):
+    """Each case comes as a list, as pairs of kidneys do."""
+
+    def draw(self, generator: Generator) -> Any:
+        return [super().draw(generator)]
+
+
+def test_cases_may_come_in_lists() -> None:
+    (plain,), (listed,) = FixedBatches(Cubes([]), 2, 2), FixedBatches(Pairs([]), 2, 2)
+    torch.testing.assert_close(listed["image"], plain["image"])
+
+
 class Shift(nn.Module):
     """Adds its weight to the image: the label of `Cubes` is found best with 0."""
 
@@ -179,3 +191,16 @@ def test_the_worst_come_first_and_the_empty_not_at_all() -> None:
 
 def test_few_patches_are_shown_once_each() -> None:
     assert len(worst_and_best([patch(1, 4), patch(2, 4)], 3)) == 2
+
+
+class Empty(Cubes):
+    """Nothing is labeled, and nothing bright."""
+
+    def draw(self, generator: Generator) -> dict[str, Tensor]:
+        return {"image": -torch.ones(1, 4, 4, 4), "label": torch.zeros(1, 4, 4, 4)}
+
+
+def test_where_there_is_nothing_to_find_no_weights_are_the_best(tmp_path: Path) -> None:
+    validation = Validation(FixedBatches(Empty([]), 2, 2), ["kidney"], every=1)
+    assert follow(validation, [0.0], tmp_path) == [None]
+    assert not (tmp_path / "best.pt").exists()
