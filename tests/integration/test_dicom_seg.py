@@ -16,8 +16,11 @@ from pydicom.dataset import Dataset
 
 from renalseg.dicom.ct import write_ct_series
 from renalseg.dicom.read import CTSeries, read_series
+from renalseg.dicom.read_seg import read_seg
 from renalseg.dicom.seg import build_seg, tracking_uid
+from renalseg.errors import InputError
 from renalseg.geometry import affine_from_dicom, to_index, to_world
+from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, TUMOR, Segment, Side
 from tests.factories.series import CASES, Case, Written, edit_all, write_case
 
@@ -104,6 +107,27 @@ def test_segments_come_back_at_their_place(tmp_path: Path, case: Case) -> None:
     np.testing.assert_allclose(ours, nearest, atol=1e-4)
     np.testing.assert_array_equal(segmented[tuple(nearest.T)], volume.array[tuple(indices.T)])
     assert len(indices) == np.count_nonzero(segmented)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_segmentation_is_read_back_on_its_grid(tmp_path: Path, case: Case) -> None:
+    written = write_case(tmp_path / "ct", case)
+    series, segmented, path = write_seg(written.folder, tmp_path)
+    kinds = np.array([0, KIDNEY, KIDNEY, TUMOR], np.uint8)[segmented]
+    grid = Grid.of(series.image)
+    np.testing.assert_array_equal(read_seg(path, grid), kinds)
+    # the same place with axes in another order and direction, as KiTS stores its labels
+    turned = nib.Nifti1Image(kinds, grid.affine).as_reoriented(np.array([[2, -1], [0, 1], [1, -1]]))
+    x, y, z = turned.shape
+    found = read_seg(path, Grid((x, y, z), turned.affine))
+    np.testing.assert_array_equal(found, np.asanyarray(turned.dataobj))
+
+
+def test_a_segmentation_on_another_grid_is_refused(written: Written, tmp_path: Path) -> None:
+    series, _, path = write_seg(written.folder, tmp_path)
+    grid = Grid.of(series.image)
+    with pytest.raises(InputError, match="on the grid of its label"):
+        read_seg(path, Grid(grid.shape, grid.affine + 0.4 * np.eye(4, k=3)))
 
 
 @pytest.mark.slow
