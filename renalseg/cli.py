@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 import time
 import traceback
@@ -109,9 +107,14 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("folder", type=Path)
     summary.set_defaults(action=_summary)
 
-    evaluate = commands.add_parser("evaluate", help="Dice of a prediction against a label")
-    evaluate.add_argument("pred", type=Path, help="NIfTI: 1 kidney, 2 tumor")
-    evaluate.add_argument("label", type=Path, help="NIfTI on the same grid")
+    evaluate = commands.add_parser("evaluate", help="score predictions against labels")
+    evaluate.add_argument(
+        "pred",
+        type=Path,
+        help="NIfTI (1 kidney, 2 tumor), DICOM SEG, result folder, or all of them",
+    )
+    evaluate.add_argument("label", type=Path, help="NIfTI on the same grid, or a folder of them")
+    evaluate.add_argument("--out", type=Path, metavar="DIR", help="save tables and a picture there")
     evaluate.set_defaults(action=_evaluate)
 
     bench = commands.add_parser("bench", help="measure each method, beside what it compares with")
@@ -221,14 +224,9 @@ def _summary(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    import torch
+    from renalseg.evaluation.run import evaluate
 
-    from renalseg.cases import load_nifti
-    from renalseg.metrics import kits19_dice
-
-    pred, label = (load_nifti(path, torch.uint8) for path in (options.pred, options.label))
-    scores = kits19_dice(pred, label)
-    print(json.dumps({k: None if math.isnan(v) else round(v, 4) for k, v in scores.items()}))
+    evaluate(options.pred, options.label, options.out)
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from ignite.engine import Engine, Events
 
 from renalseg.cases import SUFFIX, load_nifti
 from renalseg.errors import InputError
-from renalseg.metrics import kits19_dice
+from renalseg.evaluation.overlap import kits19_dice
 
 
 class DiceReport:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 BACKGROUND = 0
 KIDNEY = 1
 TUMOR = 2
+CYST = 3  # in the labels of KiTS21 and KiTS23; no bundle predicts it
 
 
 class Code(NamedTuple):

@@ -14,8 +14,8 @@ from monai.data import MetaTensor
 
 from renalseg.cases import load_case, load_nifti, name_of
 from renalseg.errors import ConfigError, InputError
+from renalseg.evaluation.overlap import check_grids
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.metrics import check_grids
 from renalseg.synthesis.sample import write_sample
 
 _LABEL = re.compile(r"(?P<path>.+?)(:(?P<kidney>\d+(,\d+)*)(:(?P<tumor>\d+(,\d+)*))?)?")

@@ -15,9 +15,9 @@ from monai.data import MetaTensor
 
 from renalseg.accuracy import start_process
 from renalseg.accuracy.cases import LabeledCase
+from renalseg.evaluation.overlap import kits19_dice
 from renalseg.labels import TUMOR
 from renalseg.memory import peak_mib, reset_peak
-from renalseg.metrics import kits19_dice
 from renalseg.models import Models
 from renalseg.settings import Settings
 

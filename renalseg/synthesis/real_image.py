@@ -11,8 +11,8 @@ from torch import Generator
 
 from renalseg.cases import load_case, load_nifti, save_nifti
 from renalseg.errors import InputError
+from renalseg.evaluation.overlap import check_grids
 from renalseg.grids import Grid
-from renalseg.metrics import check_grids
 from renalseg.synthesis.lesions import Lesion, implant_lesions, load_lesions
 
 

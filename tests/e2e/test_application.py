@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 
 from renalseg.cases import load_nifti
 from renalseg.dicom.read import read_series
-from renalseg.metrics import dice
+from renalseg.evaluation.overlap import dice
 from renalseg.settings import Settings
 from tests.e2e.conftest import Program, Run
 

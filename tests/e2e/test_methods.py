@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from renalseg.cases import load_nifti
-from renalseg.metrics import dice
+from renalseg.evaluation.overlap import dice
 from tests.e2e.conftest import Program, Run
 from tests.e2e.test_application import labels_of
 

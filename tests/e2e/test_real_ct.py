@@ -9,7 +9,7 @@ import torch
 
 import renalseg
 from renalseg.cases import load_nifti
-from renalseg.metrics import dice
+from renalseg.evaluation.overlap import dice
 from tests.e2e.test_application import labels_of
 
 

@@ -20,8 +20,8 @@ import numpy.typing as npt
 import torch
 from monai.data import MetaTensor
 
+from renalseg.evaluation.overlap import kits19_dice
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.metrics import kits19_dice
 from renalseg.models import Models
 from renalseg.settings import DEFAULT_METHOD, Settings
 from renalseg.synthesis.sample import draw_sample

@@ -108,19 +108,32 @@ def test_verbose_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_evaluate_prints_both_dice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_prints_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pred, truth = label(tmp_path / "a.nii.gz", 10, 6), label(tmp_path / "b.nii.gz", 12, 4)
     assert main(["evaluate", pred, truth]) == 0
-    assert json.loads(capsys.readouterr().out) == {"kidney": 1.0, "tumor": 0.8}
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "KiTS19 kidney │ 1.000" in shown
+    assert "KiTS19 tumor │ 0.800" in shown
 
 
-def test_evaluate_without_any_tumor_is_valid_json(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pred, truth = label(tmp_path / "a.nii.gz", 10, 0), label(tmp_path / "b.nii.gz", 10, 0)
-    assert main(["evaluate", pred, truth]) == 0
-    scores = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert scores == {"kidney": 1.0, "tumor": None}
+def test_evaluate_saves_tables_and_a_picture(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        label(tmp_path / "preds" / f"{name}.nii.gz", 10, 6)
+        label(tmp_path / "labels" / name / "segmentation.nii.gz", 12, 4)
+    folders = [str(tmp_path / name) for name in ("preds", "labels")]
+    assert main(["evaluate", *folders, "--out", str(tmp_path / "out")]) == 0
+    stored = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (stored["cases"], stored["kits19"]["tumor"]["value"]) == (2, 0.8)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"cases.csv", "summary.json", "summary.png"}
+
+
+def test_evaluate_refuses_another_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pred = label(tmp_path / "a.nii.gz", 10, 6)
+    other = make_grid("LPI")
+    save_nifti(volume(np.ones(other.shape, np.uint8), other), tmp_path / "b.nii.gz")
+    assert main(["evaluate", pred, str(tmp_path / "b.nii.gz")]) == 2
+    assert "prediction and label of b on one grid" in capsys.readouterr().err
 
 
 def test_summary_prints_volumes_and_files(

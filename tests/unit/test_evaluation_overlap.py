@@ -8,9 +8,10 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg.errors import InputError
+from renalseg.evaluation.overlap import dice, kits19_dice, kits23_scores
+from renalseg.evaluation.regions import KITS23, MASSES, TUMORS, Region
 from renalseg.grids import Grid
-from renalseg.labels import KIDNEY, TUMOR
-from renalseg.metrics import dice, kits19_dice
+from renalseg.labels import CYST, KIDNEY, TUMOR
 from tests.factories.scenes import volume
 
 GRID = Grid((6, 5, 4), np.diag([-0.8, -0.8, 3.0, 1.0]))
@@ -72,3 +73,29 @@ def test_a_mirrored_grid_is_refused() -> None:
     mirrored = MetaTensor(label.as_tensor(), affine=torch.diag(torch.tensor([0.8, -0.8, 3.0, 1.0])))
     with pytest.raises(InputError, match="on one grid"):
         kits19_dice(mirrored, label)
+
+
+def test_the_classes_of_kits23_are_nested() -> None:
+    assert [set(region.values) for region in KITS23] == [{1, 2, 3}, {2, 3}, {2}]
+
+
+def test_a_cyst_is_a_mass_but_no_tumor() -> None:
+    pred, label = np.zeros((2, 4, 4, 4), np.uint8)
+    pred[:2], label[:2] = TUMOR, CYST
+    assert kits23_scores(pred, label, MASSES, (1, 1, 1)) == (1.0, 1.0)
+    assert kits23_scores(pred, label, TUMORS, (1, 1, 1)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("region", KITS23, ids=lambda region: region.name)
+@pytest.mark.parametrize(("pred", "label", "score"), [(0, 0, 1.0), (2, 0, 0.0), (0, 2, 0.0)])
+def test_kits23_gives_empty_masks_a_score(
+    region: Region, pred: int, label: int, score: float
+) -> None:
+    a, b = (np.full((3, 3, 3), value, np.uint8) for value in (pred, label))
+    assert kits23_scores(a, b, region, (1, 1, 1)) == (score, score)
+
+
+def test_kits23_dice_counts_the_overlap_twice() -> None:
+    pred, label = np.zeros((2, 4, 4, 4), np.uint8)
+    pred[:1], label[:3] = TUMOR, TUMOR
+    assert kits23_scores(pred, label, TUMORS, (1, 1, 1))[0] == pytest.approx(2 * 1 / 4)

@@ -1,0 +1,52 @@
+"""Label maps from the files that are scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from monai.data import MetaTensor
+
+from renalseg.bundle import empty_prediction
+from renalseg.cases import load_nifti
+from renalseg.errors import InputError
+from renalseg.evaluation.pairs import SEG_SUFFIX, is_result
+from renalseg.labels import CYST
+
+
+def read_labels(path: Path) -> MetaTensor:
+    """A NIfTI label map (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor, 3 cyst.
+
+    Raises:
+        InputError: It cannot be read, or holds other values.
+    """
+    stored = load_nifti(path, torch.int16)
+    low, high = int(stored.min()), int(stored.max())
+    if low < 0 or high > CYST:
+        raise InputError(f"Expected values 0 to {CYST} in {path}, found {low} to {high}")
+    return MetaTensor(stored.as_tensor().to(torch.uint8), affine=stored.affine)
+
+
+def read_prediction(path: Path, label: MetaTensor) -> MetaTensor:
+    """A prediction (1, X, Y, Z) uint8; that of a DICOM SEG comes on the grid of the label.
+
+    Args:
+        path: NIfTI file, DICOM SEG, or folder that a run has written; one without a SEG says that
+            no kidney was found.
+        label: The label (1, X, Y, Z) that it will be compared with.
+
+    Raises:
+        InputError: It cannot be read, or a SEG lies on another grid.
+    """
+    if is_result(path):
+        found = sorted(path.glob(f"*{SEG_SUFFIX}"))
+        if not found:
+            return empty_prediction(label)
+        path = found[0]
+    if not path.name.endswith(SEG_SUFFIX):
+        return read_labels(path)
+    from renalseg.dicom.read_seg import read_seg
+    from renalseg.grids import Grid
+
+    values = torch.from_numpy(read_seg(path, Grid.of(label)))
+    return MetaTensor(values[None], affine=label.affine)

@@ -1,0 +1,94 @@
+"""The summary as tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from renalseg.evaluation.bootstrap import Estimate
+from renalseg.evaluation.score import CaseScore
+from renalseg.evaluation.summary import FAILED_BELOW, Agreement, Summary
+
+_WIDTH = 100  # columns, where the output goes to a file
+
+
+def print_summary(summary: Summary, only: CaseScore | None = None) -> None:
+    """Prints a summary.
+
+    Args:
+        summary: Of all cases.
+        only: The case, if there is but one.
+    """
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH
+    console.print(_overlaps(summary, only), _volumes(summary), _lesions(summary), _notes(summary))
+
+
+def text_of(estimate: Estimate, digits: int = 3) -> str:
+    """Such as "0.812 (0.774 to 0.845)", or "-" where there is no case."""
+    if math.isnan(estimate.value):
+        return "-"
+    value = f"{estimate.value:.{digits}f}"
+    if math.isnan(estimate.low):
+        return value
+    return f"{value} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+
+
+def _overlaps(summary: Summary, only: CaseScore | None) -> Table:
+    cases = f"{summary.cases} cases, mean (95 % interval)" if only is None else only.case
+    table = _table(f"Overlap: {cases}", "region", "Dice", "surface Dice", "cases")
+    for name, estimate in summary.kits19.items():
+        table.add_row(f"KiTS19 {name}", text_of(estimate), "", str(estimate.cases))
+    table.add_section()
+    for name, estimate in summary.dice.items():
+        surface = text_of(summary.surface_dice[name])
+        table.add_row(f"KiTS23 {name}", text_of(estimate), surface, str(estimate.cases))
+    return table
+
+
+def _volumes(summary: Summary) -> Table:
+    headings = ("bias", "limits of agreement", "mean |error|", "median |error|", "cases")
+    table = _table("Volume: predicted less labeled", "region", *headings)
+    for name, found in summary.volumes.items():
+        table.add_row(name, *_agreement(found), str(found.cases))
+    return table
+
+
+def _agreement(found: Agreement) -> tuple[str, str, str, str]:
+    if not found.cases:
+        return "-", "-", "-", "-"
+    limits = "-" if math.isnan(found.low_ml) else f"{found.low_ml:+.1f} to {found.high_ml:+.1f} ml"
+    bias, absolute = f"{found.bias_ml:+.1f} ml", f"{found.mean_absolute_ml:.1f} ml"
+    return bias, limits, absolute, f"{found.median_absolute_percent:.0f} %"
+
+
+def _lesions(summary: Summary) -> Table:
+    title = "Tumors found, by longest diameter"
+    table = _table(title, "size", "labeled", "found", "sensitivity")
+    for part in (*summary.by_size, summary.lesions):
+        if part is summary.lesions:
+            table.add_section()
+        sensitivity = text_of(part.sensitivity, 2)
+        table.add_row(part.name, str(part.lesions), str(part.found), sensitivity)
+    return table
+
+
+def _notes(summary: Summary) -> Group:
+    lines = [f"False positives per scan: {text_of(summary.false_positives, 2)}"]
+    if summary.tumor_free:
+        rate = text_of(summary.tumor_free_false_positives, 2)
+        lines.append(f"  in the {summary.tumor_free} scans without a labeled tumor: {rate}")
+    if summary.failures:
+        lines.append(f"Failures (Dice below {FAILED_BELOW}):")
+        lines += [f"  {case}: {region} {dice:.3f}" for case, region, dice in summary.failures]
+    return Group(*lines)
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(headings[0], title=title, title_justify="left")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right")
+    return table

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from renalseg.cases import save_nifti
+from renalseg.errors import InputError
+from renalseg.evaluation.pairs import find_pairs
+from renalseg.evaluation.read import read_labels, read_prediction
+from tests.factories.scenes import make_grid, volume
+
+GRID = make_grid("LPS")
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def names_of(pred: Path, label: Path) -> list[tuple[str, str, str]]:
+    return [
+        (p.case, str(p.pred.relative_to(pred)), str(p.label.relative_to(label)))
+        for p in find_pairs(pred, label)
+    ]
+
+
+def test_files_are_matched_by_name(tmp_path: Path) -> None:
+    preds = touch(tmp_path / "preds", "b.nii.gz", "a.nii.gz", "metrics.csv", ".c.nii.gz")
+    labels = touch(tmp_path / "labels", "a.nii.gz", "b.nii.gz", "readme.md")
+    assert names_of(preds, labels) == [
+        ("a", "a.nii.gz", "a.nii.gz"),
+        ("b", "b.nii.gz", "b.nii.gz"),
+    ]
+
+
+def test_labels_may_lie_as_kits_has_them(tmp_path: Path) -> None:
+    preds = touch(tmp_path / "preds", "case_00000.nii.gz", "case_00001.nii.gz")
+    labels = touch(tmp_path / "labels", "case_00000/segmentation.nii.gz", "case_00001.nii.gz")
+    touch(labels, "case_00000/imaging.nii.gz", "case_00009/imaging.nii.gz")
+    assert names_of(preds, labels) == [
+        ("case_00000", "case_00000.nii.gz", "case_00000/segmentation.nii.gz"),
+        ("case_00001", "case_00001.nii.gz", "case_00001.nii.gz"),
+    ]
+
+
+def test_predictions_may_be_what_the_application_writes(tmp_path: Path) -> None:
+    preds = touch(tmp_path / "preds", "a/result.json", "a/1.2.seg.dcm", "b.seg.dcm", "archive.csv")
+    labels = touch(tmp_path / "labels", "a.nii.gz", "b.nii.gz")
+    assert [path for _, path, _ in names_of(preds, labels)] == ["a", "b.seg.dcm"]
+
+
+def test_a_result_folder_goes_with_one_label(tmp_path: Path) -> None:
+    pred = touch(tmp_path / "out", "result.json")
+    label = touch(tmp_path / "case_7", "segmentation.nii.gz") / "segmentation.nii.gz"
+    assert find_pairs(pred, label) == [("case_7", pred, label)]
+
+
+def test_missing_and_superfluous_predictions_are_listed(tmp_path: Path) -> None:
+    preds = touch(tmp_path / "preds", "a.nii.gz", "c.nii.gz", "d.nii.gz")
+    labels = touch(tmp_path / "labels", "a.nii.gz", "b.nii.gz")
+    with pytest.raises(InputError, match="missing: b; without a label: c, d"):
+        find_pairs(preds, labels)
+
+
+def test_a_case_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    preds = touch(tmp_path / "preds", "a.nii.gz")
+    labels = touch(tmp_path / "labels", "a.nii.gz", "a/segmentation.nii.gz")
+    with pytest.raises(InputError, match="case a once"):
+        find_pairs(preds, labels)
+
+
+@pytest.mark.parametrize(
+    ("pred", "label", "message"),
+    [
+        ("absent", "labels", "absent"),
+        ("preds/a.nii.gz", "labels", "one label"),
+        ("preds", "labels/a.nii.gz", "a folder of labels"),
+        ("preds", "preds/empty", "found none"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    pred: str, label: str, message: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, "preds/a.nii.gz", "labels/a.nii.gz")
+    (tmp_path / "preds" / "empty").mkdir()
+    with pytest.raises(InputError, match=message):
+        find_pairs(tmp_path / pred, tmp_path / label)
+
+
+@pytest.mark.parametrize("value", [4, -1])
+def test_other_values_are_refused(value: int, tmp_path: Path) -> None:
+    values = np.full(GRID.shape, value, np.int16)
+    save_nifti(volume(values, GRID), tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match=f"values 0 to 3 .*found {value} to {value}"):
+        read_labels(tmp_path / "a.nii.gz")
+
+
+def test_a_result_without_a_segmentation_found_no_kidney(tmp_path: Path) -> None:
+    label = volume(np.ones(GRID.shape, np.uint8), GRID)
+    pred = read_prediction(touch(tmp_path, "result.json"), label)
+    assert pred.shape == label.shape
+    assert not pred.any()
