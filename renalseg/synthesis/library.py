@@ -52,12 +52,22 @@ def make_library(
 
 def training_cases(data_dir: Path) -> list[Path]:
     """KiTS label maps that may train: none whose real slices or labels measure accuracy."""
-    kept_for_test = {int(p.name[5:10]) for p in (data_dir / "slices").glob("case_*.npz")}
-    kept_for_test |= set(range(190, 210))
+    return [path for path, held_out in _kits_cases(data_dir) if not held_out]
+
+
+def held_out_cases(data_dir: Path) -> list[Path]:
+    """KiTS label maps that never train: those from which accuracy is measured."""
+    return [path for path, held_out in _kits_cases(data_dir) if held_out]
+
+
+def _kits_cases(data_dir: Path) -> list[tuple[Path, bool]]:
+    """The KiTS label maps, and whether each is held out."""
+    held_out = {int(p.name[5:10]) for p in (data_dir / "slices").glob("case_*.npz")}
+    held_out |= set(range(190, 210))
     paths = sorted((data_dir / KITS).glob("case_*.nii.gz"))
     if not paths:
         raise InputError(f"Expected KiTS labels case_*.nii.gz in {data_dir / KITS}, found none")
-    return [p for p in paths if int(p.name[5:10]) not in kept_for_test]
+    return [(path, int(path.name[5:10]) in held_out) for path in paths]
 
 
 def save_anatomy(path: Path, anatomy: Anatomy) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from torch import Generator
+from torch import Generator, Tensor
 
 from renalseg.cases import save_nifti
 from renalseg.dicom.ct import write_ct_series
@@ -48,12 +48,27 @@ def draw_sample(
         if varied
         else draw_ct(anatomy, generator, Phase.PORTAL, Scanner())
     )
+    return as_scanned(ct, label_of(anatomy.tissue), spacing)
+
+
+def as_scanned(
+    ct: Tensor, label: Tensor, spacing: Sequence[float]
+) -> tuple[MetaTensor, MetaTensor]:
+    """Volumes as a scanner stores them: columns run to the patient's left, rows to posterior.
+
+    Args:
+        ct: (X, Y, Z) float32 HU, axes R, A, S.
+        label: (X, Y, Z) uint8 on the same grid.
+        spacing: mm along x, y, z.
+
+    Returns:
+        The CT in whole HU and its label map, (1, X, Y, Z), centered on the world's z axis.
+    """
     affine = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
-    affine[:2, 3] = [(n - 1) / 2 * mm for n, mm in zip(shape[:2], spacing[:2], strict=True)]
-    # drawn along R, A, S
-    image, label = (x.flip(0, 1)[None] for x in (ct.round(), label_of(anatomy.tissue)))
+    affine[:2, 3] = [(n - 1) / 2 * mm for n, mm in zip(ct.shape[:2], spacing[:2], strict=True)]
+    image, truth = (volume.flip(0, 1)[None] for volume in (ct.round(), label))
     world = torch.from_numpy(affine)
-    return MetaTensor(image, affine=world), MetaTensor(label, affine=world)
+    return MetaTensor(image, affine=world), MetaTensor(truth, affine=world)
 
 
 def write_sample(
