@@ -142,6 +142,18 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers there")
     gate.set_defaults(action=_gate)
 
+    accuracy = commands.add_parser("accuracy", help="measure methods on real and unseen CTs")
+    add = accuracy.add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="folder with CTs and labels")
+    add("--out", type=Path, required=True, metavar="DIR", help="gets all numbers; goes on there")
+    add("--method", nargs="+", metavar="M", default=[], help="all that are there by default")
+    add("--suite", nargs="+", choices=("real_ct", "unseen", "slices"), default=[], help="not all")
+    add("--cases", type=int, metavar="N", default=20, help="drawn CTs with tumors")
+    add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
+    add("--again", action="store_true", help="also cases that are finished")
+    add("--markdown", type=Path, metavar="FILE", help="put the tables there")
+    accuracy.set_defaults(action=_accuracy)
+
     library = commands.add_parser("library", help="make the anatomies that training draws from")
     library.add_argument("out_dir", type=Path)
     library.add_argument("--phantoms", type=int, default=40, help="procedural abdomens")
@@ -170,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("bundle", type=Path, help="folder of the bundle")
     export.add_argument("--last", action="store_true", help="not the best in validation")
     export.set_defaults(action=_export)
-    for command in (sample, summary, evaluate, bench, gate, library, implant, export):
+    for command in (sample, summary, evaluate, bench, gate, accuracy, library, implant, export):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
 
@@ -266,6 +278,27 @@ def _gate(options: argparse.Namespace) -> None:
         markdown=options.markdown,
         json=options.json,
     )
+
+
+def _accuracy(options: argparse.Namespace) -> None:
+    from renalseg.accuracy.measure import measure_accuracy
+    from renalseg.accuracy.report import PLACE, markdown
+
+    if options.markdown:
+        PLACE.check(options.markdown)
+    content = measure_accuracy(
+        options.data,
+        options.out,
+        methods=options.method,
+        suites=options.suite,
+        count=options.cases,
+        device=options.device,
+        again=options.again,
+    )
+    if options.markdown:
+        PLACE.put(options.markdown, markdown(content))
+    else:
+        print(markdown(content))
 
 
 def _library(options: argparse.Namespace) -> None:

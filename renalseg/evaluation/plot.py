@@ -102,12 +102,13 @@ def _draw_volumes(axes: Axes, scores: Sequence[CaseScore], summary: Summary) -> 
         )  # fmt: skip
     if min(middle) > 0 and max(middle) > 30 * min(middle):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
 
 
 def _draw_found(axes: Axes, summary: Summary) -> None:
     parts = (*summary.by_size, summary.lesions)
-    axes.set(title="Tumors found, by longest diameter", ylabel="sensitivity", ylim=(0, 1.1))
-    axes.set_xticks(range(len(parts)), [part.name.replace(" cm", "\ncm") for part in parts])
+    axes.set(xlabel="longest diameter (cm)", ylabel="sensitivity", ylim=(0, 1.1))
+    axes.set_xticks(range(len(parts)), [part.name.removesuffix(" cm") for part in parts])
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.grid(axis="y", alpha=0.3)
     for place, part in enumerate(parts):
@@ -121,12 +122,11 @@ def _draw_found(axes: Axes, summary: Summary) -> None:
             # the interval of a bootstrap may not hold the value by rounding
             reach = [[max(0.0, rate.value - rate.low)], [max(0.0, rate.high - rate.value)]]
             axes.errorbar(place, rate.value, yerr=reach, color="black", capsize=4, linewidth=1)
-    rate = summary.false_positives
-    text = f"{rate.value:.2f} false positives per scan"
+    title = f"Tumors found; {summary.false_positives.value:.2f} false ones per scan"
     if summary.tumor_free:
         free = summary.tumor_free_false_positives.value
-        text += f" ({free:.2f} in the {summary.tumor_free} without tumor)"
-    axes.set_xlabel(text)
+        title += f",\n{free:.2f} in the {summary.tumor_free} without tumor"
+    axes.set_title(title)
 
 
 def _say(axes: Axes, text: str) -> None:

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from renalseg.evaluation.lesions import MIN_IOU, MIN_LESION_MM3
+from renalseg.evaluation.lesions import MIN_IOU, MIN_LESION_MM3, Detections, Lesion
 from renalseg.evaluation.regions import KITS23
-from renalseg.evaluation.score import CaseScore
+from renalseg.evaluation.score import CaseScore, Volume
 from renalseg.evaluation.summary import FAILED_BELOW, Summary
 
 CASES_FILE, SUMMARY_FILE = "cases.csv", "summary.json"
@@ -42,6 +42,19 @@ def row_of(score: CaseScore) -> dict[str, str | float]:
         "false_positives": len(score.tumors.false_positives_ml),
         "false_positives_ml": sum(score.tumors.false_positives_ml),
     }
+
+
+def score_from(stored: Mapping[str, Any]) -> CaseScore:
+    """A score from what `dataclasses.asdict` made of it, and JSON may have kept."""
+    lesions, false = stored["tumors"]
+    return CaseScore(
+        case=stored["case"],
+        kits19=dict(stored["kits19"]),
+        dice=dict(stored["dice"]),
+        surface_dice=dict(stored["surface_dice"]),
+        volumes={name: Volume(**volume) for name, volume in stored["volumes"].items()},
+        tumors=Detections(tuple(Lesion(*lesion) for lesion in lesions), tuple(false)),
+    )
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, str | float]]) -> None:

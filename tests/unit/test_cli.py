@@ -15,7 +15,7 @@ from renalseg.cli import main, report_error
 from renalseg.errors import InputError
 from tests.factories.scenes import make_grid, volume
 
-COMMANDS = ("run", "sample", "summary", "evaluate", "bench", "gate", "library", "export")
+COMMANDS = ("run", "archive", "sample", "summary", "evaluate", "bench", "gate", "accuracy")
 GRID = make_grid("LPS")
 
 

@@ -17,7 +17,13 @@ from renalseg.synthesis import patches, sample
 from renalseg.synthesis.appearance import Phase, Scanner, draw_ct, draw_phase
 from renalseg.synthesis.depth import with_depth
 from renalseg.synthesis.fields import gaussian_blur, smooth_field, uniform
-from renalseg.synthesis.library import load_library, make_library, save_anatomy, training_cases
+from renalseg.synthesis.library import (
+    held_out_cases,
+    load_library,
+    make_library,
+    save_anatomy,
+    training_cases,
+)
 from renalseg.synthesis.patches import SyntheticPatches, deform
 from renalseg.synthesis.phantom import draw_phantom
 from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
@@ -394,6 +400,8 @@ def test_cases_that_measure_accuracy_do_not_train(tmp_path: Path) -> None:
         (tmp_path / "labels" / "kits" / f"case_{number:05d}.nii.gz").touch()
     names = [path.name[5:10] for path in training_cases(tmp_path)]
     assert names == ["00002", "00210"]
+    names = [path.name[5:10] for path in held_out_cases(tmp_path)]
+    assert names == ["00003", "00190", "00209"]
 
 
 def test_a_long_sample_continues_a_short_one(

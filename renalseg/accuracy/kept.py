@@ -1,0 +1,55 @@
+"""Records of finished cases on disk, so that a measurement goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from renalseg.accuracy.suites.suite import Record
+from renalseg.settings import Settings
+
+_FOLDER = "finished"
+
+
+class Kept:
+    """The records of one method. They count as long as its weights and settings are the same.
+
+    Args:
+        out_dir: Folder of the measurement.
+        settings: The method.
+    """
+
+    def __init__(self, out_dir: Path, settings: Settings) -> None:
+        self.folder = out_dir / _FOLDER / settings.algorithm
+        self.fingerprint = fingerprint(settings)
+
+    def get(self, suite: str, case: str) -> Record | None:
+        """The record of a case, if it is there and of the same weights."""
+        path = self._path(suite, case)
+        if not path.is_file():
+            return None
+        stored = json.loads(path.read_text())
+        record: Record = stored["record"]
+        return record if stored["fingerprint"] == self.fingerprint else None
+
+    def put(self, suite: str, case: str, record: Record) -> None:
+        """Keeps the record of a case, whole or not at all."""
+        path = self._path(suite, case)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        partial.write_text(json.dumps({"fingerprint": self.fingerprint, "record": record}))
+        partial.replace(path)
+
+    def _path(self, suite: str, case: str) -> Path:
+        return self.folder / suite / f"{re.sub(r'[^A-Za-z0-9]+', '_', case)}.json"
+
+
+def fingerprint(settings: Settings) -> str:
+    """What the weights and the settings of both bundles come to, as 16 characters."""
+    digest = hashlib.sha256()
+    for bundle in (settings.localizer, settings.tumor):
+        for part in ("configs/inference.yaml", "models/model.pt"):
+            digest.update((settings.bundles / bundle / part).read_bytes())
+    return digest.hexdigest()[:16]

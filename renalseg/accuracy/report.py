@@ -1,0 +1,116 @@
+"""What `renalseg accuracy` measured, as tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from renalseg.accuracy.document import Place, markdown_table
+
+PLACE = Place("accuracy")
+
+Content = Mapping[str, Any]
+
+
+def markdown(content: Content) -> str:
+    """One table for each suite, and the versions of the bundles.
+
+    Args:
+        content: Of accuracy.json.
+    """
+    methods = content["methods"]
+    tables = (("real_ct", _real_ct), ("unseen", _unseen), ("slices", _slices))
+    lines: list[str] = []
+    for name, table in tables:
+        measured = [m for m in methods if name in m["suites"]]
+        if measured:
+            lines += [*table(measured), ""]
+    versions = {bundle: version for m in methods for bundle, version in m["bundles"].items()}
+    said = [f"{name} {value}" for name, value in content["conditions"].items()]
+    said += [f"{bundle} {version}" for bundle, version in sorted(versions.items())]
+    return "\n".join([*lines, f"Measured with {', '.join(said)}.", ""])
+
+
+def _real_ct(methods: Sequence[Content]) -> Iterable[str]:
+    heads = (
+        *("method", "CT", "kidney Dice, localizer", "kidney Dice", "kidney surface Dice"),
+        *("false tumors", "ml"),
+    )
+    rows = [
+        (
+            *(m["method"], row["case"]),
+            *(_number(row[name]) for name in ("localizer_dice", "kits19_kidney_dice")),
+            _number(row["kits23_kidney_and_masses_surface_dice"]),
+            *(f"{row['false_positives']:.0f}", _number(row["false_positives_ml"], 1)),
+        )
+        for m in methods
+        for row in m["suites"]["real_ct"]["cases"]
+    ]
+    yield "Real CTs without tumors:"
+    yield ""
+    yield from markdown_table(heads, rows, slice(2, None))
+
+
+def _unseen(methods: Sequence[Content]) -> Iterable[str]:
+    summaries = {m["method"]: m["suites"]["unseen"]["summary"] for m in methods}
+    first = next(iter(summaries.values()))
+    sizes = [part["name"] for part in first["by_size"]]
+    heads = (
+        *("method", "kidney Dice", "tumor Dice", "tumors found, over 2 cm", *sizes),
+        *("false tumors a scan", "in scans without tumor"),
+    )
+    rows = [
+        (
+            method,
+            *(_estimate(s["kits19"]["kidney"]), _estimate(s["tumor_dice"])),
+            *(_found(part) for part in (s["over_2_cm"], *s["by_size"])),
+            _estimate(s["false_positives"], 2),
+            _estimate(s["tumor_free_false_positives"], 2),
+        )
+        for method, s in summaries.items()
+    ]
+    free = first["tumor_free"]
+    yield f"{first['cases'] - free} unseen synthetic CTs with tumors, and {free} without:"
+    yield ""
+    yield from markdown_table(heads, rows)
+
+
+def _slices(methods: Sequence[Content]) -> Iterable[str]:
+    summaries = {m["method"]: m["suites"]["slices"]["summary"] for m in methods}
+    first = next(iter(summaries.values()))
+    heads = (
+        *("method", "Dice, mean", "median", "sensitivity", "precision", "missed"),
+        *("Dice, mean of patients", "sensitivity", "precision"),
+    )
+    rows = [
+        (
+            method,
+            *(_number(s["mean"]["dice"]), _number(s["median_dice"])),
+            *(_number(s["mean"][name]) for name in ("sensitivity", "precision")),
+            str(s["missed"]),
+            _estimate(s["mean_of_patients"]["dice"]),
+            *(_number(s["mean_of_patients"][n]["value"]) for n in ("sensitivity", "precision")),
+        )
+        for method, s in summaries.items()
+    ]
+    yield (
+        f"{first['slices']} real slices with tumors of {first['patients']} patients, with the "
+        "kidney mask given; tumor:"
+    )
+    yield ""
+    yield from markdown_table(heads, rows)
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    """A NaN is written as null, and read as None."""
+    return "-" if value is None or value != value else f"{value:.{digits}f}"
+
+
+def _estimate(estimate: Content, digits: int = 2) -> str:
+    text = _number(estimate["value"], digits)
+    ends = [_number(estimate[end], digits) for end in ("low", "high")]
+    return text if "-" in ends else f"{text} ({ends[0]} to {ends[1]})"
+
+
+def _found(part: Content) -> str:
+    return f"{part['found']} of {part['lesions']}"

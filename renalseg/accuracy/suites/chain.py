@@ -1,0 +1,53 @@
+"""What is counted on a whole CT: the kidneys of the localizer, and all that both bundles find."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from renalseg.accuracy.suites.suite import Labeled, Record, Row
+from renalseg.evaluation.bootstrap import mean_of
+from renalseg.evaluation.overlap import dice
+from renalseg.evaluation.score import CaseScore, score_case
+from renalseg.evaluation.store import row_of, score_from
+from renalseg.evaluation.summary import Summary, stratum, summarize
+from renalseg.models import Models
+
+LARGE_MM = 20.0  # tumors over it are those that must be found
+
+
+def measure_chain(models: Models, name: str, case: Labeled) -> Record:
+    """Both bundles, one after the other, as a run does it."""
+    kidney = models.localizer(case.image)
+    score = score_case(name, models.tumor(case.image, kidney), case.label)
+    localized = dice(kidney.as_tensor(), case.label.as_tensor())
+    return {"localizer_dice": localized, "facts": dict(case.facts), "score": asdict(score)}
+
+
+def chain_row(record: Record) -> Row:
+    """The line of a case."""
+    return {
+        **row_of(_score(record)),
+        "localizer_dice": record["localizer_dice"],
+        **record["facts"],
+    }
+
+
+def summarize_chain(records: Sequence[Record]) -> dict[str, Any]:
+    """The summary of `renalseg.evaluation`, with the localizer and the tumors over 2 cm."""
+    scores = [_score(record) for record in records]
+    summary: Summary = summarize(scores)
+    false = [ml for score in scores for ml in score.tumors.false_positives_ml]
+    return asdict(summary) | {
+        "localizer_dice": asdict(mean_of(record["localizer_dice"] for record in records)),
+        # a scan without tumor has no Dice, or 0 for a false positive, which is counted as such
+        "tumor_dice": asdict(mean_of(s.kits19["tumor"] for s in scores if s.has_tumor)),
+        "over_2_cm": asdict(stratum(scores, "over 2 cm", over_mm=LARGE_MM)),
+        "false_positives_ml": sum(false),
+        "failures": [failure._asdict() for failure in summary.failures],
+    }
+
+
+def _score(record: Record) -> CaseScore:
+    return score_from(record["score"])
