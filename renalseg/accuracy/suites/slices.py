@@ -24,10 +24,11 @@ from monai.data import MetaTensor
 
 from renalseg.accuracy.suites.suite import Labeled, Record, Suite, require
 from renalseg.evaluation.bootstrap import mean_of
-from renalseg.labels import KIDNEY, TUMOR
+from renalseg.labels import TUMOR
 from renalseg.models import Models
 
 INDEX_FILE = "index.csv"
+IMAGE_KEY, LABEL_KEY = "image_hu0_255", "label_kits19"  # of a file; both (rows, columns)
 THICKNESS_MM = 40.0
 _MEASURES = ("dice", "sensitivity", "precision")
 
@@ -57,7 +58,7 @@ def load_slice(path: Path, line: Mapping[str, str]) -> Labeled:
     """A slice as a stack.
 
     Args:
-        path: With `image` and `label`, (rows, columns), the label 1 kidney, 2 tumor.
+        path: With `IMAGE_KEY` and `LABEL_KEY`, the label 1 kidney, 2 tumor.
         line: With `case`, and `spacing_x`, `spacing_y`, `spacing_z` in mm.
     """
     x, y, z = (float(line[f"spacing_{axis}"]) for axis in "xyz")
@@ -67,9 +68,8 @@ def load_slice(path: Path, line: Mapping[str, str]) -> Labeled:
     with np.load(path) as stored:
         image, label = (
             torch.from_numpy(stored[name].T.astype(dtype))[None, ..., None].repeat(1, 1, 1, slices)
-            for name, dtype in (("image", np.float32), ("label", np.uint8))
+            for name, dtype in ((IMAGE_KEY, np.float32), (LABEL_KEY, np.uint8))
         )
-    label[label > TUMOR] = KIDNEY  # a cyst is kidney to the bundles
     facts = {"patient": f"case_{int(line['case']):05d}"}
     return Labeled(MetaTensor(image, affine=affine), MetaTensor(label, affine=affine), facts)
 
