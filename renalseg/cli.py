@@ -282,10 +282,11 @@ def _gate(options: argparse.Namespace) -> None:
 
 def _accuracy(options: argparse.Namespace) -> None:
     from renalseg.accuracy.measure import measure_accuracy
-    from renalseg.accuracy.report import PLACE, markdown
+    from renalseg.accuracy.report import MARK, markdown
+    from renalseg.markdown import check_marks, put_between
 
     if options.markdown:
-        PLACE.check(options.markdown)
+        check_marks(options.markdown, MARK)
     content = measure_accuracy(
         options.data,
         options.out,
@@ -296,7 +297,7 @@ def _accuracy(options: argparse.Namespace) -> None:
         again=options.again,
     )
     if options.markdown:
-        PLACE.put(options.markdown, markdown(content))
+        put_between(options.markdown, MARK, markdown(content))
     else:
         print(markdown(content))
 

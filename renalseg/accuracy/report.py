@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from renalseg.accuracy.document import Place, markdown_table
+from renalseg.markdown import table
 
-PLACE = Place("accuracy")
+MARK = "accuracy"  # of the tables in a document
 
 Content = Mapping[str, Any]
 
@@ -19,12 +19,12 @@ def markdown(content: Content) -> str:
         content: Of accuracy.json.
     """
     methods = content["methods"]
-    tables = (("real_ct", _real_ct), ("unseen", _unseen), ("slices", _slices))
+    parts = (("real_ct", _real_ct), ("unseen", _unseen), ("slices", _slices))
     lines: list[str] = []
-    for name, table in tables:
+    for name, part in parts:
         measured = [m for m in methods if name in m["suites"]]
         if measured:
-            lines += [*table(measured), ""]
+            lines += [*part(measured), ""]
     versions = {bundle: version for m in methods for bundle, version in m["bundles"].items()}
     said = [f"{name} {value}" for name, value in content["conditions"].items()]
     said += [f"{bundle} {version}" for bundle, version in sorted(versions.items())]
@@ -48,7 +48,7 @@ def _real_ct(methods: Sequence[Content]) -> Iterable[str]:
     ]
     yield "Real CTs without tumors:"
     yield ""
-    yield from markdown_table(heads, rows, slice(2, None))
+    yield from table(heads, rows, slice(2, None))
 
 
 def _unseen(methods: Sequence[Content]) -> Iterable[str]:
@@ -72,7 +72,7 @@ def _unseen(methods: Sequence[Content]) -> Iterable[str]:
     free = first["tumor_free"]
     yield f"{first['cases'] - free} unseen synthetic CTs with tumors, and {free} without:"
     yield ""
-    yield from markdown_table(heads, rows)
+    yield from table(heads, rows, slice(1, None))
 
 
 def _slices(methods: Sequence[Content]) -> Iterable[str]:
@@ -98,7 +98,7 @@ def _slices(methods: Sequence[Content]) -> Iterable[str]:
         "kidney mask given; tumor:"
     )
     yield ""
-    yield from markdown_table(heads, rows)
+    yield from table(heads, rows, slice(1, None))
 
 
 def _number(value: float | None, digits: int = 2) -> str:

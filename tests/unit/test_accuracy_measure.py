@@ -13,11 +13,12 @@ import torch
 from renalseg.accuracy import measure
 from renalseg.accuracy.kept import Kept
 from renalseg.accuracy.measure import CASES_FILE, RESULT_FILE, measure_accuracy
-from renalseg.accuracy.report import PLACE, markdown
+from renalseg.accuracy.report import MARK, markdown
 from renalseg.accuracy.suites.chain import chain_row, summarize_chain
 from renalseg.accuracy.suites.slices import summarize_slices
 from renalseg.accuracy.suites.suite import Record, Suite
 from renalseg.errors import ConfigError, InputError
+from renalseg.markdown import check_marks
 from renalseg.settings import Settings
 from tests.factories.scores import make_score, tumor_free
 
@@ -151,4 +152,4 @@ def test_the_tables_show_each_suite() -> None:
 def test_the_page_on_accuracy_has_a_place(repository: Path) -> None:
     page = repository / "docs" / "accuracy.md"
     assert page.is_file()
-    PLACE.check(page)
+    check_marks(page, MARK)

@@ -25,6 +25,7 @@ _FIELD = (480, 400)  # voxels of a slice; what is beyond belongs to the arms and
 _AROUND_MM = 50.0  # above and below the kidneys
 _STRETCH = 1.25  # at most this much longer does `deform` make them
 _FIRST = 800_000  # training draws from other seeds
+_FIRST_FREE = 1000  # number of the first case without tumors; those with tumors begin at 0
 _LEAST_TUMOR_ML = 0.5
 
 
@@ -41,7 +42,7 @@ def unseen(data_dir: Path, count: int) -> Suite:
     require(data_dir / KITS, data_dir / TORSO)
     cases = {f"tumor {i:02d}": partial(draw_case, data_dir, i) for i in range(count)}
     free = {
-        f"tumor-free {i:02d}": partial(draw_case, data_dir, count + i, tumors=False)
+        f"tumor-free {i:02d}": partial(draw_case, data_dir, _FIRST_FREE + i, tumors=False)
         for i in range(count // 2)
     }
     return Suite("unseen", cases | free, measure_chain, chain_row, summarize_chain)
