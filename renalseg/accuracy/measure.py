@@ -64,7 +64,7 @@ def measure_accuracy(
     choices = [Settings.resolve(method=method, device=device) for method in methods]
     chosen = _present(data_dir, suites or tuple(SUITES), count)
     records = _measure_all(choices, chosen, out_dir, again)
-    content = {
+    content: dict[str, Any] = {
         "conditions": conditions(choices[0].device),
         "methods": [_describe(settings, chosen, records) for settings in choices],
     }

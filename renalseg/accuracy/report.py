@@ -80,7 +80,7 @@ def _slices(methods: Sequence[Content]) -> Iterable[str]:
     first = next(iter(summaries.values()))
     heads = (
         *("method", "Dice, mean", "median", "sensitivity", "precision", "missed"),
-        *("Dice, mean of patients", "sensitivity", "precision"),
+        *("Dice, mean of patients", "sensitivity", "precision", "false, in those without"),
     )
     rows = [
         (
@@ -90,12 +90,13 @@ def _slices(methods: Sequence[Content]) -> Iterable[str]:
             str(s["missed"]),
             _estimate(s["mean_of_patients"]["dice"]),
             *(_number(s["mean_of_patients"][n]["value"]) for n in ("sensitivity", "precision")),
+            f"{s['tumor_free_with_tumor']} of {s['tumor_free']}",
         )
         for method, s in summaries.items()
     ]
     yield (
         f"{first['slices']} real slices with tumors of {first['patients']} patients, with the "
-        "kidney mask given; tumor:"
+        f"kidney mask given, and {first['tumor_free']} without; tumor:"
     )
     yield ""
     yield from table(heads, rows, slice(1, None))

@@ -82,6 +82,7 @@ def score_case(name: str, pred: MetaTensor, label: MetaTensor) -> CaseScore:
     pred, label = _cropped(pred, label)
     dice = kits19_dice(pred, label)
     values, truth = pred[0].numpy(), label[0].numpy()
+    tumor, true_tumor = (np.isin(part, TUMORS.values) for part in (values, truth))
     grid = Grid.of(label)
     regions = {r.name: kits23_scores(values, truth, r, grid.spacing) for r in KITS23}
     return CaseScore(
@@ -90,9 +91,7 @@ def score_case(name: str, pred: MetaTensor, label: MetaTensor) -> CaseScore:
         dice={region: overlap for region, (overlap, _) in regions.items()},
         surface_dice={region: surface for region, (_, surface) in regions.items()},
         volumes=_volumes(values, truth, voxel_volume_mm3(grid.affine) / 1000),
-        tumors=match_lesions(
-            *(np.isin(part, TUMORS.values) for part in (values, truth)), affine=grid.affine
-        ),
+        tumors=match_lesions(tumor, true_tumor, grid.affine),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,11 +17,17 @@ from renalseg.accuracy.measure import CASES_FILE, RESULT_FILE, measure_accuracy
 from renalseg.accuracy.report import MARK, markdown
 from renalseg.accuracy.suites.chain import chain_row, summarize_chain
 from renalseg.accuracy.suites.slices import summarize_slices
-from renalseg.accuracy.suites.suite import Record, Suite
+from renalseg.accuracy.suites.suite import Labeled, Record, Suite
 from renalseg.errors import ConfigError, InputError
 from renalseg.markdown import check_marks
 from renalseg.settings import Settings
+from tests.factories.scenes import make_grid, volume
 from tests.factories.scores import make_score, tumor_free
+
+GRID = make_grid("LPS")
+CASE = Labeled(
+    volume(np.zeros(GRID.shape, np.float32), GRID), volume(np.zeros(GRID.shape, np.uint8), GRID)
+)
 
 
 class FakeModels:
@@ -49,7 +56,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         return {"mean": sum(record["dice"] for record in records) / len(records)}
 
     def suite(data_dir: Path, number: int) -> Suite:
-        return Suite("one", {name: lambda: None for name in "abc"[:number]}, count, dict, summarize)  # type: ignore[dict-item, return-value]
+        return Suite("one", dict.fromkeys("abc"[:number], lambda: CASE), count, dict, summarize)
 
     def absent(data_dir: Path, number: int) -> Suite:
         raise InputError("its data is not there")
@@ -125,7 +132,8 @@ def suite_of(records: Sequence[Record], summarize: Any, row: Any) -> dict[str, A
 def test_the_tables_show_each_suite() -> None:
     scores = [make_score("one", tumor=0.5), make_score("two", tumor=0.7), tumor_free("none", 1)]
     chain = [{"localizer_dice": 0.9, "facts": {}, "score": asdict(s)} for s in scores]
-    cut = {"patient": "p", "dice": 0.4, "sensitivity": 0.3, "precision": float("nan")}
+    cut: Record = {"patient": "p", "dice": 0.4, "sensitivity": 0.3, "tumor_pixels": 9}
+    cut["precision"] = float("nan")
     content = {
         "conditions": {"threads": 2},
         "methods": [
@@ -145,7 +153,7 @@ def test_the_tables_show_each_suite() -> None:
     assert "2 unseen synthetic CTs with tumors, and 1 without:" in lines
     (row,) = (line for line in lines if line.startswith("| sehdc | 0.92"))
     assert "| 0.60 (0.50 to 0.70) | 2 of 2 | 0 of 0 | 2 of 2 |" in row
-    assert "| sehdc | 0.40 | 0.40 | 0.30 | - | 0 | 0.40 | 0.30 | - |" in lines
+    assert "| sehdc | 0.40 | 0.40 | 0.30 | - | 0 | 0.40 | 0.30 | - | 0 of 0 |" in lines
     assert "Measured with threads 2, kidney_sehdc 0.2.0." in lines
 
 

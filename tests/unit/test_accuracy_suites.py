@@ -59,6 +59,7 @@ def record(patient: str, dice: float, sensitivity: float = 0.5) -> dict[str, Any
         "dice": dice,
         "sensitivity": sensitivity,
         "precision": precision,
+        "tumor_pixels": 10,
     }
 
 
@@ -101,6 +102,14 @@ def test_patients_count_alike_whatever_their_slices() -> None:
     assert summary["median_dice"] == pytest.approx(0.75)
     assert summary["mean_of_patients"]["dice"]["value"] == pytest.approx(0.4)
     assert summary["mean_of_patients"]["precision"]["value"] == pytest.approx(0.8)
+
+
+def test_slices_without_a_tumor_count_apart() -> None:
+    free = record("c", 0.0, math.nan) | {"tumor_pixels": 0, "precision": 0.0}
+    quiet = record("c", math.nan, math.nan) | {"tumor_pixels": 0, "precision": math.nan}
+    summary = summarize_slices([record("a", 0.9), free, quiet])
+    assert (summary["slices"], summary["patients"], summary["median_dice"]) == (1, 1, 0.9)
+    assert (summary["tumor_free"], summary["tumor_free_with_tumor"]) == (2, 1)
 
 
 def test_the_slices_are_those_of_the_index(tmp_path: Path) -> None:

@@ -94,8 +94,11 @@ def measure_slice(models: Models, name: str, case: Labeled) -> Record:
 def summarize_slices(records: Sequence[Record]) -> dict[str, Any]:
     """Means over slices, and over patients, since some have many slices.
 
-    The interval is that over patients: slices of one patient are alike.
+    The interval is that over patients: slices of one patient are alike. Slices whose label has no
+    tumor count apart: what is found in them is false, and has no Dice.
     """
+    free = [record for record in records if not record["tumor_pixels"]]
+    records = [record for record in records if record["tumor_pixels"]]
     patients: dict[str, list[Record]] = {}
     for record in records:
         patients.setdefault(record["patient"], []).append(record)
@@ -107,10 +110,12 @@ def summarize_slices(records: Sequence[Record]) -> dict[str, Any]:
     return {
         "slices": len(records),
         "patients": len(patients),
-        "median_dice": statistics.median(scores),
+        "median_dice": statistics.median(scores) if scores else math.nan,
         "mean": {name: _mean(record[name] for record in records) for name in _MEASURES},
         "mean_of_patients": {name: asdict(mean_of(means[name])) for name in _MEASURES},
         "missed": sum(record["sensitivity"] == 0 for record in records),
+        "tumor_free": len(free),
+        "tumor_free_with_tumor": sum(not math.isnan(record["precision"]) for record in free),
     }
 
 
