@@ -152,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
     add("--again", action="store_true", help="also cases that are finished")
     add("--markdown", type=Path, metavar="FILE", help="put the tables there")
+    add("--cards", action="store_true", help="put the results into the bundles' model cards")
     accuracy.set_defaults(action=_accuracy)
 
     library = commands.add_parser("library", help="make the anatomies that training draws from")
@@ -300,6 +301,12 @@ def _accuracy(options: argparse.Namespace) -> None:
         put_between(options.markdown, MARK, markdown(content))
     else:
         print(markdown(content))
+    if options.cards:
+        from renalseg.accuracy.cards import write_cards
+        from renalseg.settings import Settings
+
+        for card in write_cards(content, Settings.resolve(device=options.device).bundles):
+            print(card)
 
 
 def _library(options: argparse.Namespace) -> None:

@@ -180,10 +180,10 @@ def weak_bundles(settings: Settings) -> list[str]:
             metrics = json.loads(path.read_text()).get("eval_metrics", {})
         except (OSError, ValueError):
             continue  # the bundle itself says that it is broken, when it is loaded
-        dice = metrics.get(f"{structure}_dice_samples_mean", 1.0)
+        dice = metrics.get(f"{structure}_dice_unseen_synthetic", 1.0)
         if dice < LEAST_DICE:
             said.append(
-                f"{bundle} reaches a {structure} Dice of {dice:.2f} on synthetic samples: "
+                f"{bundle} reaches a {structure} Dice of {dice:.2f} on synthetic CTs: "
                 "do not rely on what it finds or does not find"
             )
     return said

@@ -39,9 +39,9 @@ def _real_ct(methods: Sequence[Content]) -> Iterable[str]:
     rows = [
         (
             *(m["method"], row["case"]),
-            *(_number(row[name]) for name in ("localizer_dice", "kits19_kidney_dice")),
-            _number(row["kits23_kidney_and_masses_surface_dice"]),
-            *(f"{row['false_positives']:.0f}", _number(row["false_positives_ml"], 1)),
+            *(number(row[name]) for name in ("localizer_dice", "kits19_kidney_dice")),
+            number(row["kits23_kidney_and_masses_surface_dice"]),
+            *(f"{row['false_positives']:.0f}", number(row["false_positives_ml"], 1)),
         )
         for m in methods
         for row in m["suites"]["real_ct"]["cases"]
@@ -62,10 +62,10 @@ def _unseen(methods: Sequence[Content]) -> Iterable[str]:
     rows = [
         (
             method,
-            *(_estimate(s["kits19"]["kidney"]), _estimate(s["tumor_dice"])),
-            *(_found(part) for part in (s["over_2_cm"], *s["by_size"])),
-            _estimate(s["false_positives"], 2),
-            _estimate(s["tumor_free_false_positives"], 2),
+            *(estimate(s["kits19"]["kidney"]), estimate(s["tumor_dice"])),
+            *(found(part) for part in (s["over_2_cm"], *s["by_size"])),
+            estimate(s["false_positives"], 2),
+            estimate(s["tumor_free_false_positives"], 2),
         )
         for method, s in summaries.items()
     ]
@@ -85,11 +85,11 @@ def _slices(methods: Sequence[Content]) -> Iterable[str]:
     rows = [
         (
             method,
-            *(_number(s["mean"]["dice"]), _number(s["median_dice"])),
-            *(_number(s["mean"][name]) for name in ("sensitivity", "precision")),
+            *(number(s["mean"]["dice"]), number(s["median_dice"])),
+            *(number(s["mean"][name]) for name in ("sensitivity", "precision")),
             str(s["missed"]),
-            _estimate(s["mean_of_patients"]["dice"]),
-            *(_number(s["mean_of_patients"][n]["value"]) for n in ("sensitivity", "precision")),
+            estimate(s["mean_of_patients"]["dice"]),
+            *(number(s["mean_of_patients"][n]["value"]) for n in ("sensitivity", "precision")),
             f"{s['tumor_free_with_tumor']} of {s['tumor_free']}",
         )
         for method, s in summaries.items()
@@ -102,16 +102,18 @@ def _slices(methods: Sequence[Content]) -> Iterable[str]:
     yield from table(heads, rows, slice(1, None))
 
 
-def _number(value: float | None, digits: int = 2) -> str:
-    """A NaN is written as null, and read as None."""
+def number(value: float | None, digits: int = 2) -> str:
+    """A measure as text; a NaN is written as null, and read as None."""
     return "-" if value is None or value != value else f"{value:.{digits}f}"
 
 
-def _estimate(estimate: Content, digits: int = 2) -> str:
-    text = _number(estimate["value"], digits)
-    ends = [_number(estimate[end], digits) for end in ("low", "high")]
+def estimate(mean: Content, digits: int = 2) -> str:
+    """A mean with its interval as text."""
+    text = number(mean["value"], digits)
+    ends = [number(mean[end], digits) for end in ("low", "high")]
     return text if "-" in ends else f"{text} ({ends[0]} to {ends[1]})"
 
 
-def _found(part: Content) -> str:
+def found(part: Content) -> str:
+    """How many lesions of a range were found, as text."""
     return f"{part['found']} of {part['lesions']}"

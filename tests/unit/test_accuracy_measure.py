@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from renalseg.accuracy import measure
+from renalseg.accuracy import cards, measure
 from renalseg.accuracy.kept import Kept
 from renalseg.accuracy.measure import CASES_FILE, RESULT_FILE, measure_accuracy
 from renalseg.accuracy.report import MARK, markdown
@@ -19,7 +19,7 @@ from renalseg.accuracy.suites.chain import chain_row, summarize_chain
 from renalseg.accuracy.suites.slices import summarize_slices
 from renalseg.accuracy.suites.suite import Labeled, Record, Suite
 from renalseg.errors import ConfigError, InputError
-from renalseg.markdown import check_marks
+from renalseg.markdown import check_marks, marks
 from renalseg.settings import Settings
 from tests.factories.scenes import make_grid, volume
 from tests.factories.scores import make_score, tumor_free
@@ -129,17 +129,20 @@ def suite_of(records: Sequence[Record], summarize: Any, row: Any) -> dict[str, A
     return {"summary": summarize(records), "cases": [row(record) for record in records]}
 
 
-def test_the_tables_show_each_suite() -> None:
+def contents() -> dict[str, Any]:
+    """Of one method, as accuracy.json has them."""
     scores = [make_score("one", tumor=0.5), make_score("two", tumor=0.7), tumor_free("none", 1)]
-    chain = [{"localizer_dice": 0.9, "facts": {}, "score": asdict(s)} for s in scores]
+    chain = [
+        {"localizer_dice": 0.9, "facts": {"phase": "portal"}, "score": asdict(s)} for s in scores
+    ]
     cut: Record = {"patient": "p", "dice": 0.4, "sensitivity": 0.3, "tumor_pixels": 9}
     cut["precision"] = float("nan")
-    content = {
+    return {
         "conditions": {"threads": 2},
         "methods": [
             {
                 "method": "sehdc",
-                "bundles": {"kidney_sehdc": "0.2.0"},
+                "bundles": {"kidney_sehdc": "0.2.0", "tumor_sehdc": "0.1.0"},
                 "suites": {
                     "real_ct": suite_of(chain[2:], summarize_chain, chain_row),
                     "unseen": suite_of(chain, summarize_chain, chain_row),
@@ -148,13 +151,48 @@ def test_the_tables_show_each_suite() -> None:
             }
         ],
     }
-    lines = markdown(content).splitlines()
+
+
+def test_the_tables_show_each_suite() -> None:
+    lines = markdown(contents()).splitlines()
     assert "| sehdc | none | 0.90 | 0.95 | 0.47 | 1 | 1.0 |" in lines
     assert "2 unseen synthetic CTs with tumors, and 1 without:" in lines
     (row,) = (line for line in lines if line.startswith("| sehdc | 0.92"))
     assert "| 0.60 (0.50 to 0.70) | 2 of 2 | 0 of 0 | 2 of 2 |" in row
     assert "| sehdc | 0.40 | 0.40 | 0.30 | - | 0 | 0.40 | 0.30 | - | 0 of 0 |" in lines
-    assert "Measured with threads 2, kidney_sehdc 0.2.0." in lines
+    assert "Measured with threads 2, kidney_sehdc 0.2.0, tumor_sehdc 0.1.0." in lines
+
+
+def test_the_cards_get_the_results_of_their_bundles(tmp_path: Path) -> None:
+    begin, end = marks(cards.MARK)
+    for name in ("kidney_sehdc", "tumor_sehdc"):
+        for part, text in (
+            ("docs/README.md", f"# {name}\n{begin}\n{end}\n"),
+            ("configs/metadata.json", "{}"),
+        ):
+            path = tmp_path / name / part
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+    assert len(cards.write_cards(contents(), tmp_path)) == 2
+    kidney, tumor = (
+        (tmp_path / name / "docs" / "README.md").read_text().splitlines()
+        for name in ("kidney_sehdc", "tumor_sehdc")
+    )
+    assert "| none | 0.900 |" in kidney
+    assert "| of them portal (3) | 0.900 |" in kidney
+    assert "| tumor Dice of the 2 with tumors | 0.600 (0.500 to 0.700) |" in tumor
+    assert "| none: false tumors | 1, 1.0 ml |" in tumor
+    assert any(line.startswith("On 1 real KiTS19 slices of 1 patients") for line in tumor)
+    metadata = json.loads((tmp_path / "tumor_sehdc" / "configs" / "metadata.json").read_text())
+    assert metadata["eval_metrics"]["tumor_dice_unseen_synthetic"] == 0.6
+
+
+def test_a_card_without_a_place_is_an_error(tmp_path: Path) -> None:
+    card = tmp_path / "kidney_sehdc" / "docs" / "README.md"
+    card.parent.mkdir(parents=True)
+    card.write_text("# no marks\n")
+    with pytest.raises(ConfigError, match="results: begin"):
+        cards.write_cards(contents(), tmp_path)
 
 
 def test_the_page_on_accuracy_has_a_place(repository: Path) -> None:
