@@ -68,7 +68,11 @@ def test_peak_memory_is_that_of_a_process_with_libraries() -> None:
 
 
 def test_a_bundle_with_a_low_measured_dice_runs_with_a_warning(tmp_path: Path) -> None:
-    metrics = {"kidney_good": {"kidney_dice_unseen_synthetic": 0.9}, "tumor_blind": {}, "tumor_new": {}}
+    metrics = {
+        "kidney_good": {"kidney_dice_unseen_synthetic": 0.9},
+        "tumor_blind": {},
+        "tumor_new": {},
+    }
     metrics["tumor_blind"]["tumor_dice_unseen_synthetic"] = 0.0
     for name, values in metrics.items():
         (tmp_path / name / "configs").mkdir(parents=True)
