@@ -1,26 +1,25 @@
-"""Training patches: a deformed piece of an anatomy on a network's grid, and its CT."""
+"""Training patches: a deformed piece of a patient on a network's grid."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from renalseg.synthesis.appearance import PHASE_SHARES, draw_ct, draw_phase
-from renalseg.synthesis.fields import chance, smooth_field, uniform
+from renalseg.synthesis.appearance import PHASE_SHARES
+from renalseg.synthesis.fields import chance, uniform
+from renalseg.synthesis.patient import Patient
 from renalseg.synthesis.stream import CaseStream
-from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
+from renalseg.synthesis.tissues import Anatomy, Tissue
 
 
 class SyntheticPatches(CaseStream[dict[str, Any]]):
     """Endless pairs of CT patch and label.
 
     Args:
-        anatomies: What to draw from.
+        anatomies: What to draw from: patients, or anatomies whose CT is drawn.
         roi_size: Voxels of a patch along R, A, S.
         spacing: mm along R, A, S of a patch: the grid of the network.
         spacing_to: For a network that works at the scanner's own spacing: each patch draws its
@@ -30,13 +29,13 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         near_cyst: Share of the rest of them that are centered near a cyst.
         reach_mm: How far from the drawn kidney voxel the center lies at most.
         seed: Start of the random stream; each worker gets its own.
-        phases: Shares of the four contrast phases.
+        phases: Shares of the four contrast phases of what is drawn; a real CT has its own.
         transform: From a patch to what the network trains on.
     """
 
     def __init__(
         self,
-        anatomies: Sequence[Anatomy],
+        anatomies: Sequence[Anatomy | Patient],
         roi_size: Sequence[int],
         spacing: Sequence[float],
         near_kidney: float = 0.8,
@@ -57,16 +56,17 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         self.near_cyst = near_cyst
         self.phases = tuple(phases)
         self.reach_mm = reach_mm
-        self._landmarks = [_landmarks_of(anatomy) for anatomy in anatomies]
+        self._landmarks = [patient.landmarks for patient in self.patients]
 
     def draw(self, generator: Generator) -> dict[str, Any]:
         """One patch: `image` (1, *roi_size) float32 HU, `label` (1, *roi_size) uint8, `case`."""
-        i = self.draw_anatomy(generator)
+        i = self.draw_patient(generator)
         center = self._draw_center(i, generator)
         spacing = self.draw_spacing(generator)
-        piece = deform(self.anatomies[i], center, self.roi_size, spacing, generator)
-        image = draw_ct(piece, generator, draw_phase(generator, self.phases))
-        return {"image": image[None], "label": label_of(piece.tissue)[None], "case": i}
+        (piece,) = self.patients[i].pieces(
+            [center], self.roi_size, [spacing], generator, self.phases
+        )
+        return {"image": piece.image[None], "label": piece.label[None], "case": i}
 
     def draw_spacing(self, generator: Generator) -> tuple[float, ...]:
         """The spacing of a patch, mm along R, A, S."""
@@ -78,8 +78,8 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         return tuple(low + (high - low) * share for low, high, share in ends)
 
     def _draw_center(self, i: int, generator: Generator) -> Tensor:
-        """In voxels of anatomy `i`."""
-        anatomy, landmarks = self.anatomies[i], self._landmarks[i]
+        """In voxels of patient `i`."""
+        landmarks = self._landmarks[i]
         wanted, reach_mm = Tissue.VISCERAL, 0.0
         if chance(generator, self.near_kidney):
             wanted, reach_mm = Tissue.KIDNEY, self.reach_mm
@@ -90,78 +90,4 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         points = landmarks.get(wanted, landmarks[Tissue.VISCERAL])
         point = points[int(torch.randint(len(points), (), generator=generator))].float()
         offset = (2 * torch.rand(3, generator=generator) - 1) * reach_mm
-        return point + offset / torch.tensor(anatomy.spacing)
-
-
-def _landmarks_of(anatomy: Anatomy, count: int = 2000) -> dict[Tissue, Tensor]:
-    """Up to `count` voxels, (n, 3), of each tissue that patches are centered on."""
-    found = {}
-    for tissue in (Tissue.KIDNEY, Tissue.TUMOR, Tissue.CYST, Tissue.VISCERAL):
-        flat = np.flatnonzero(anatomy.tissue.numpy() == tissue)
-        if len(flat):
-            flat = flat[:: max(1, len(flat) // count)]
-            found[tissue] = torch.from_numpy(
-                np.stack(np.unravel_index(flat, anatomy.tissue.shape), axis=1)
-            )
-    return found
-
-
-def deform(
-    anatomy: Anatomy,
-    center: Tensor,
-    roi_size: Sequence[int],
-    spacing: Sequence[float],
-    generator: Generator,
-) -> Anatomy:
-    """A rotated, scaled, sheared and elastically deformed piece of an anatomy.
-
-    Args:
-        anatomy: The whole.
-        center: Where the piece is centered, in voxels of the whole.
-        roi_size: Voxels of the piece.
-        spacing: mm of the piece.
-        generator: Source of all randomness.
-
-    Returns:
-        The piece; air beyond the whole.
-    """
-    axes = [(torch.arange(n) - (n - 1) / 2) * mm for n, mm in zip(roi_size, spacing, strict=True)]
-    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))  # (3, X, Y, Z), mm from the center
-    matrix = _draw_affine(generator)
-    grid = torch.einsum("ab,bxyz->axyz", matrix, grid)
-    amplitude = uniform(generator, 0.0, 5.0)
-    grid += amplitude * smooth_field(
-        roi_size, spacing, uniform(generator, 25, 70), generator, channels=3
-    )
-    index = [
-        (grid[axis] / anatomy.spacing[axis] + center[axis]).round_().long() for axis in range(3)
-    ]
-    tissue = _look_up(anatomy.tissue, index, int(Tissue.AIR))
-    depth = _look_up(anatomy.depth, index, 0)
-    return Anatomy(tissue, depth, (float(spacing[0]), float(spacing[1]), float(spacing[2])))
-
-
-def _draw_affine(generator: Generator) -> Tensor:
-    angles = 0.12 * torch.randn(3, generator=generator)
-    scale = uniform(generator, 0.85, 1.2) * torch.exp(0.05 * torch.randn(3, generator=generator))
-    matrix = torch.diag(1 / scale)
-    for axis, angle in enumerate(angles.tolist()):
-        a, b = [i for i in range(3) if i != axis]
-        turn = torch.eye(3)
-        turn[a, a] = turn[b, b] = math.cos(angle)
-        turn[a, b], turn[b, a] = -math.sin(angle), math.sin(angle)
-        matrix = matrix @ turn
-    if chance(generator, 0.3):  # mirrored patients: kidneys look alike on both sides
-        matrix = matrix @ torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
-    return matrix
-
-
-def _look_up(volume: Tensor, index: Sequence[Tensor], outside: int) -> Tensor:
-    inside = torch.ones_like(index[0], dtype=torch.bool)
-    flat = torch.zeros_like(index[0])
-    for axis, i in enumerate(index):
-        inside &= (i >= 0) & (i < volume.shape[axis])
-        flat = flat * volume.shape[axis] + i.clamp(0, volume.shape[axis] - 1)
-    values = volume.reshape(-1)[flat]
-    values[~inside] = outside
-    return values
+        return point + offset / torch.tensor(self.patients[i].spacing)

@@ -10,34 +10,36 @@ import torch
 from torch import Generator
 from torch.utils.data import IterableDataset, get_worker_info
 
+from renalseg.synthesis.patient import Patient, as_patient
 from renalseg.synthesis.tissues import Anatomy
 
 Drawn = TypeVar("Drawn")
 
 
 class CaseStream(IterableDataset[Any], Generic[Drawn], ABC):
-    """Endless training cases, drawn from anatomies and transformed.
+    """Endless training cases, drawn from patients and transformed.
 
     Args:
-        anatomies: What to draw from.
+        anatomies: What to draw from: patients, or anatomies whose CT is drawn.
         transform: From a case as it is drawn to what the network trains on; None leaves it.
         seed: Start of the random stream; each worker gets its own.
 
     Attributes:
-        weights: How often each anatomy is drawn, (number of anatomies,), in memory that the
+        patients: What cases are drawn from.
+        weights: How often each patient is drawn, (number of patients,), in memory that the
             worker processes share.
     """
 
     def __init__(
         self,
-        anatomies: Sequence[Anatomy],
+        anatomies: Sequence[Anatomy | Patient],
         transform: Callable[[Drawn], Any] | None = None,
         seed: int = 0,
     ) -> None:
-        self.anatomies = anatomies
+        self.patients = [as_patient(one) for one in anatomies]
         self.transform = transform
         self.seed = seed
-        self.weights = torch.ones(len(anatomies)).share_memory_()
+        self.weights = torch.ones(len(self.patients)).share_memory_()
 
     def __iter__(self) -> Iterator[Any]:
         """Transformed cases without end, other ones in each worker."""
@@ -51,6 +53,6 @@ class CaseStream(IterableDataset[Any], Generic[Drawn], ABC):
     def draw(self, generator: Generator) -> Drawn:
         """One case."""
 
-    def draw_anatomy(self, generator: Generator) -> int:
-        """The number of the anatomy of a case."""
+    def draw_patient(self, generator: Generator) -> int:
+        """The number of the patient of a case."""
         return int(torch.multinomial(self.weights, 1, generator=generator))

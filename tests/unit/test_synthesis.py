@@ -13,8 +13,9 @@ from renalseg.dicom.read import read_series
 from renalseg.errors import InputError
 from renalseg.geometry import to_world
 from renalseg.labels import BACKGROUND, KIDNEY, TUMOR
-from renalseg.synthesis import patches, sample
+from renalseg.synthesis import deformation, sample
 from renalseg.synthesis.appearance import Phase, Scanner, draw_ct, draw_phase
+from renalseg.synthesis.deformation import deform
 from renalseg.synthesis.depth import with_depth
 from renalseg.synthesis.fields import gaussian_blur, smooth_field, uniform
 from renalseg.synthesis.library import (
@@ -24,7 +25,7 @@ from renalseg.synthesis.library import (
     save_anatomy,
     training_cases,
 )
-from renalseg.synthesis.patches import SyntheticPatches, deform
+from renalseg.synthesis.patches import SyntheticPatches
 from renalseg.synthesis.phantom import draw_phantom
 from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
 
@@ -326,7 +327,7 @@ def offsets(piece: Anatomy) -> Tensor:
 
 
 def deformed(seed: int, mirrored: bool, monkeypatch: pytest.MonkeyPatch) -> Tensor:
-    monkeypatch.setattr(patches, "chance", lambda generator, probability: mirrored)
+    monkeypatch.setattr(deformation, "chance", lambda generator, probability: mirrored)
     center = torch.tensor([19.5, 19.5, 19.5])
     return offsets(deform(markers(), center, (40, 40, 40), (4.0, 4.0, 4.0), seeded(seed)))
 
@@ -346,7 +347,7 @@ def test_mirroring_swaps_left_and_right_alone(seed: int, monkeypatch: pytest.Mon
 
 
 def test_a_piece_lies_around_its_center(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patches, "chance", lambda generator, probability: False)
+    monkeypatch.setattr(deformation, "chance", lambda generator, probability: False)
     center = torch.tensor([30.0, 19.0, 19.0])  # of the liver
     piece = deform(markers(), center, (9, 9, 9), (4.0, 4.0, 4.0), seeded())
     assert piece.tissue[4, 4, 4] == Tissue.LIVER

@@ -23,7 +23,7 @@ def anatomy(kidneys: int) -> Anatomy:
 
 @pytest.fixture(autouse=True)
 def _small_anatomies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("renalseg.synthesis.kidneys._MIN_VOXELS", 100)
+    monkeypatch.setattr("renalseg.synthesis.patient._MIN_VOXELS", 100)
 
 
 def dataset(kidneys: int = 2, transform: Any = lambda items: items) -> SyntheticKidneys:
@@ -64,7 +64,7 @@ def test_a_single_kidney_comes_twice() -> None:
 def test_patients_without_kidneys_are_left_out() -> None:
     none = anatomy(1)
     none.tissue.fill_(int(Tissue.VISCERAL))
-    assert len(SyntheticKidneys([none, anatomy(2)], (8, 8, 8), list).anatomies) == 1
+    assert len(SyntheticKidneys([none, anatomy(2)], (8, 8, 8), list).patients) == 1
 
 
 def test_the_stream_is_transformed_and_repeatable() -> None:

@@ -14,7 +14,7 @@ class Numbers(CaseStream[int]):
     """Gives the number of the anatomy alone."""
 
     def draw(self, generator: Generator) -> int:
-        return self.draw_anatomy(generator)
+        return self.draw_patient(generator)
 
 
 def first(stream: CaseStream[Any], count: int) -> list[Any]:

@@ -11,9 +11,9 @@ from torch import Generator
 from renalseg.accuracy.suites.chain import chain_row, measure_chain, summarize_chain
 from renalseg.accuracy.suites.suite import Labeled, Suite, require
 from renalseg.synthesis.appearance import draw_ct
+from renalseg.synthesis.deformation import deform
 from renalseg.synthesis.depth import bounding_box, with_depth
 from renalseg.synthesis.library import KITS, TORSO, held_out_cases
-from renalseg.synthesis.patches import deform
 from renalseg.synthesis.phases import draw_phase
 from renalseg.synthesis.sample import as_scanned
 from renalseg.synthesis.template import Torso, load_torso

@@ -1,0 +1,104 @@
+"""Random deformation: the grid of a training patch, bent and laid into a patient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from renalseg.synthesis.fields import chance, smooth_field, uniform
+from renalseg.synthesis.tissues import Anatomy, Tissue
+
+
+def draw_grid(roi_size: Sequence[int], spacing: Sequence[float], generator: Generator) -> Tensor:
+    """A rotated, scaled, sheared and elastically deformed grid of voxel centers.
+
+    Args:
+        roi_size: Voxels along R, A, S.
+        spacing: mm along R, A, S.
+        generator: Source of all randomness.
+
+    Returns:
+        (3, X, Y, Z) float32, mm along R, A, S from the middle of the grid.
+    """
+    axes = [(torch.arange(n) - (n - 1) / 2) * mm for n, mm in zip(roi_size, spacing, strict=True)]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    matrix = _draw_affine(generator)
+    grid = torch.einsum("ab,bxyz->axyz", matrix, grid)
+    amplitude = uniform(generator, 0.0, 5.0)
+    grid += amplitude * smooth_field(
+        roi_size, spacing, uniform(generator, 25, 70), generator, channels=3
+    )
+    return grid
+
+
+def deform(
+    anatomy: Anatomy,
+    center: Tensor,
+    roi_size: Sequence[int],
+    spacing: Sequence[float],
+    generator: Generator,
+) -> Anatomy:
+    """A deformed piece of an anatomy.
+
+    Args:
+        anatomy: The whole.
+        center: Where the piece is centered, in voxels of the whole.
+        roi_size: Voxels of the piece.
+        spacing: mm of the piece.
+        generator: Source of all randomness.
+
+    Returns:
+        The piece; air beyond the whole.
+    """
+    grid = draw_grid(roi_size, spacing, generator)
+    index = nearest(grid, center, anatomy.spacing)
+    tissue = look_up(anatomy.tissue, index, int(Tissue.AIR))
+    depth = look_up(anatomy.depth, index, 0)
+    return Anatomy(tissue, depth, (float(spacing[0]), float(spacing[1]), float(spacing[2])))
+
+
+def nearest(grid: Tensor, center: Tensor, spacing: Sequence[float]) -> list[Tensor]:
+    """The nearest voxel to each point of a grid, one index (X, Y, Z) for each axis.
+
+    Args:
+        grid: (3, X, Y, Z), mm from the center, as `draw_grid` gives it.
+        center: Where the grid is centered, in voxels of a volume.
+        spacing: mm of that volume.
+    """
+    return [(grid[axis] / spacing[axis] + center[axis]).round_().long() for axis in range(3)]
+
+
+def look_up(volume: Tensor, index: Sequence[Tensor], outside: int) -> Tensor:
+    """The values of a contiguous volume (X, Y, Z) at voxels, `outside` beyond it.
+
+    Args:
+        volume: Where to look.
+        index: One tensor of indices for each axis, as `nearest` gives them.
+        outside: The value beyond the volume.
+    """
+    inside = torch.ones_like(index[0], dtype=torch.bool)
+    flat = torch.zeros_like(index[0])
+    for axis, i in enumerate(index):
+        inside &= (i >= 0) & (i < volume.shape[axis])
+        flat = flat * volume.shape[axis] + i.clamp(0, volume.shape[axis] - 1)
+    values = volume.reshape(-1)[flat]
+    values[~inside] = outside
+    return values
+
+
+def _draw_affine(generator: Generator) -> Tensor:
+    angles = 0.12 * torch.randn(3, generator=generator)
+    scale = uniform(generator, 0.85, 1.2) * torch.exp(0.05 * torch.randn(3, generator=generator))
+    matrix = torch.diag(1 / scale)
+    for axis, angle in enumerate(angles.tolist()):
+        a, b = [i for i in range(3) if i != axis]
+        turn = torch.eye(3)
+        turn[a, a] = turn[b, b] = math.cos(angle)
+        turn[a, b], turn[b, a] = -math.sin(angle), math.sin(angle)
+        matrix = matrix @ turn
+    if chance(generator, 0.3):  # mirrored patients: kidneys look alike on both sides
+        matrix = matrix @ torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
+    return matrix

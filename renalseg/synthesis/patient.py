@@ -1,0 +1,165 @@
+"""What training patches are cut from: anatomies whose CT is drawn, or real CTs with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from renalseg.components import Box, Mask, bounding_box, components
+from renalseg.labels import BACKGROUND
+from renalseg.synthesis.appearance import draw_ct, draw_phase
+from renalseg.synthesis.deformation import deform
+from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
+
+Landmarks = Mapping[Tissue, Tensor]
+
+CENTERS = (Tissue.KIDNEY, Tissue.TUMOR, Tissue.CYST, Tissue.VISCERAL)
+_LANDMARKS = 2000  # of each tissue
+_MIN_VOXELS = 2000  # of an anatomy; smaller components are crumbs of a kidney
+
+
+class Piece(NamedTuple):
+    """A deformed part of a patient on the grid of a patch.
+
+    Attributes:
+        image: (X, Y, Z) float32, HU, axes R, A, S.
+        label: (X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor.
+        spacing: mm along x, y, z.
+    """
+
+    image: Tensor
+    label: Tensor
+    spacing: tuple[float, float, float]
+
+
+class Patient(Protocol):
+    """A patient that training cases are drawn from, on a grid whose axes are R, A, S."""
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Mm along x, y, z of the patient's own grid."""
+
+    @property
+    def landmarks(self) -> Landmarks:
+        """Some voxels, (n, 3), of each tissue of `CENTERS` that the patient has."""
+
+    @property
+    def kidneys(self) -> Sequence[Box]:
+        """The boxes of up to two kidneys, tumors included, in voxels."""
+
+    def pieces(
+        self,
+        centers: Sequence[Tensor],
+        roi_size: Sequence[int],
+        spacings: Sequence[Sequence[float]],
+        generator: Generator,
+        phases: Sequence[float],
+    ) -> list[Piece]:
+        """Deformed pieces of one scan of the patient.
+
+        Args:
+            centers: Where each piece is centered, in voxels of the patient.
+            roi_size: Voxels of a piece.
+            spacings: mm of each piece.
+            generator: Source of all randomness.
+            phases: Shares of the four contrast phases; a real scan has the phase that it has.
+        """
+
+
+class DrawnPatient:
+    """An anatomy whose CT is drawn anew for every scan.
+
+    Args:
+        anatomy: Its tissues.
+    """
+
+    def __init__(self, anatomy: Anatomy) -> None:
+        self.anatomy = anatomy
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Mm along x, y, z."""
+        return self.anatomy.spacing
+
+    @cached_property
+    def landmarks(self) -> Landmarks:
+        """Some voxels of each tissue that patches are centered on."""
+        tissue = self.anatomy.tissue.numpy()
+        return landmarks_of({kind: tissue == kind for kind in CENTERS})
+
+    @cached_property
+    def kidneys(self) -> Sequence[Box]:
+        """The boxes of up to two kidneys."""
+        return kidney_boxes(label_of(self.anatomy.tissue).numpy() != BACKGROUND, _MIN_VOXELS)
+
+    def pieces(
+        self,
+        centers: Sequence[Tensor],
+        roi_size: Sequence[int],
+        spacings: Sequence[Sequence[float]],
+        generator: Generator,
+        phases: Sequence[float],
+    ) -> list[Piece]:
+        """Deformed pieces, drawn as one volume: all have one phase and one scanner."""
+        parts = [
+            deform(self.anatomy, center, roi_size, spacing, generator)
+            for center, spacing in zip(centers, spacings, strict=True)
+        ]
+        phase = draw_phase(generator, phases)
+        images = draw_ct(_join(parts), generator, phase).chunk(len(parts), dim=2)
+        return [
+            Piece(image, label_of(part.tissue), part.spacing)
+            for image, part in zip(images, parts, strict=True)
+        ]
+
+
+def as_patient(source: Anatomy | Patient) -> Patient:
+    """The patient of an anatomy; a patient itself."""
+    return DrawnPatient(source) if isinstance(source, Anatomy) else source
+
+
+def landmarks_of(masks: Mapping[Tissue, Mask]) -> dict[Tissue, Tensor]:
+    """Up to some thousand voxels, (n, 3), spread over each mask; an empty one has none."""
+    found = {}
+    for tissue, mask in masks.items():
+        flat = np.flatnonzero(mask)
+        if len(flat):
+            flat = flat[:: max(1, len(flat) // _LANDMARKS)]
+            found[tissue] = torch.from_numpy(np.stack(np.unravel_index(flat, mask.shape), axis=1))
+    return found
+
+
+def kidney_boxes(mask: Mask, min_voxels: int) -> list[Box]:
+    """The boxes of the up to two largest components of a mask (X, Y, Z).
+
+    Args:
+        mask: Kidneys with their tumors.
+        min_voxels: Smaller components are no kidney.
+    """
+    whole = bounding_box(mask)
+    if whole is None:
+        return []
+    numbered, sizes = components(mask[whole])
+    boxes = []
+    for number in range(1, min(2, int((sizes >= min_voxels).sum())) + 1):
+        box = bounding_box(numbered == number)
+        if box is not None:
+            x, y, z = (
+                slice(w.start + b.start, w.start + b.stop) for w, b in zip(whole, box, strict=True)
+            )
+            boxes.append((x, y, z))
+    return boxes
+
+
+def _join(parts: Sequence[Anatomy]) -> Anatomy:
+    """Parts of one shape, one above the other."""
+    if len(parts) == 1:
+        return parts[0]
+    x, y, z = np.mean([part.spacing for part in parts], axis=0).tolist()
+    tissue = torch.cat([part.tissue for part in parts], dim=2)
+    return Anatomy(tissue, torch.cat([part.depth for part in parts], dim=2), (x, y, z))
