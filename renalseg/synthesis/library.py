@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Generator
 
+from renalseg.data.cases import VALIDATION_NUMBERS
 from renalseg.errors import InputError
 from renalseg.synthesis.phantom import draw_phantom
 from renalseg.synthesis.tissues import Anatomy
@@ -63,7 +64,7 @@ def held_out_cases(data_dir: Path) -> list[Path]:
 def _kits_cases(data_dir: Path) -> list[tuple[Path, bool]]:
     """The KiTS label maps, and whether each is held out."""
     held_out = {int(p.name[5:10]) for p in (data_dir / "slices").glob("case_*.npz")}
-    held_out |= set(range(190, 210))
+    held_out |= set(VALIDATION_NUMBERS)
     paths = sorted((data_dir / KITS).glob("case_*.nii.gz"))
     if not paths:
         raise InputError(f"Expected KiTS labels case_*.nii.gz in {data_dir / KITS}, found none")
@@ -82,16 +83,23 @@ def save_anatomy(path: Path, anatomy: Anatomy) -> None:
     partial.replace(path)
 
 
+def anatomy_files(folder: Path | str) -> list[Path]:
+    """The files of a library, in the order of their names."""
+    return sorted(p for p in Path(folder).glob("*.npz") if ".part" not in p.name)
+
+
+def load_anatomy(path: Path) -> Anatomy:
+    """Reads an anatomy into memory (about 20 MB)."""
+    with np.load(path) as stored:
+        x, y, z = (float(mm) for mm in stored["spacing"])
+        # contiguous, because patches look voxels up by flat index
+        tissue, depth = (np.ascontiguousarray(stored[name]) for name in ("tissue", "depth"))
+    return Anatomy(torch.from_numpy(tissue), torch.from_numpy(depth), (x, y, z))
+
+
 def load_library(folder: Path | str) -> Sequence[Anatomy]:
-    """Reads all anatomies of a library into memory (about 20 MB each)."""
-    paths = sorted(p for p in Path(folder).glob("*.npz") if ".part" not in p.name)
+    """Reads all anatomies of a library into memory."""
+    paths = anatomy_files(folder)
     if not paths:
         raise InputError(f"Expected anatomies (*.npz) in {folder}, found none")
-    anatomies = []
-    for path in paths:
-        with np.load(path) as stored:
-            x, y, z = (float(mm) for mm in stored["spacing"])
-            # contiguous, because patches look voxels up by flat index
-            tissue, depth = (np.ascontiguousarray(stored[name]) for name in ("tissue", "depth"))
-            anatomies.append(Anatomy(torch.from_numpy(tissue), torch.from_numpy(depth), (x, y, z)))
-    return anatomies
+    return [load_anatomy(path) for path in paths]

@@ -1,6 +1,6 @@
 """Trains several bundles one after another.
 
-    python -m renalseg.training.all [BUNDLE ...] [--export] [--epochs 20] [--library_dir FOLDER] ...
+    python -m renalseg.training.all [BUNDLE ...] [--export] [--epochs 20] [--data FOLDER] ...
 
 Every knob of the bundles' train.yaml can be given. A training that is complete is left as it is,
 one that was interrupted goes on, and one that fails does not keep the others from their turn.

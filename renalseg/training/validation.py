@@ -19,37 +19,31 @@ from torch import Tensor, nn
 
 from renalseg.errors import ConfigError
 from renalseg.inferers import AutocastInferer
-from renalseg.synthesis.library import load_library
 from renalseg.synthesis.stream import CaseStream
 from renalseg.training.checkpoints import BEST, save_whole
 from renalseg.training.distributed import rank
 from renalseg.training.scores import PatchScore, PatchScores
+from renalseg.training.sources import load_patients
 
 SHOWN = "validation.npz"
 _SEED = 202_611  # of the validation alone
 _SHOWN_EACH = 3
 
 
-def load_held_out(source: str | Path) -> Sequence[Any]:
-    """What no training draws from: the last tenth of a library, at least one of it."""
-    anatomies = load_library(source)
-    return anatomies[-max(1, len(anatomies) // 10) :]
-
-
 def make_validation(
     *,
     draw: Callable[..., CaseStream[Any]],
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     structures: Sequence[str],
     count: int,
     every: int | None,
     batch_size: int,
 ) -> Validation | None:
-    """A validation on patches of held-out anatomies, the same ones each time and in each training.
+    """A validation on patches of held-out patients, the same ones each time and in each training.
 
     Args:
         draw: Makes the stream of cases that is trained on, of given `anatomies` and `seed`.
-        source: Where the held-out anatomies come from, see `load_held_out`.
+        source: As for `renalseg.training.sources.load_patients`, whose validation split it is.
         structures: Names, each structure within the one before, as the network gives them:
             [kidney], [tumor] or [kidney, tumor]; see `renalseg.training.scores.to_masks`.
         count: Patches.
@@ -64,7 +58,7 @@ def make_validation(
         return None
     if count < 1:
         raise ConfigError(f"Expected at least one patch to validate on, got {count}")
-    stream = draw(anatomies=load_held_out(source), seed=_SEED)
+    stream = draw(anatomies=load_patients(source, "validation"), seed=_SEED)
     # A copy, because the training's own shall not start from the seed of the validation.
     stream.transform = copy.deepcopy(stream.transform)
     set_state = getattr(stream.transform, "set_random_state", None)

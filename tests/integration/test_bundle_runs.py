@@ -39,7 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "tumor_resvnet": {"box_size": [32, 32, 16]},
     "tumor_sehdc": {"roi_size": [32, 32, 16]},
 }
-SHORT = {"epochs": 1, "epoch_length": 2, "batch_size": 2, "workers": 0, "val_cases": 2}
+SHORT = {"epochs": 1, "epoch_length": 2, "batch_size": 2, "workers": 0, "val_cases": 6}
 every_bundle = pytest.mark.parametrize("name", sorted(SMALL))
 
 
@@ -74,7 +74,7 @@ def train(name: str, library: Path, out: Path, *overlays: str, **settings: Any) 
     run(
         config_file=configs(BUNDLES / name, "train", *overlays),
         bundle_root=str(BUNDLES / name),
-        library_dir=str(library),
+        data=str(library),
         output_dir=str(out),
         device="$torch.device('cpu')",
         **SHORT | SMALL[name] | settings,
@@ -164,7 +164,7 @@ def test_two_processes_train_one_network(name: str, library: Path, tmp_path: Pat
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
             *("-m", "monai.bundle", "run", "--bundle_root", BUNDLES / name),
             *("--config_file", str(configs(BUNDLES / name, "train", "multi_gpu_train"))),
-            *("--library_dir", library, "--output_dir", tmp_path),
+            *("--data", library, "--output_dir", tmp_path),
             *(part for key, value in settings.items() for part in (f"--{key}", str(value))),
         ],
         capture_output=True,

@@ -13,13 +13,13 @@ from torch import Generator, Tensor, nn
 
 from renalseg.errors import ConfigError
 from renalseg.synthesis.library import save_anatomy
+from renalseg.synthesis.patient import DrawnPatient
 from renalseg.synthesis.stream import CaseStream
 from renalseg.training import validation as module
 from renalseg.training.scores import PatchScore
 from renalseg.training.validation import (
     FixedBatches,
     Validation,
-    load_held_out,
     make_validation,
     worst_and_best,
 )
@@ -58,9 +58,12 @@ def images(validation: Validation | None) -> Tensor:
     return torch.cat([batch["image"] for batch in validation.batches])
 
 
-def test_the_last_tenth_is_held_out(library: Path) -> None:
-    (held_out,) = load_held_out(library)
-    assert torch.equal(held_out.tissue, box_anatomy(kidneys=1).tissue)
+def test_patients_that_do_not_train_are_validated_on(library: Path) -> None:
+    validation = make(library)
+    assert validation is not None
+    (held_out,) = validation.batches.cases.patients
+    assert isinstance(held_out, DrawnPatient)
+    assert torch.equal(held_out.anatomy.tissue, box_anatomy(kidneys=1).tissue)
 
 
 def test_two_trainings_are_validated_on_the_same_cases(library: Path) -> None:

@@ -1,0 +1,129 @@
+"""Labeled cases on disk: folders as KiTS has them, and data lists as MONAI reads them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from renalseg.errors import InputError
+
+IMAGE, LABEL = "imaging.nii.gz", "segmentation.nii.gz"
+
+# As many as the msvnet paper validates with. `renalseg library` leaves out the labels of the same
+# cases, so that drawn anatomies never show a network what real cases validate it with.
+VALIDATION_NUMBERS = range(190, 210)
+_EVERY = 5  # where a folder has none of those
+
+_FOLDER = re.compile(r"case_(\d{5})")
+
+
+class LabeledCase(NamedTuple):
+    """A CT and its label map, both NIfTI.
+
+    Attributes:
+        name: Tells the cases of a source apart.
+        image: HU.
+        label: 0 background, 1 kidney, 2 tumor, 3 cyst.
+    """
+
+    name: str
+    image: Path
+    label: Path
+
+
+def number_of(name: str) -> int | None:
+    """The number of a KiTS case by its name, such as case_00160; None for another name."""
+    found = _FOLDER.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def case_name(number: int) -> str:
+    """The name of a KiTS case."""
+    return f"case_{number:05d}"
+
+
+def case_folders(root: Path) -> list[Path]:
+    """The folders of a KiTS folder, in the order of their numbers."""
+    if not root.is_dir():
+        return []
+    folders = (path for path in root.iterdir() if number_of(path.name) is not None)
+    return sorted(path for path in folders if path.is_dir())
+
+
+def kits_cases(root: Path, split: str | None = None) -> list[LabeledCase]:
+    """The cases of a folder that is laid out as KiTS is: `case_00000/imaging.nii.gz` and so on.
+
+    Folders without an image are left out: a clone of the KiTS19 repository has labels alone.
+
+    Args:
+        root: The folder with the folders of the cases.
+        split: "training", "validation", or None for all. Cases 190 to 209 validate; where there
+            are none of them, every fifth case does.
+
+    Raises:
+        InputError: No case has its image and its label.
+    """
+    cases = [LabeledCase(path.name, path / IMAGE, path / LABEL) for path in case_folders(root)]
+    cases = [case for case in cases if case.image.is_file() and case.label.is_file()]
+    if not cases:
+        raise InputError(
+            f"Expected case_00000/{IMAGE} with {LABEL}, and so on, in {root}, found none; "
+            f"`renalseg data kits19 {root}` fetches them"
+        )
+    held_out = {case.name for case in cases if number_of(case.name) in VALIDATION_NUMBERS}
+    return choose(cases, held_out or {case.name for case in cases[_EVERY - 1 :: _EVERY]}, split)
+
+
+def listed_cases(path: Path, split: str | None = None) -> list[LabeledCase]:
+    """The cases of a data list: `{"training": [{"image": ..., "label": ...}], ...}`.
+
+    This is the form of the Medical Segmentation Decathlon, which MONAI reads. Paths are relative
+    to the folder of the list.
+
+    Args:
+        path: The JSON file.
+        split: "training", "validation", or None for all. Without a list "validation" in the file,
+            every fifth case of "training" validates.
+
+    Raises:
+        InputError: The file is no such list, or names a file that is not there.
+    """
+    try:
+        lists = json.loads(path.read_text())
+        named = {key: [_entry(path, item) for item in lists.get(key, ())] for key in _KEYS}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f'Expected a data list {{"training": [{{"image": path, "label": path}}]}} in {path}, '
+            f"cannot read it: {error!r}"
+        ) from error
+    cases = named["training"] + named["validation"]
+    if not cases:
+        raise InputError(f'Expected cases under "training" in {path}, found none')
+    absent = [str(file) for case in cases for file in case[1:] if not file.is_file()]
+    if absent:
+        raise InputError(f"Expected the files that {path} names, not found: {absent[:5]}")
+    held_out = named["validation"] or named["training"][_EVERY - 1 :: _EVERY]
+    return choose(cases, {case.name for case in held_out}, split)
+
+
+def choose(cases: list[LabeledCase], validation: set[str], split: str | None) -> list[LabeledCase]:
+    """The cases of a split.
+
+    Args:
+        cases: All.
+        validation: Names of those that validate.
+        split: "training", "validation", or None for all.
+    """
+    if split is None:
+        return cases
+    return [case for case in cases if (case.name in validation) == (split == "validation")]
+
+
+_KEYS = ("training", "validation")
+
+
+def _entry(path: Path, item: dict[str, Any]) -> LabeledCase:
+    image, label = path.parent / Path(item["image"]), path.parent / Path(item["label"])
+    return LabeledCase(str(item["image"]), image, label)

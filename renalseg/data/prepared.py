@@ -1,0 +1,203 @@
+"""Real cases as memory-mapped arrays, so that a patch reads only the voxels that it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from renalseg.components import Box, Mask, bounding_box, components, grow_box
+from renalseg.data.cases import LabeledCase
+from renalseg.data.volumes import (
+    LABELS,
+    open_pair,
+    orientation_of,
+    read_hu,
+    read_label,
+    to_ras,
+    unknown_labels,
+)
+from renalseg.errors import InputError
+from renalseg.labels import KIDNEY, TUMOR
+from renalseg.progress import steps
+from renalseg.synthesis.patient import kidney_boxes, landmarks_of
+from renalseg.synthesis.tissues import Tissue
+
+IMAGE, LABEL, FACTS = "image.npy", "label.npy", "facts.npz"
+CYST = 3
+
+_VERSION = 1  # of what is stored
+_BODY_HU = -300
+_COARSE_MM = 5.0  # the body is found on a grid of about this spacing
+_MARGIN_MM = 5.0
+_UNDER_SKIN_MM = 25.0
+_MIN_KIDNEY_ML = 10.0  # smaller components are crumbs of a kidney
+
+
+def prepare_all(cases: Sequence[LabeledCase], cache: Path, jobs: int | None = None) -> list[Path]:
+    """Converts cases side by side, and says how far it is; see `prepare`.
+
+    Args:
+        cases: The files of each.
+        cache: Where the folders of the cases go.
+        jobs: At once, up to 1.5 GB of memory each; all processors up to four if None.
+    """
+    done = 0
+    lock = threading.Lock()
+
+    def one(case: LabeledCase) -> Path:
+        nonlocal done
+        folder = prepare(case, cache)
+        with lock:
+            done += 1
+            update(done, len(cases))
+        return folder
+
+    jobs = jobs or min(4, os.cpu_count() or 1)
+    with steps("case") as update, ThreadPoolExecutor(jobs, "prepare") as pool:
+        try:
+            return list(pool.map(one, cases))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def prepare(case: LabeledCase, cache: Path) -> Path:
+    """Converts a case once: axes R, A, S, cropped to the body, uncompressed.
+
+    Args:
+        case: The files of the case.
+        cache: Gets a folder for the case, whole or not at all, also while other processes do the
+            same: image.npy (X, Y, Z) int16 HU, label.npy uint8, and facts.npz with `spacing`,
+            `kidneys` (n, 3, 2) and the landmarks of each tissue.
+
+    Returns:
+        The folder of the case; one that is there already is kept while the files stay as they are.
+
+    Raises:
+        InputError: A file cannot be read, image and label do not match, or the label has other
+            values than 0 to 3.
+    """
+    folder = cache / _folder_name(case, cache)
+    state = _state_of(case)
+    if _is_current(folder, state):
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache))
+    try:
+        image, label, spacing = _load(case)
+        np.save(partial / IMAGE, image)
+        np.save(partial / LABEL, label)
+        np.savez(partial / FACTS, state=state, spacing=spacing, **_facts(image, label, spacing))
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not _is_current(folder, state):  # else another process was quicker
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _folder_name(case: LabeledCase, cache: Path) -> str:
+    """The name of a case, and a hash of where it lies, because files in lists may share names."""
+    place = os.path.relpath(case.image, cache)
+    stem = "".join(c if c.isalnum() else "_" for c in case.name.removesuffix(".nii.gz"))
+    return f"{stem[-40:]}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
+def _state_of(case: LabeledCase) -> npt.NDArray[np.int64]:
+    """Changes with the files of a case."""
+    stats = [path.stat() for path in (case.image, case.label)]
+    return np.array([_VERSION, *(n for s in stats for n in (s.st_size, s.st_mtime_ns))], np.int64)
+
+
+def _is_current(folder: Path, state: npt.NDArray[np.int64]) -> bool:
+    try:
+        with np.load(folder / FACTS) as facts:
+            return np.array_equal(facts["state"], state)
+    except (OSError, KeyError, ValueError):
+        return False
+
+
+def _load(
+    case: LabeledCase,
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    header, _ = open_pair(case)
+    orientation = orientation_of(header)
+    spacing = np.linalg.norm(header.affine[:3, :3], axis=0)[np.argsort(orientation[:, 0])]
+    label = to_ras(read_label(case.label), orientation)
+    if unknown := unknown_labels(label):
+        raise InputError(f"Expected labels {LABELS} in {case.label}, found {unknown}")
+    image = to_ras(read_hu(case.image), orientation)
+    box = _body_box(image, label, spacing)
+    return np.ascontiguousarray(image[box]), np.ascontiguousarray(label[box]), spacing
+
+
+def _body_box(image: npt.NDArray[Any], label: npt.NDArray[Any], spacing: npt.NDArray[Any]) -> Box:
+    """The box of the body and of all that is labeled, in voxels."""
+    body, steps = _body(image, spacing)
+    boxes = []
+    if (coarse := bounding_box(body)) is not None:
+        boxes.append([slice(p.start * n, p.stop * n) for p, n in zip(coarse, steps, strict=True)])
+    if (labeled := bounding_box(label > 0)) is not None:
+        boxes.append(list(labeled))
+    if not boxes:
+        raise InputError("Expected a body in the image, found nothing above -300 HU")
+    x, y, z = (
+        slice(min(box[a].start for box in boxes), max(box[a].stop for box in boxes))
+        for a in range(3)
+    )
+    return grow_box((x, y, z), _MARGIN_MM / spacing, image.shape)
+
+
+def _body(image: npt.NDArray[Any], spacing: npt.NDArray[Any]) -> tuple[Mask, tuple[int, ...]]:
+    """The body on a coarse grid, filled slice by slice, and the voxels between its points."""
+    steps = tuple(max(1, round(_COARSE_MM / float(mm))) for mm in spacing)
+    coarse = image[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU
+    body: Mask = components(coarse)[0] == 1
+    for z in range(body.shape[2]):
+        body[:, :, z] = ndimage.binary_fill_holes(body[:, :, z])
+    return body, steps
+
+
+def _facts(
+    image: npt.NDArray[Any], label: npt.NDArray[Any], spacing: npt.NDArray[Any]
+) -> dict[str, Any]:
+    min_voxels = int(_MIN_KIDNEY_ML * 1000 / spacing.prod())
+    boxes = kidney_boxes(label > 0, max(1, min_voxels))
+    points = landmarks_of(
+        {
+            Tissue.KIDNEY: label == KIDNEY,
+            Tissue.TUMOR: label == TUMOR,
+            Tissue.CYST: label == CYST,
+        }
+    )
+    facts = {tissue.name: voxels.numpy() for tissue, voxels in points.items()}
+    facts[Tissue.VISCERAL.name] = _inner_points(image, spacing)
+    facts["kidneys"] = np.array([[(p.start, p.stop) for p in b] for b in boxes]).reshape(-1, 3, 2)
+    return facts
+
+
+def _inner_points(image: npt.NDArray[Any], spacing: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Some voxels, (n, 3), between the organs or in them: well below the skin."""
+    body, steps = _body(image, spacing)
+    sampling = spacing * steps
+    # the first and last slice cut the body: they are no skin
+    padded = np.pad(body, ((1, 1), (1, 1), (0, 0)))
+    depth = ndimage.distance_transform_edt(padded, sampling=[*sampling[:2], 1e6])[1:-1, 1:-1]
+    deep = depth > min(_UNDER_SKIN_MM, float(depth.max()) / 2)
+    inner = deep if deep.any() else np.ones_like(body)
+    points = landmarks_of({Tissue.VISCERAL: inner})[Tissue.VISCERAL].numpy()
+    return np.asarray(points * np.array(steps))

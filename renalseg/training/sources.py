@@ -1,0 +1,99 @@
+"""What a training draws from: drawn anatomies, real cases, or both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from renalseg.data.cases import LabeledCase, case_folders, kits_cases, listed_cases
+from renalseg.data.prepared import prepare_all
+from renalseg.data.real_patient import RealPatient
+from renalseg.engine import cache_dir
+from renalseg.errors import ConfigError, InputError
+from renalseg.synthesis.library import anatomy_files, load_anatomy
+from renalseg.synthesis.patient import DrawnPatient, Patient
+
+SPLITS = ("training", "validation")
+
+_VALIDATING = 10  # the last tenth of each kind of anatomy validates
+_CACHE = ".renalseg"
+
+
+def load_patients(
+    source: str | Path | Sequence[str | Path], split: str | None = None
+) -> Sequence[Patient]:
+    """The patients of one source or of several.
+
+    Args:
+        source: A folder of anatomies that `renalseg library` made; a folder with the layout of
+            KiTS (`case_00000/imaging.nii.gz`, `segmentation.nii.gz`); a data list (.json) as MONAI
+            reads it; or a sequence of these. Real cases are converted once, beside their files.
+        split: "training", "validation", or None for all. The same patients come each time. Of
+            anatomies the last tenth of each kind validates; of real cases those that
+            `renalseg.data.cases` says.
+
+    Raises:
+        ConfigError: There is no such split.
+        InputError: A source is none of these, or has no patient for the split.
+    """
+    if split is not None and split not in SPLITS:
+        raise ConfigError(f"Expected the split {' or '.join(SPLITS)} or none, got {split!r}")
+    sources = [source] if isinstance(source, str | Path) else source
+    patients = [patient for one in sources for patient in _loader(Path(one))(Path(one), split)]
+    if not patients:
+        raise InputError(
+            f"Expected patients for {split or 'training and validation'} in "
+            f"{', '.join(map(str, sources)) or 'at least one source'}, found none"
+        )
+    return patients
+
+
+def _loader(source: Path) -> Callable[[Path, str | None], Sequence[Patient]]:
+    if source.suffix == ".json":
+        return lambda path, split: _real(listed_cases(path, split), path.parent)
+    if case_folders(source):
+        return lambda path, split: _real(kits_cases(path, split), path)
+    if source.is_dir() and anatomy_files(source):
+        return _drawn
+    raise InputError(
+        f"Expected training data at {source}: a folder with anatomies (*.npz, `renalseg library` "
+        "makes them), one with case_00000/imaging.nii.gz and segmentation.nii.gz "
+        "(`renalseg data kits19` fetches them), or a data list (.json); "
+        + ("found none of these in it" if source.is_dir() else "found no such folder")
+    )
+
+
+def _drawn(folder: Path, split: str | None) -> Sequence[Patient]:
+    chosen = []
+    for _, group in groupby(anatomy_files(folder), key=_kind):
+        files = list(group)
+        held_out = max(1, len(files) // _VALIDATING) if len(files) > 1 else 0
+        first = len(files) - held_out
+        parts = {"training": files[:first], "validation": files[first:], None: files}
+        chosen += parts[split]
+    return [DrawnPatient(load_anatomy(path)) for path in chosen]
+
+
+def _kind(path: Path) -> str:
+    """Such as phantom, of phantom_0007.npz."""
+    return path.stem.rpartition("_")[0]
+
+
+def _real(cases: Sequence[LabeledCase], root: Path) -> Sequence[Patient]:
+    return [RealPatient(folder) for folder in prepare_all(cases, cache_for(root))]
+
+
+def cache_for(root: Path) -> Path:
+    """Where the converted cases of a folder go: into it, or if that cannot be, the user's cache."""
+    own = root / _CACHE
+    if own.is_dir() or os.access(root, os.W_OK):
+        return own
+    cache = cache_dir()
+    if cache is None:
+        raise InputError(
+            f"Expected a folder that can be written for the converted cases of {root}; "
+            "RENALSEG_CACHE can name one"
+        )
+    return cache / "cases"
