@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from renalseg import __version__
 from renalseg.cuda_runtime import ensure_cuda_runtime
+from renalseg.data.command import add_data_command
 from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_for
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.process import leave, prepare
@@ -177,6 +178,8 @@ def _parser() -> argparse.ArgumentParser:
     implant.add_argument("--count", type=int, default=3, help="lesions")
     implant.add_argument("--seed", type=int, default=0, help="another seed is another draw")
     implant.set_defaults(action=_implant)
+
+    add_data_command(commands)
 
     export = commands.add_parser("export", help="make a bundle's weights of a training run")
     export.add_argument("train_dir", type=Path, help="output_dir of the training")

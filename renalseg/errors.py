@@ -3,7 +3,8 @@
     RenalSegError                1   a fault of the program
     ├── InputError               2   the study cannot be processed as it is
     ├── ConfigError              2   an unknown method or device, a missing or broken bundle
-    └── RetryableError          75   the same call may succeed later (disk full, out of memory)
+    └── RetryableError          75   the same call may succeed later (disk full, out of memory,
+                                     network down)
 
 Messages give what was expected, what was found, and the file or UID. They never hold a patient's
 name or ID.
@@ -40,7 +41,7 @@ class ConfigError(RenalSegError):
 
 
 class RetryableError(RenalSegError):
-    """A resource ran out; the same call may succeed later or on a larger machine."""
+    """A resource ran out or is away; the same call may succeed later or on a larger machine."""
 
     exit_code = EXIT_RETRYABLE
 

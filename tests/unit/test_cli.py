@@ -15,7 +15,10 @@ from renalseg.cli import main, report_error
 from renalseg.errors import InputError
 from tests.factories.scenes import make_grid, volume
 
-COMMANDS = ("run", "archive", "sample", "summary", "evaluate", "bench", "gate", "accuracy")
+COMMANDS = (
+    *("run", "archive", "sample", "summary", "evaluate", "bench", "gate", "accuracy"),
+    *("library", "implant", "data", "export"),
+)
 GRID = make_grid("LPS")
 
 

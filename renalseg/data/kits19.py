@@ -1,0 +1,180 @@
+"""Fetches KiTS19 (Heller et al. 2019): images and labels of 210 patients, CC BY-NC-SA 4.0.
+
+The sources are those of the repository neheller/kits19: its starter_code/get_imaging.py takes the
+images from a data set on Hugging Face, and the labels lie in its own folder data.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import threading
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import NamedTuple
+
+import nibabel as nib
+from tqdm import tqdm
+
+from renalseg.data.cases import IMAGE, LABEL, case_name
+from renalseg.data.download import Download, sha256_of
+from renalseg.data.manifest import Manifest
+from renalseg.errors import ConfigError, InputError
+from renalseg.progress import announce, bar_wanted
+
+IMAGES = "https://huggingface.co/datasets/neheller/KiTS-Challenge-Imaging/resolve/main/images"
+# A commit, so that the labels stay the same; it holds the corrections of December 2019.
+LABELS = (
+    "https://raw.githubusercontent.com/neheller/kits19/"
+    "456b293435b25303bbc7995f094f83a0afdff0eb/data"
+)
+CASES = range(210)
+
+_HEADER_BYTES = 352
+_CHUNK = 1 << 22
+
+
+class Outcome(NamedTuple):
+    """What a call of `fetch` did.
+
+    Attributes:
+        fetched: Files that came.
+        kept: Files that were there and are whole.
+    """
+
+    fetched: int
+    kept: int
+
+
+def fetch(
+    root: Path,
+    cases: Sequence[int] = CASES,
+    jobs: int = 4,
+    images: str = IMAGES,
+    labels: str = LABELS,
+) -> Outcome:
+    """Fetches cases into `root`, laid out as KiTS is; what is there already is checked and kept.
+
+    Args:
+        root: Gets case_00000/imaging.nii.gz, case_00000/segmentation.nii.gz, and so on, and the
+            manifest. It may be the folder data of a clone of the repository.
+        cases: Numbers of the cases.
+        jobs: Files at once.
+        images: Folder of case_00000.nii.gz and so on.
+        labels: Folder of case_00000/segmentation.nii.gz and so on.
+
+    Raises:
+        ConfigError: A file is not where the addresses say.
+        InputError: A file that is there is not what the manifest says, or one that came is broken.
+        RetryableError: The network failed again and again.
+        OSError: A full disk, among others; parts are kept.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    wanted = [
+        pair
+        for name in map(case_name, cases)
+        for pair in (
+            (f"{labels.rstrip('/')}/{name}/{LABEL}", root / name / LABEL),
+            (f"{images.rstrip('/')}/{name}.nii.gz", root / name / IMAGE),
+        )
+    ]
+    with tqdm(unit="B", unit_scale=True, disable=not bar_wanted()) as bar:
+        run = _Run(Manifest(root), _shown_by(bar))
+        fetched = run.all(wanted, jobs)
+    return Outcome(fetched, len(wanted) - fetched)
+
+
+def check_whole(path: Path) -> None:
+    """Unpacks a .nii.gz to its end, so that its checksum is compared, and checks its length.
+
+    Raises:
+        InputError: It is cut, damaged, or no NIfTI volume.
+    """
+    try:
+        with gzip.open(path) as file:
+            header = nib.Nifti1Header.from_fileobj(io.BytesIO(file.read(_HEADER_BYTES)))
+            length = _HEADER_BYTES
+            while chunk := file.read(_CHUNK):
+                length += len(chunk)
+    except (OSError, EOFError, ValueError, zlib.error, nib.spatialimages.HeaderDataError) as error:
+        raise InputError(f"Expected a whole NIfTI volume (.nii.gz) in {path}: {error}") from error
+    voxels = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    expected = int(header.get_data_offset()) + voxels
+    if length < expected:
+        raise InputError(f"Expected {expected} bytes unpacked in {path}, found {length}")
+
+
+class _Run:
+    """Fetches files by several threads, which end when one fails for good."""
+
+    def __init__(self, manifest: Manifest, progress: Callable[[int, int], None]) -> None:
+        self.manifest = manifest
+        self.progress = progress
+        self.stop = threading.Event()
+
+    def all(self, wanted: Sequence[tuple[str, Path]], jobs: int) -> int:
+        """Fetches what is not there; returns how many files came."""
+        refused: list[Exception] = []
+        fetched = 0
+        with ThreadPoolExecutor(jobs, "fetch") as pool:
+            try:
+                for future in as_completed(pool.submit(self.one, *pair) for pair in wanted):
+                    error = future.exception()
+                    if error is None:
+                        fetched += future.result()
+                    elif isinstance(error, ConfigError | InputError):
+                        refused.append(error)  # of this file; the others may still come
+                    else:
+                        raise error
+            finally:  # also when the user interrupts
+                self.stop.set()
+                pool.shutdown(cancel_futures=True)
+        if refused:
+            rest = f" ({len(refused) - 1} more like this)" if len(refused) > 1 else ""
+            raise type(refused[0])(f"{refused[0]}{rest}") from refused[0]
+        return fetched
+
+    def one(self, url: str, path: Path) -> bool:
+        """Whether a file came; False if it was there."""
+        if path.exists():
+            self._keep(path)
+            return False
+        download = Download(url, path, self.stop, self.progress)
+        part = download.run()
+        sha256 = sha256_of(part)
+        try:
+            if download.sha256 not in (None, sha256):
+                raise InputError(f"Expected SHA-256 {download.sha256} of {url}, got {sha256}")
+            check_whole(part)
+        except InputError:
+            part.unlink()  # going on from it would not mend it
+            raise
+        part.replace(path)
+        self.manifest.add(path, sha256)
+        if not bar_wanted():
+            announce(str(path))
+        return True
+
+    def _keep(self, path: Path) -> None:
+        if path not in self.manifest:
+            check_whole(path)
+            self.manifest.add(path, sha256_of(path))
+        elif not self.manifest.matches(path):
+            raise InputError(
+                f"Expected {path} as it was fetched, found other bytes in it; "
+                "delete it to fetch it again"
+            )
+
+
+def _shown_by(bar: tqdm) -> Callable[[int, int], None]:
+    lock = threading.Lock()
+
+    def progress(came: int, expected: int) -> None:
+        with lock:
+            bar.total = (bar.total or 0) + expected
+            bar.update(came)
+
+    return progress

@@ -1,0 +1,67 @@
+"""What was fetched: size and SHA-256 of each file, kept beside the files."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from renalseg.data.download import sha256_of
+
+NAME = "renalseg-manifest.json"
+
+
+class Entry(NamedTuple):
+    """A file at the time when it was found whole.
+
+    Attributes:
+        size: Bytes.
+        sha256: Hexadecimal digits.
+    """
+
+    size: int
+    sha256: str
+
+
+class Manifest:
+    """The manifest of a folder; several threads may use it.
+
+    Args:
+        root: The folder; its manifest is read if there is one.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = threading.Lock()
+        self._entries: dict[str, Entry] = {}
+        path = root / NAME
+        if path.is_file():
+            stored = json.loads(path.read_text())
+            self._entries = {name: Entry(**entry) for name, entry in stored.items()}
+
+    def __contains__(self, path: Path) -> bool:
+        """Whether a file of the folder is in the manifest."""
+        return self._name(path) in self._entries
+
+    def matches(self, path: Path) -> bool:
+        """Whether a file is as it was when it was added."""
+        entry = self._entries[self._name(path)]
+        return path.stat().st_size == entry.size and sha256_of(path) == entry.sha256
+
+    def add(self, path: Path, sha256: str) -> None:
+        """Adds a file and saves the manifest, whole or not at all.
+
+        Args:
+            path: In the folder of the manifest.
+            sha256: Of the file.
+        """
+        with self._lock:
+            self._entries[self._name(path)] = Entry(path.stat().st_size, sha256)
+            entries = {name: entry._asdict() for name, entry in sorted(self._entries.items())}
+            partial = self.root / f".{NAME}.part"
+            partial.write_text(json.dumps(entries, indent=1) + "\n")
+            partial.replace(self.root / NAME)
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
