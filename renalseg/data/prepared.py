@@ -50,7 +50,7 @@ def prepare_all(cases: Sequence[LabeledCase], cache: Path, jobs: int | None = No
     Args:
         cases: The files of each.
         cache: Where the folders of the cases go.
-        jobs: At once, up to 1.5 GB of memory each; all processors up to four if None.
+        jobs: At once, up to 2 GB of memory each; all processors up to four if None.
     """
     done = 0
     lock = threading.Lock()
