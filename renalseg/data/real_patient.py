@@ -66,7 +66,8 @@ class RealPatient:
         hu = interpolate(torch.from_numpy(image[box].copy()), self.spacing, grid, center, spacing)
         values = torch.from_numpy(label[box].copy())
         values[values == CYST] = KIDNEY
-        return Piece(hu, look_up(values, nearest(grid, center, self.spacing), 0), (x, y, z))
+        voxels = nearest(grid, center, self.spacing, values.shape)
+        return Piece(hu, look_up(values, voxels), (x, y, z))
 
     def _box(
         self, grid: Tensor, center: Tensor, spacing: Sequence[float], shape: Sequence[int]

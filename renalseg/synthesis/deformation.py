@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from renalseg.synthesis.fields import chance, smooth_field, uniform
-from renalseg.synthesis.tissues import Anatomy, Tissue
+from renalseg.synthesis.tissues import Anatomy
 
 
 def draw_grid(roi_size: Sequence[int], spacing: Sequence[float], generator: Generator) -> Tensor:
@@ -54,39 +55,44 @@ def deform(
         The piece; air beyond the whole.
     """
     grid = draw_grid(roi_size, spacing, generator)
-    index = nearest(grid, center, anatomy.spacing)
-    tissue = look_up(anatomy.tissue, index, int(Tissue.AIR))
-    depth = look_up(anatomy.depth, index, 0)
+    voxels = nearest(grid, center, anatomy.spacing, anatomy.tissue.shape)
+    tissue, depth = (look_up(volume, voxels) for volume in (anatomy.tissue, anatomy.depth))
     return Anatomy(tissue, depth, (float(spacing[0]), float(spacing[1]), float(spacing[2])))
 
 
-def nearest(grid: Tensor, center: Tensor, spacing: Sequence[float]) -> list[Tensor]:
-    """The nearest voxel to each point of a grid, one index (X, Y, Z) for each axis.
+class Voxels(NamedTuple):
+    """Where to look values up.
+
+    Attributes:
+        flat: (X, Y, Z) int64, index into the flat volume.
+        inside: (X, Y, Z) bool, whether the volume reaches there.
+    """
+
+    flat: Tensor
+    inside: Tensor
+
+
+def nearest(grid: Tensor, center: Tensor, spacing: Sequence[float], shape: Sequence[int]) -> Voxels:
+    """The voxel of a volume nearest to each point of a grid.
 
     Args:
         grid: (3, X, Y, Z), mm from the center, as `draw_grid` gives it.
-        center: Where the grid is centered, in voxels of a volume.
-        spacing: mm of that volume.
+        center: Where the grid is centered, in voxels of the volume.
+        spacing: mm of the volume.
+        shape: Voxels of the volume.
     """
-    return [(grid[axis] / spacing[axis] + center[axis]).round_().long() for axis in range(3)]
+    flat = torch.zeros(grid.shape[1:], dtype=torch.int64)
+    inside = torch.ones(grid.shape[1:], dtype=torch.bool)
+    for axis, n in enumerate(shape):
+        index = (grid[axis] / spacing[axis] + center[axis]).round_().long()
+        inside &= (index >= 0) & (index < n)
+        flat.mul_(n).add_(index.clamp_(0, n - 1))
+    return Voxels(flat, inside)
 
 
-def look_up(volume: Tensor, index: Sequence[Tensor], outside: int) -> Tensor:
-    """The values of a contiguous volume (X, Y, Z) at voxels, `outside` beyond it.
-
-    Args:
-        volume: Where to look.
-        index: One tensor of indices for each axis, as `nearest` gives them.
-        outside: The value beyond the volume.
-    """
-    inside = torch.ones_like(index[0], dtype=torch.bool)
-    flat = torch.zeros_like(index[0])
-    for axis, i in enumerate(index):
-        inside &= (i >= 0) & (i < volume.shape[axis])
-        flat = flat * volume.shape[axis] + i.clamp(0, volume.shape[axis] - 1)
-    values = volume.reshape(-1)[flat]
-    values[~inside] = outside
-    return values
+def look_up(volume: Tensor, voxels: Voxels) -> Tensor:
+    """The values of a contiguous volume (X, Y, Z), and 0, which is air, beyond it."""
+    return volume.reshape(-1)[voxels.flat].mul_(voxels.inside)
 
 
 def _draw_affine(generator: Generator) -> Tensor:
