@@ -63,7 +63,7 @@ train-all: $(RUN) build/.library  ## train bundles one after another: make train
 	$(BIN)/python -m renalseg.training.all $(BUNDLES) $(if $(EXPORT),--export) $(KNOBS)
 
 build/.library: | $(RUN)
-	$(BIN)/renalseg library build/library $(if $(DATA),--implanted 80 --data $(DATA))
+	$(BIN)/renalseg library build/library $(if $(DATA),--phantoms 30 --implanted 120 --data $(DATA))
 	@touch $@
 
 clean:  ## remove what the other targets made, the environment included
