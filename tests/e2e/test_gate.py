@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from renalseg.accuracy import gate
-from renalseg.accuracy.table import BEGIN, END
 from renalseg.accuracy.variants import DEFAULT, PLAIN, variants_for
+from renalseg.markdown import marks
 
 
 @pytest.mark.slow
@@ -19,7 +19,7 @@ def test_the_shipped_settings_of_resvnet_cost_no_accuracy(
         gate, "variants_for", lambda device: {n: variants_for(device)[n] for n in (PLAIN, DEFAULT)}
     )
     page = tmp_path / "page.md"
-    page.write_text(f"Text\n{BEGIN}\n{END}\n")
+    page.write_text("\n".join(("Text", *marks(gate.MARK), "")))
     gate.run_gate([], samples=1, slices=40, methods=["resvnet"], device="cpu", markdown=page)
     rows = [line for line in page.read_text().splitlines() if line.startswith("| resvnet")]
     plain, default = rows[:2]  # the others are of each case
