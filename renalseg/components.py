@@ -49,3 +49,12 @@ def components(mask: Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]
     rank = np.zeros(count + 1, np.int32)
     rank[order + 1] = np.arange(1, count + 1)
     return rank[numbered], sizes[order]
+
+
+def largest_part(mask: Mask) -> Mask | None:
+    """The largest component whose pixels or voxels share faces, or None of an empty mask."""
+    numbered, count = ndimage.label(mask)
+    if not count:
+        return None
+    sizes = np.bincount(numbered.ravel())[1:]
+    return np.asarray(numbered == 1 + sizes.argmax())

@@ -12,6 +12,7 @@ import torch
 from scipy import ndimage
 from torch import Generator, Tensor
 
+from renalseg.components import bounding_box, largest_part
 from renalseg.synthesis.fields import chance, uniform
 from renalseg.synthesis.phantom_painter import Painter
 from renalseg.synthesis.tissues import RENAL, Tissue
@@ -74,12 +75,11 @@ def _find_hilum(painter: Painter, side: int) -> Point | None:
     half = tissue.shape[0] // 2
     own = slice(half, None) if side > 0 else slice(0, half)
     renal = torch.isin(tissue[own], torch.tensor(RENAL, dtype=tissue.dtype)).numpy()
-    parts, count = ndimage.label(renal)
-    if not count:
+    largest = largest_part(renal)
+    box = None if largest is None else bounding_box(largest)
+    if largest is None or box is None:
         return None
-    largest = 1 + int(np.argmax(ndimage.sum_labels(renal, parts, range(1, count + 1))))
-    box = ndimage.find_objects(parts)[largest - 1]
-    kidney = np.pad(parts[box] == largest, grow := int(_CLOSING_MM / mm) + 1)
+    kidney = np.pad(largest[box], grow := int(_CLOSING_MM / mm) + 1)
     outside = ndimage.distance_transform_edt(~kidney, sampling=mm)
     closed = ndimage.distance_transform_edt(outside < _CLOSING_MM, sampling=mm) >= _CLOSING_MM
     corner = np.array([part.start for part in box]) - grow + [own.start, 0, 0]
@@ -106,11 +106,10 @@ def _nearest_center(
     if not 0 <= z < slices:
         return None
     section: Tensor = painter.tissue[:, :, z] == vessel
-    parts, count = ndimage.label(section.numpy())
-    if not count:
+    largest = largest_part(section.numpy())
+    if largest is None:
         return None
-    largest = 1 + int(np.argmax(ndimage.sum_labels(parts > 0, parts, range(1, count + 1))))
-    x, y = np.argwhere(parts == largest).mean(axis=0)
+    x, y = np.argwhere(largest).mean(axis=0)
     return _world(painter, np.array([x, y, z]))
 
 

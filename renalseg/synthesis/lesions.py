@@ -18,6 +18,7 @@ from scipy import ndimage
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from renalseg.components import largest_part
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.synthesis.depth import bounding_box
@@ -155,11 +156,10 @@ def _place(
     smooth = gaussian_blur(image[box], [1.0, 1.0, 0.5])
     fat = (smooth > _FAT_HU[0]) & (smooth < _FAT_HU[1])
     inside = padded & (kidney[box] | fat)
-    parts, count = ndimage.label(inside.numpy())
-    if not count:
+    largest = largest_part(inside.numpy())
+    if largest is None:
         return None
-    largest = 1 + int(np.argmax(ndimage.sum_labels(parts > 0, parts, range(1, count + 1))))
-    inside = torch.from_numpy(parts == largest)
+    inside = torch.from_numpy(largest)
     enough = inside.sum() > 0.5 * shape.sum() and (inside & kidney[box]).any()
     return (box, inside) if enough else None
 

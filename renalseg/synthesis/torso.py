@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Generator, Tensor
-from torch.nn import functional
 
 from renalseg.synthesis.depth import bounding_box, with_depth
 from renalseg.synthesis.fields import chance, smooth_field, uniform
@@ -96,18 +95,15 @@ def _warp(torso: Torso, generator: Generator) -> tuple[Tensor, dict[int, np.ndar
     """Another build of the torso, with its fat and muscles, and where its kidneys would lie."""
     tissue = torso.tissue.clone()
     _lay_wall_and_fat(tissue, torso, generator)
-    nodes = [max(2, round(n * torso.spacing_mm / _BUILD_MM) + 1) for n in tissue.shape]
     amplitude = uniform(generator, 0, 7.0) / torso.spacing_mm
-    coarse = amplitude * torch.randn((1, 3, *nodes), generator=generator)
+    spacing = (torso.spacing_mm,) * 3
+    field = smooth_field(tissue.shape, spacing, _BUILD_MM, generator, channels=3).mul_(amplitude)
     size = uniform(generator, 0.95, 1.22)  # the map is of a slender patient
     scale = [size * uniform(generator, 0.94, 1.06) for _ in range(3)]
     center = [(n - 1) / 2 for n in tissue.shape]
     axes = [
         (torch.arange(n) - c) / s + c for n, c, s in zip(tissue.shape, center, scale, strict=True)
     ]
-    field = functional.interpolate(
-        coarse, size=tuple(tissue.shape), mode="trilinear", align_corners=True
-    )[0]
     index = torch.zeros_like(tissue, dtype=torch.int32)
     for axis, line in enumerate(axes):  # voxels beyond the torso repeat its border
         shape = [-1 if a == axis else 1 for a in range(3)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from renalseg.components import bounding_box, components, grow_box
+from renalseg.components import bounding_box, components, grow_box, largest_part
 
 SHAPE = (24, 20, 22)
 
@@ -59,3 +59,11 @@ def test_an_empty_mask_has_no_components() -> None:
     numbered, sizes = components(np.zeros(SHAPE, bool))
     assert not numbered.any()
     assert len(sizes) == 0
+
+
+def test_the_largest_part_shares_faces() -> None:
+    mask = np.zeros((5, 5), dtype=bool)
+    mask[0, :3] = True
+    mask[1, 3] = mask[2, 4] = mask[3, 4] = True  # touch at corners alone, or are fewer
+    assert np.argwhere(largest_part(mask)).tolist() == [[0, 0], [0, 1], [0, 2]]
+    assert largest_part(np.zeros((2, 2), dtype=bool)) is None
