@@ -14,6 +14,7 @@ from renalseg.components import Box, Mask, bounding_box, components
 from renalseg.labels import BACKGROUND
 from renalseg.synthesis.appearance import draw_ct, draw_phase
 from renalseg.synthesis.deformation import deform
+from renalseg.synthesis.fields import chance
 from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
 
 Landmarks = Mapping[Tissue, Tensor]
@@ -21,6 +22,7 @@ Landmarks = Mapping[Tissue, Tensor]
 CENTERS = (Tissue.KIDNEY, Tissue.TUMOR, Tissue.CYST, Tissue.VISCERAL)
 _LANDMARKS = 2000  # of each tissue
 _MIN_VOXELS = 2000  # of an anatomy; smaller components are crumbs of a kidney
+_AS_CYST = 0.2  # share of the scans whose tumors are cysts, so that shape and place tell nothing
 
 
 class Piece(NamedTuple):
@@ -110,6 +112,8 @@ class DrawnPatient:
             deform(self.anatomy, center, roi_size, spacing, generator)
             for center, spacing in zip(centers, spacings, strict=True)
         ]
+        if chance(generator, _AS_CYST):
+            parts = [_with_cysts_for_tumors(part) for part in parts]
         phase = draw_phase(generator, phases)
         images = draw_ct(_join(parts), generator, phase).chunk(len(parts), dim=2)
         return [
@@ -154,6 +158,12 @@ def kidney_boxes(mask: Mask, min_voxels: int) -> list[Box]:
             )
             boxes.append((x, y, z))
     return boxes
+
+
+def _with_cysts_for_tumors(anatomy: Anatomy) -> Anatomy:
+    tissue = anatomy.tissue
+    cyst = torch.tensor(Tissue.CYST, dtype=tissue.dtype)
+    return anatomy._replace(tissue=torch.where(tissue == Tissue.TUMOR, cyst, tissue))
 
 
 def _join(parts: Sequence[Anatomy]) -> Anatomy:
