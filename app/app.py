@@ -17,8 +17,8 @@ from app.operators import (
 from app.run import Run
 from renalseg.errors import RenalSegError
 from renalseg.models import Models
-from renalseg.pipeline import Result
 from renalseg.progress import bar_wanted
+from renalseg.results import Result
 from renalseg.settings import Settings
 
 

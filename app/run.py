@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from renalseg import pipeline
+from renalseg import pipeline, results
 from renalseg.models import Models
 
 PYTHON_OBJECT = "PyObject"
@@ -26,7 +26,7 @@ class Run:
 
     models: Models
     timings: dict[str, float] = field(default_factory=dict)
-    result: pipeline.Result | None = None
+    result: results.Result | None = None
     error: BaseException | None = None
 
     @contextmanager

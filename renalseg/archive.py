@@ -22,8 +22,9 @@ from renalseg.errors import (
 )
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.models import Models
-from renalseg.pipeline import RESULT_FILE, Result, timed, weak_bundles, write_results
+from renalseg.pipeline import timed
 from renalseg.progress import announce, bar_wanted
+from renalseg.results import RESULT_FILE, Result, weak_bundles, write_results
 from renalseg.settings import Settings
 
 SUMMARY_FILE = "archive.csv"

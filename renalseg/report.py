@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from renalseg.errors import InputError
-from renalseg.pipeline import RESULT_FILE
+from renalseg.results import RESULT_FILE
 
 
 def print_result(folder: Path) -> None:

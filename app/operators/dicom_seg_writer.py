@@ -8,7 +8,7 @@ from typing import Any
 from monai.deploy.core import Operator, OperatorSpec
 
 from app.run import Run
-from renalseg import pipeline
+from renalseg import results
 
 
 class DicomSegWriterOperator(Operator):
@@ -38,6 +38,6 @@ class DicomSegWriterOperator(Operator):
         series = op_input.receive("series")
         pred = op_input.receive("pred")
         with self._run.stage("write"):
-            self._run.result = pipeline.write_results(
+            self._run.result = results.write_results(
                 series, pred, self._output, self._run.models.settings, self._run.timings
             )

@@ -15,7 +15,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg import pipeline
+from renalseg import pipeline, results
 from renalseg.errors import ConfigError, InputError
 from renalseg.models import Models
 from tests.factories.series import write_case
@@ -42,7 +42,8 @@ class Stand:
             "write_results": object(),
         }
         for name in STAGES:
-            monkeypatch.setattr(pipeline, name, self.function(name))
+            owner = results if name == "write_results" else pipeline
+            monkeypatch.setattr(owner, name, self.function(name))
 
     def function(self, name: str) -> Callable[..., object]:
         def call(*arguments: object) -> object:

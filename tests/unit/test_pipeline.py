@@ -9,8 +9,9 @@ import torch
 
 from renalseg.labels import KIDNEY, Segment, Side
 from renalseg.memory import peak_mib
-from renalseg.pipeline import STAGES, Result, stage, weak_bundles
+from renalseg.pipeline import STAGES, stage
 from renalseg.progress import steps
+from renalseg.results import Result, weak_bundles
 from renalseg.settings import Settings
 
 RESULT = Result(
