@@ -285,12 +285,17 @@ def _gate(options: argparse.Namespace) -> None:
 
 
 def _accuracy(options: argparse.Namespace) -> None:
+    from renalseg.accuracy.cards import check_cards, write_cards
     from renalseg.accuracy.measure import measure_accuracy
     from renalseg.accuracy.report import MARK, markdown
     from renalseg.markdown import check_marks, put_between
+    from renalseg.settings import Settings
 
+    bundles = Settings.resolve(device=options.device).bundles
     if options.markdown:
         check_marks(options.markdown, MARK)
+    if options.cards:
+        check_cards(bundles)
     content = measure_accuracy(
         options.data,
         options.out,
@@ -305,10 +310,7 @@ def _accuracy(options: argparse.Namespace) -> None:
     else:
         print(markdown(content))
     if options.cards:
-        from renalseg.accuracy.cards import write_cards
-        from renalseg.settings import Settings
-
-        for card in write_cards(content, Settings.resolve(device=options.device).bundles):
+        for card in write_cards(content, bundles):
             print(card)
 
 

@@ -9,11 +9,21 @@ from typing import Any
 
 from renalseg.accuracy.report import estimate, found, number
 from renalseg.evaluation.bootstrap import mean_of
-from renalseg.markdown import put_between, table
+from renalseg.markdown import check_marks, put_between, table
 
 MARK = "results"
 
 Content = Mapping[str, Any]
+
+
+def check_cards(bundles: Path) -> None:
+    """Refuses model cards that have no place for results, before these cost an hour.
+
+    Raises:
+        ConfigError: As `write_cards`.
+    """
+    for card in bundles.glob("*/docs/README.md"):
+        check_marks(card, MARK)
 
 
 def write_cards(content: Content, bundles: Path) -> list[Path]:
@@ -94,7 +104,7 @@ def _tumor(partners: Mapping[str, Content]) -> tuple[str, dict[str, float | None
     slices = next((s["slices"]["summary"] for s in partners.values() if "slices" in s), None)
     if slices is not None:
         parts.append(_slices(slices))
-        metrics["tumor_dice_46_real_slices"] = slices["mean"]["dice"]
+        metrics["tumor_dice_real_slices"] = slices["mean"]["dice"]
     return "\n\n".join(parts), metrics
 
 

@@ -22,7 +22,7 @@ Landmarks = Mapping[Tissue, Tensor]
 CENTERS = (Tissue.KIDNEY, Tissue.TUMOR, Tissue.CYST, Tissue.VISCERAL)
 _LANDMARKS = 2000  # of each tissue
 _MIN_VOXELS = 2000  # of an anatomy; smaller components are crumbs of a kidney
-_AS_CYST = 0.2  # share of the scans whose tumors are cysts, so that shape and place tell nothing
+_AS_CYST = 0.3  # share of the scans whose tumors are cysts, so that shape and place tell nothing
 
 
 class Piece(NamedTuple):

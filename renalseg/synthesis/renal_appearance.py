@@ -126,13 +126,15 @@ def paint_tumor(
     texture = smooth_field(tissue.shape, spacing, uniform(generator, 2.0, 4.0), generator)[0]
     values += uniform(generator, 0, 26) * texture[tumor]  # of vessels and hemorrhage
     kind = uniform(generator, 0, 1)
-    if kind < 0.45:  # necrosis: an irregular core without enhancement, above water
+    if kind < 0.4:  # necrosis: an irregular core without enhancement, above water and never even
         core = mm + 3.0 * coarse > uniform(generator, 5, 15)
-        values[core] = uniform(generator, 8, 45) + 9.0 * fine[core]
-    elif kind < 0.57:  # cystic, with septa
-        septa = coarse.abs() < uniform(generator, 0.0, 0.25)
+        core &= fine < uniform(generator, 0.6, 2.0)  # islands and strands are alive
+        uneven = uniform(generator, 6, 16) * (fine + coarse) + 8.0 * texture[tumor]
+        values[core] = uniform(generator, 14, 48) + uneven[core]
+    elif kind < 0.48:  # cystic, with septa
+        septa = coarse.abs() < uniform(generator, 0.08, 0.3)
         values = torch.where(septa | (mm <= 2), values, uniform(generator, 2, 28) + 4.0 * fine)
-    elif kind < 0.61:  # fat, as in an angiomyolipoma
+    elif kind < 0.52:  # fat, as in an angiomyolipoma
         values[fine > uniform(generator, 0.3, 1.0)] = uniform(generator, -90, -20)
     if chance(generator, 0.2):
         values[mm <= 2] += uniform(generator, 10, 60)

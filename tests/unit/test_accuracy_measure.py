@@ -193,6 +193,8 @@ def test_a_card_without_a_place_is_an_error(tmp_path: Path) -> None:
     card.write_text("# no marks\n")
     with pytest.raises(ConfigError, match="results: begin"):
         cards.write_cards(contents(), tmp_path)
+    with pytest.raises(ConfigError, match=r"README\.md"):
+        cards.check_cards(tmp_path)
 
 
 def test_the_page_on_accuracy_has_a_place(repository: Path) -> None:
