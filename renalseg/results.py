@@ -83,7 +83,11 @@ def write_results(
         if segments:
             names.append(f"{source}.seg.dcm")
             seg = build_seg(
-                series, segmented, segments, algorithm=settings.algorithm, version=__version__
+                series,
+                series.to_slices(segmented),
+                segments,
+                algorithm=settings.algorithm,
+                version=__version__,
             )
             seg.save_as(folder / names[0])
         pictures = []

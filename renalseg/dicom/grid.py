@@ -1,4 +1,4 @@
-"""Put the slices of a series in order and prove that they form one regular grid.
+"""Put the slices of a series in order and find the regular grid that they are computed on.
 
 Positions and orientations alone decide; SliceThickness and SpacingBetweenSlices are often wrong and
 never read.
@@ -10,40 +10,51 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from renalseg.dicom.planes import ON_GRID, SourcePlanes
+from renalseg.dicom.steps import (
+    MAX_JITTER,
+    SAME_PLACE_MM,
+    SILENT_JITTER,
+    find_gaps,
+    grid_step,
+    jitter_of,
+)
 from renalseg.dicom.tags import Instance, describe
 from renalseg.errors import InputError
 from renalseg.geometry import Array, affine_from_dicom, slice_normal
 
 MIN_SLICES = 2
-SAME_PLACE_MM = 0.01
-GAP_FACTOR = 1.5  # a step this many times the usual one means a missing slice
-MAX_JITTER = 0.01  # of the usual step
-SILENT_JITTER = 0.001  # rounding of the positions in the file
-MAX_TILT_DEGREES = 0.1
+MIN_TILT_DEGREES = 0.1  # less is rounding of the positions in the file
+MAX_TILT_DEGREES = 45.0  # gantries tilt by 30 degrees at most
 SAME_ORIENTATION = 1e-3  # difference of direction cosines
 SAME_SPACING = 1e-3  # relative
 
 
 class Grid(NamedTuple):
-    """Slices in order along their normal.
+    """Slices in order along their normal, and the regular grid that they are computed on.
 
     Attributes:
         instances: The slices, index 0 first.
-        affine: (4, 4) voxel-to-world affine in RAS mm.
-        shape: Number of voxels (X, Y, Z).
+        affine: (4, 4) voxel-to-world affine of the grid in RAS mm.
+        shape: Number of voxels (X, Y, Z) of the grid.
+        planes: Where the slices lie in it.
         warnings: What is unusual but processed.
     """
 
     instances: tuple[Instance, ...]
     affine: Array
     shape: tuple[int, int, int]
+    planes: SourcePlanes
     warnings: tuple[str, ...]
 
 
 def arrange(instances: Sequence[Instance]) -> Grid:
-    """Order slices along the normal of their plane.
+    """Order slices along the normal of their plane, and lay a grid over them.
+
+    The grid of a regular series is the series itself. That of a series with a tilted gantry has
+    slices at the same places that are wide enough for the whole shear; that of an unevenly spaced
+    one has slices at the usual distance, or at that of the nearest ones.
 
     Args:
         instances: Slices of one series, in any order.
@@ -53,7 +64,7 @@ def arrange(instances: Sequence[Instance]) -> Grid:
 
     Raises:
         InputError: If a geometry tag is missing, slices differ in size, orientation or frame of
-            reference, or their positions hold a gap, a duplicate, a tilt or uneven steps.
+            reference, or their positions hold a gap or a duplicate or do not lie in a row.
     """
     if len(instances) < MIN_SLICES:
         found = f"{len(instances)} ({instances[0].path})"
@@ -65,12 +76,44 @@ def arrange(instances: Sequence[Instance]) -> Grid:
     ordered = tuple(instances[index] for index in order)
     positions = positions[order]
 
-    warnings = _check_steps(ordered, positions @ normal)
-    _check_line(positions, normal, pixel_spacing)
-    step = (positions[-1] - positions[0]) / (len(ordered) - 1)
-    affine = affine_from_dicom(orientation, positions[0], pixel_spacing, step)
+    even, step_warnings = _check_steps(ordered, positions @ normal)
+    tilted, tilt_warnings = _check_line(positions, normal, pixel_spacing)
     columns, rows = (int(ordered[0].numbers(keyword, 1)[0]) for keyword in ("Columns", "Rows"))
-    return Grid(ordered, affine, (columns, rows, len(ordered)), tuple(warnings))
+    if even and not tilted:
+        planes = SourcePlanes.regular((columns, rows, len(ordered)))
+        step = (positions[-1] - positions[0]) / (len(ordered) - 1)
+        affine = affine_from_dicom(orientation, positions[0], pixel_spacing, step)
+    else:
+        size = (columns, rows)
+        affine, planes = _lay_over(positions, orientation, pixel_spacing, size, even)
+    return Grid(ordered, affine, planes.shape, planes, (*step_warnings, *tilt_warnings))
+
+
+def _lay_over(
+    positions: Array, orientation: Array, pixel_spacing: Array, size: tuple[int, int], even: bool
+) -> tuple[Array, SourcePlanes]:
+    """Lay a grid over slices with these first voxels (S, 3) in LPS; give its affine and theirs."""
+    normal = slice_normal(orientation)
+    offsets = positions - positions[0]
+    above = offsets @ normal
+    if even:
+        step = above[-1] / (len(above) - 1)
+        heights = np.arange(len(above), dtype=np.float64)
+    else:
+        step = grid_step(np.diff(above))
+        heights = above / step
+        heights = np.where(np.abs(heights - np.rint(heights)) < ON_GRID, np.rint(heights), heights)
+    # of a row, of a column; whole voxels, so that no source pixel is interpolated
+    axes = orientation.reshape(2, 3) * pixel_spacing[::-1, None]
+    corners = np.rint(offsets @ np.linalg.pinv(axes)).astype(np.int64)
+    first = corners.min(axis=0)
+    corners -= first
+    width, height = (corners.max(axis=0) + size).tolist()
+    shape = (width, height, int(np.rint(heights[-1])) + 1)
+    affine = affine_from_dicom(
+        orientation, positions[0] + first @ axes, pixel_spacing, step * normal
+    )
+    return affine, SourcePlanes(shape, size, corners, heights)
 
 
 def _common_plane(instances: Sequence[Instance]) -> tuple[Array, Array]:
@@ -111,8 +154,8 @@ def _mixed(first: Instance, other: Instance, keyword: str) -> InputError:
     )
 
 
-def _check_steps(ordered: Sequence[Instance], heights: npt.NDArray[np.float64]) -> list[str]:
-    """Check the distances between slices, given their heights (Z,) along the normal in mm."""
+def _check_steps(ordered: Sequence[Instance], heights: Array) -> tuple[bool, list[str]]:
+    """Say whether slices at these heights (S,) along the normal, in mm, are evenly spaced."""
     steps = np.diff(heights)
     closest = int(steps.argmin())
     if steps[closest] < SAME_PLACE_MM:
@@ -122,34 +165,43 @@ def _check_steps(ordered: Sequence[Instance], heights: npt.NDArray[np.float64]) 
             "(several phases or acquisitions in one series?)"
         )
     usual = float(np.median(steps))
-    widest = int(steps.argmax())
-    if steps[widest] > GAP_FACTOR * usual:
+    gaps = find_gaps(steps)
+    if gaps:
+        widest = max(gaps, key=steps.__getitem__)
         raise InputError(
             f"missing slices: gap of {steps[widest]:.2f} mm at z={heights[widest]:.2f} mm, "
             f"expected {usual:.2f} mm between {ordered[widest].path} and {ordered[widest + 1].path}"
         )
-    jitter = np.abs(steps - usual) / usual
-    worst = int(jitter.argmax())
+    worst, jitter = jitter_of(steps)
     found = f"{steps[worst]:.3f} mm at z={heights[worst]:.2f} mm where {usual:.3f} mm is usual"
-    if jitter[worst] > MAX_JITTER:
-        raise InputError(f"expected evenly spaced slices (within {MAX_JITTER:.0%}), found {found}")
-    return [f"slices are not quite evenly spaced: {found}"] if jitter[worst] > SILENT_JITTER else []
+    if jitter > MAX_JITTER:
+        return False, [
+            f"slices are unevenly spaced ({found}): they were resampled by position for the "
+            "networks, the result lies on the source slices"
+        ]
+    return True, [f"slices are not quite evenly spaced: {found}"] if jitter > SILENT_JITTER else []
 
 
-def _check_line(positions: npt.NDArray[np.float64], normal: Array, pixel_spacing: Array) -> None:
-    """Check that the first voxels (Z, 3) of the slices lie on a straight line along the normal."""
-    step = (positions[-1] - positions[0]) / (len(positions) - 1)
-    along = float(step @ normal)
-    tilt = float(np.degrees(np.arctan2(np.linalg.norm(step - along * normal), along)))
-    if tilt > MAX_TILT_DEGREES:
-        raise InputError(
-            f"gantry tilt: each slice is shifted against the last, {tilt:.1f} degrees "
-            "off the slice normal; sheared series are not supported yet"
-        )
-    offsets = positions - positions[0] - np.outer(np.arange(len(positions)), step)
-    sideways = np.linalg.norm(offsets - np.outer(offsets @ normal, normal), axis=1)
+def _check_line(positions: Array, normal: Array, pixel_spacing: Array) -> tuple[bool, list[str]]:
+    """Say whether the first voxels (S, 3) of the slices lie off the slice normal, on a line."""
+    offsets = positions - positions[0]
+    above = offsets @ normal
+    shear = (offsets[-1] - above[-1] * normal) / above[-1]  # mm sideways for each mm upward
+    tilt = float(np.degrees(np.arctan(np.linalg.norm(shear))))
+    sideways = np.linalg.norm(offsets - np.outer(above, normal + shear), axis=1)
     if sideways.max() > pixel_spacing.min() / 2:
         raise InputError(
-            "expected slices above one another, "
-            f"found one shifted sideways by {sideways.max():.2f} mm"
+            "expected slices above one another, or each shifted like the last against the one "
+            f"below it, found one shifted sideways by {sideways.max():.2f} mm"
         )
+    if tilt > MAX_TILT_DEGREES:
+        raise InputError(
+            f"expected slices that lie within {MAX_TILT_DEGREES:g} degrees of their normal, "
+            f"found each shifted against the last by {tilt:.1f} degrees: no gantry tilts so far"
+        )
+    if tilt <= MIN_TILT_DEGREES:
+        return False, []
+    return True, [
+        f"gantry tilt of {tilt:.1f} degrees: the slices were shifted to a grid at right angles "
+        "for the networks, the result lies on the source slices"
+    ]

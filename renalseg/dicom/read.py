@@ -17,7 +17,8 @@ from pydicom.dataset import Dataset
 
 from renalseg.dicom.choose import choose_series
 from renalseg.dicom.grid import Grid, arrange
-from renalseg.dicom.pixels import decode, fingerprint, write_hu
+from renalseg.dicom.pixels import AIR_HU, decode, fingerprint, write_hu
+from renalseg.dicom.planes import SourcePlanes
 from renalseg.dicom.remarks import remarks
 from renalseg.dicom.scan import scan_folder
 from renalseg.dicom.tags import Instance
@@ -39,6 +40,7 @@ class CTSeries:
             and compression.
         warnings: What is unusual about the input but was processed, for people.
         skipped: Number of files that are not part of the series, by what they are.
+        planes: Where the slices lie in `image`, whose grid is regular even where they are not.
     """
 
     image: MetaTensor
@@ -46,6 +48,22 @@ class CTSeries:
     input_hash: str
     warnings: tuple[str, ...]
     skipped: Mapping[str, int]
+    planes: SourcePlanes
+
+    def to_slices(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Bring a label map from the grid of the image to the source slices.
+
+        Args:
+            labels: (X, Y, Z) on the grid of `image`.
+
+        Returns:
+            (columns, rows, S), one plane for each of `headers`; `labels` itself where the slices
+            are the grid, as they are unless the gantry was tilted or the spacing is uneven.
+
+        Raises:
+            ValueError: If `labels` has another shape than the grid.
+        """
+        return self.planes.to_slices(labels)
 
 
 def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
@@ -87,9 +105,8 @@ def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
         affine=torch.from_numpy(grid.affine),
         meta={"space": SpaceKeys.RAS},
     )
-    return CTSeries(
-        image, tuple(instance.header for instance in grid.instances), input_hash, warnings, skipped
-    )
+    headers = tuple(instance.header for instance in grid.instances)
+    return CTSeries(image, headers, input_hash, warnings, skipped, grid.planes)
 
 
 def _drop_duplicates(instances: Sequence[Instance]) -> list[Instance]:
@@ -123,7 +140,7 @@ def _same(first: Instance, second: Instance) -> bool:
 
 
 def _load(grid: Grid, progress: Progress | None) -> tuple[npt.NDArray[np.float32], str]:
-    """Decode all slices into one array (Z, Y, X) in HU, and hash them."""
+    """Decode all slices into one array (Z, Y, X) in HU on the grid, and hash them."""
     total = len(grid.instances)
     try:
         volume = np.empty(grid.shape[::-1], dtype=np.float32)
@@ -132,11 +149,15 @@ def _load(grid: Grid, progress: Progress | None) -> tuple[npt.NDArray[np.float32
             f"out of memory: {total} slices need {4 * np.prod(grid.shape):,} bytes"
         ) from exc
     prints: dict[str, str] = {}
-    for index, instance in enumerate(grid.instances):
+
+    def write(index: int, out: npt.NDArray[np.float32]) -> None:
+        instance = grid.instances[index]
         stored = decode(instance)
-        write_hu(instance, stored, volume[index])
+        write_hu(instance, stored, out)
         prints[instance.uid] = fingerprint(stored)
         if progress is not None:
             progress(index + 1, total)
+
+    grid.planes.fill(volume, write, beyond=AIR_HU)
     text = "".join(f"{uid} {prints[uid]}\n" for uid in sorted(prints))
     return volume, hashlib.sha256(text.encode()).hexdigest()

@@ -50,7 +50,8 @@ def build_seg(
 
     Args:
         series: The source series; not changed.
-        segmented: Segment numbers (X, Y, Z) on the grid of the series, 0 for background.
+        segmented: Segment numbers (columns, rows, S) on the source slices, as `series.to_slices`
+            gives them, 0 for background.
         segments: The segments, numbered 1, 2, ... without a gap.
         algorithm: Name of the method, such as "sehdc".
         version: Version of RenalSeg.
@@ -78,7 +79,7 @@ def build_seg(
     with disable_value_validation():
         seg = hd.seg.Segmentation(
             source_images=sources,
-            # (X, Y, Z) to frames of rows: Z, Y, X.
+            # (X, Y, S) to frames of rows: S, Y, X.
             pixel_array=np.ascontiguousarray(segmented[..., span].transpose(2, 1, 0)),
             segmentation_type=SegmentationTypeValues.BINARY,
             segment_descriptions=descriptions,
@@ -124,7 +125,7 @@ def _check_arguments(
     numbers = [segment.number for segment in segments]
     if numbers != list(range(1, len(numbers) + 1)):
         raise ValueError(f"expected segments numbered 1 to {len(numbers)} in order, got {numbers}")
-    shape = tuple(series.image.shape[1:])
+    shape = (*series.planes.size, len(series.headers))
     if segmented.shape != shape:
         raise ValueError(f"expected a segment map of shape {shape}, got {segmented.shape}")
     if segmented.dtype != np.uint8:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -278,30 +279,25 @@ def test_conflicting_instances(written: Written) -> None:
     assert pydicom.dcmread(written.paths[4]).SOPInstanceUID in message
 
 
-def test_gantry_tilt(written: Written) -> None:
+def move(written: Written, where: Callable[[int], npt.ArrayLike]) -> None:
+    """Move slice i by `where(i)`, in LPS mm."""
     for index, path in enumerate(written.paths):
 
-        def shear(ds: Dataset, index: int = index) -> None:
-            x, y, z = ds.ImagePositionPatient
-            ds.ImagePositionPatient = [x, y + 0.4 * index, z]
+        def shift(ds: Dataset, index: int = index) -> None:
+            moved = np.asarray(ds.ImagePositionPatient, dtype=float) + where(index)
+            ds.ImagePositionPatient = moved.round(9).tolist()
 
-        edit(path, shear)
-    assert "gantry tilt: each slice is shifted against the last, 14.9 degrees" in refusal(
-        written.folder
-    )
+        edit(path, shift)
 
 
-@pytest.mark.parametrize(("shift", "refused"), [(0.1, True), (0.01, False)])
-def test_uneven_steps(written: Written, shift: float, refused: bool) -> None:
-    def move(ds: Dataset) -> None:
-        x, y, z = ds.ImagePositionPatient
-        ds.ImagePositionPatient = [x, y, z + shift]
+def test_a_slice_shifted_sideways(written: Written) -> None:
+    move(written, lambda index: (0.5 * (index == 9), 0, 0))
+    assert "one shifted sideways by 0.50 mm" in refusal(written.folder)
 
-    edit(written.paths[9], move)
-    if refused:
-        assert "evenly spaced" in refusal(written.folder)
-    else:
-        assert "not quite evenly spaced" in " ".join(read_series(written.folder).warnings)
+
+def test_shear_that_no_gantry_can_make(written: Written) -> None:
+    move(written, lambda index: (0, 1.6 * index, 0))
+    assert "shifted against the last by 46.8 degrees" in refusal(written.folder)
 
 
 @pytest.mark.parametrize(
@@ -333,6 +329,21 @@ def test_one_slice(tmp_path: Path) -> None:
 
 
 # What is processed with a warning, or passed over
+
+
+def test_gantry_tilt_warns(written: Written) -> None:
+    move(written, lambda index: (0, 0.4 * index, 0))
+    series = read_series(written.folder)
+    assert "gantry tilt of 14.9 degrees" in " ".join(series.warnings)
+    assert series.to_slices(np.zeros(series.image.shape[1:], np.uint8)).shape == written.hu.shape
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"), [(0.01, "not quite evenly spaced"), (0.1, "unevenly spaced (1.600 mm")]
+)
+def test_uneven_steps_warn(written: Written, shift: float, words: str) -> None:
+    move(written, lambda index: (0, 0, shift * (index == 9)))
+    assert words in " ".join(read_series(written.folder).warnings)
 
 
 def test_ordinary_series_has_no_warning(written: Written) -> None:

@@ -1,0 +1,78 @@
+"""Distances between the slices of a series: even, uneven, or a gap where slices are missing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from renalseg.geometry import Array
+
+SAME_PLACE_MM = 0.01
+GAP_FACTOR = 1.5  # a step this many times the usual one means a missing slice
+MAX_JITTER = 0.01  # of the usual step
+SILENT_JITTER = 0.001  # rounding of the positions in the file
+MAX_FINER = 4  # a grid has at most so many slices for each of the source
+_NEAR = 0.25  # of a step
+_AROUND = 6  # steps on either side that say what is usual at a place
+_ENOUGH = 3  # of them on one side that are as wide as a step show that it is usual there
+
+
+def find_gaps(steps: Array) -> list[int]:
+    """Find the steps where slices are missing.
+
+    A step is a gap if it is over `GAP_FACTOR` times the median of the steps around it, because
+    what is usual may change within a series, say from 1.5 mm to 3 mm. Where at least three of the
+    six steps before it, or of those behind it, are as wide, the series has changed its spacing.
+
+    Args:
+        steps: (S - 1,) distances between slices along their normal, in mm, all positive.
+
+    Returns:
+        Indices into `steps`, ascending.
+    """
+    gaps = []
+    for index, step in enumerate(steps):
+        before, behind = steps[max(0, index - _AROUND) : index], steps[index + 1 :][:_AROUND]
+        around = np.concatenate([before, behind])
+        if not len(around) or step <= GAP_FACTOR * np.median(around):
+            continue
+        as_wide = max(int((GAP_FACTOR * side >= step).sum()) for side in (before, behind))
+        if as_wide < _ENOUGH:
+            gaps.append(index)
+    return gaps
+
+
+def jitter_of(steps: Array) -> tuple[int, float]:
+    """Find the step that differs most from the median one.
+
+    Args:
+        steps: (S - 1,) distances between slices, in mm.
+
+    Returns:
+        Its index, and by how much it differs, as a share of the median step.
+    """
+    usual = float(np.median(steps))
+    jitter = np.abs(steps - usual) / usual
+    worst = int(jitter.argmax())
+    return worst, float(jitter[worst])
+
+
+def grid_step(steps: Array) -> float:
+    """Choose the distance between the slices of a regular grid for unevenly spaced ones.
+
+    It is the median step where a slice of the grid then lies near each slice of the source, as
+    where few slices are out of place. Otherwise it is the smallest step, so that each slice of the
+    source has a slice of the grid of its own; but not so small that the grid has more than
+    `MAX_FINER` slices for each of the source, which bounds memory where two slices nearly coincide.
+
+    Args:
+        steps: (S - 1,) distances between slices, in mm, all positive.
+
+    Returns:
+        The distance in mm.
+    """
+    usual = float(np.median(steps))
+    heights = np.concatenate([[0.0], np.cumsum(steps)]) / usual
+    nearest = np.rint(heights)
+    if np.abs(heights - nearest).max() <= _NEAR and np.diff(nearest).min() >= 1:
+        return usual
+    return float(max(steps.min(), steps.mean() / MAX_FINER))
