@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import Phase
 
 from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.process import prepare
@@ -15,6 +17,19 @@ KEPT = ("RENALSEG_DATA", "RENALSEG_CACHE")
 # As the programs do, before a test module imports MONAI.
 prepare()
 ensure_cuda_runtime()
+
+# The same few examples at every run, and no search for simpler ones.
+# HYPOTHESIS_PROFILE=thorough draws many new ones.
+hypothesis.settings.register_profile(
+    "quick",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=25,
+    phases=[Phase.explicit, Phase.generate],
+)
+hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("RENALSEG_DATA", ROOT.parent / "shared" / "data")).resolve()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from renalseg.dicom.planes import ON_GRID, SourcePlanes
+from renalseg.dicom.planes import SourcePlanes
 from renalseg.dicom.steps import (
     MAX_JITTER,
     SAME_PLACE_MM,
@@ -95,25 +95,19 @@ def _lay_over(
     """Lay a grid over slices with these first voxels (S, 3) in LPS; give its affine and theirs."""
     normal = slice_normal(orientation)
     offsets = positions - positions[0]
-    above = offsets @ normal
-    if even:
-        step = above[-1] / (len(above) - 1)
-        heights = np.arange(len(above), dtype=np.float64)
-    else:
-        step = grid_step(np.diff(above))
-        heights = above / step
-        heights = np.where(np.abs(heights - np.rint(heights)) < ON_GRID, np.rint(heights), heights)
-    # of a row, of a column; whole voxels, so that no source pixel is interpolated
+    heights = offsets @ normal
+    step = heights[-1] / (len(heights) - 1) if even else grid_step(heights)
+    levels = np.arange(len(heights)) if even else np.rint(heights / step).astype(np.int64)
+    # along a row, along a column
     axes = orientation.reshape(2, 3) * pixel_spacing[::-1, None]
     corners = np.rint(offsets @ np.linalg.pinv(axes)).astype(np.int64)
     first = corners.min(axis=0)
     corners -= first
     width, height = (corners.max(axis=0) + size).tolist()
-    shape = (width, height, int(np.rint(heights[-1])) + 1)
     affine = affine_from_dicom(
         orientation, positions[0] + first @ axes, pixel_spacing, step * normal
     )
-    return affine, SourcePlanes(shape, size, corners, heights)
+    return affine, SourcePlanes((width, height, int(levels[-1]) + 1), size, corners, levels)
 
 
 def _common_plane(instances: Sequence[Instance]) -> tuple[Array, Array]:

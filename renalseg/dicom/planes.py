@@ -8,46 +8,39 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from renalseg.geometry import Array
-
-ON_GRID = 0.01  # a slice this near to a slice of the grid, in its steps, is taken to lie there
-
 
 @dataclass(frozen=True, eq=False)
 class SourcePlanes:
     """The source slices as seen from a regular, orthogonal grid whose slices are parallel to them.
 
-    In-plane, each source slice lies at whole voxels of the grid, so that every source pixel is one
-    voxel, whose value is not interpolated. Along Z, a slice of the grid that lies between source
-    slices is interpolated linearly, and a source slice gets its labels from the nearest one.
+    Each source slice lies at whole voxels of the grid. So every source pixel is a voxel of the
+    grid, its value is not interpolated, and its label comes back to it and to no other. (Two slices
+    that nearly coincide may share a slice of the grid, which then shows the upper one.)
 
     Attributes:
         shape: (X, Y, Z) of the grid.
         size: Columns and rows of a source slice.
         corners: (S, 2) voxel (X, Y) of the grid where the first pixel of each source slice lies.
-        heights: (S,) where each source slice lies along Z of the grid, in voxels, increasing from
-            0; whole where it coincides with a slice of the grid.
+        levels: (S,) index along Z of the grid where each source slice lies, ascending from 0 to
+            Z - 1. Slices of the grid between two of them are interpolated.
     """
 
     shape: tuple[int, int, int]
     size: tuple[int, int]
     corners: npt.NDArray[np.int64]
-    heights: Array
+    levels: npt.NDArray[np.int64]
 
     @classmethod
     def regular(cls, shape: tuple[int, int, int]) -> SourcePlanes:
         """Slices that are the grid (X, Y, Z) themselves."""
         corners = np.zeros((shape[2], 2), dtype=np.int64)
-        return cls(shape, shape[:2], corners, np.arange(shape[2], dtype=np.float64))
+        return cls(shape, shape[:2], corners, np.arange(shape[2]))
 
     @property
     def is_grid(self) -> bool:
         """Whether the source slices are the slices of the grid."""
-        return (
-            self.shape == (*self.size, len(self.heights))
-            and bool((self.heights == np.arange(len(self.heights))).all())
-            and not self.corners.any()
-        )
+        slices = len(self.levels)
+        return self.shape == (*self.size, slices) and np.array_equal(self.levels, range(slices))
 
     def to_slices(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Bring a label map from the grid to the source slices.
@@ -68,9 +61,9 @@ class SourcePlanes:
             return labels
         columns, rows = self.size
         # in memory slice by slice, as it is written
-        planes = np.empty((len(self.heights), rows, columns), dtype=labels.dtype)
-        for index, nearest in enumerate(np.rint(self.heights).astype(int)):
-            planes[index] = self._part(labels[:, :, nearest].T, index)
+        planes = np.empty((len(self.levels), rows, columns), dtype=labels.dtype)
+        for index, plane in enumerate(planes):
+            plane[:] = self._part(labels[:, :, self.levels[index]].T, index)
         return planes.transpose(2, 1, 0)
 
     def fill(
@@ -79,7 +72,7 @@ class SourcePlanes:
         write: Callable[[int, npt.NDArray[np.float32]], None],
         beyond: float,
     ) -> None:
-        """Fill the grid from the source slices, one by one; two at most are held beside it.
+        """Fill the grid from the source slices, one by one, without a copy of them.
 
         Args:
             volume: (Z, Y, X) on the grid, overwritten.
@@ -89,36 +82,20 @@ class SourcePlanes:
         """
         if not self.is_grid:
             volume.fill(beyond)
-        before = np.empty(0, dtype=np.float32)
-        for index, height in enumerate(self.heights):
-            if height == int(height):
-                plane = self._part(volume[int(height)], index)
-            else:
-                plane = np.empty(self.size[::-1], dtype=np.float32)
-            write(index, plane)
+        for index, level in enumerate(self.levels):
+            write(index, self._part(volume[level], index))
             if index:
-                self._fill_between(volume, index, before, plane, beyond)
-            before = plane
-        last = len(self.heights) - 1
-        if self.heights[last] < len(volume) - 1:
-            self._part(volume[-1], last)[:] = before
+                _fill_between(volume, self.levels[index - 1], level)
 
-    def _fill_between(
-        self,
-        volume: npt.NDArray[np.float32],
-        index: int,
-        before: npt.NDArray[np.float32],
-        plane: npt.NDArray[np.float32],
-        beyond: float,
-    ) -> None:
-        """Interpolate the slices of the grid between source slices `index` - 1 and `index`."""
-        low, high = self.heights[index - 1 : index + 1]
-        for z in range(int(low) + 1, int(np.ceil(high))):
-            share = np.float32((z - low) / (high - low))
-            self._part(volume[z], index - 1)[:] += (1 - share) * (before - beyond)
-            self._part(volume[z], index)[:] += share * (plane - beyond)
-
-    def _part(self, plane: npt.NDArray[np.generic], index: int) -> npt.NDArray:  # type: ignore[type-arg]
+    def _part(self, plane: npt.NDArray, index: int) -> npt.NDArray:  # type: ignore[type-arg]
         """The part of a slice (Y, X) of the grid that source slice `index` covers, as a view."""
         (x, y), (columns, rows) = self.corners[index], self.size
         return plane[y : y + rows, x : x + columns]
+
+
+def _fill_between(volume: npt.NDArray[np.float32], low: int, high: int) -> None:
+    """Interpolate the slices between two slices of a volume (Z, Y, X)."""
+    for z in range(low + 1, high):
+        share = np.float32((z - low) / (high - low))
+        np.multiply(volume[high] - volume[low], share, out=volume[z])
+        volume[z] += volume[low]

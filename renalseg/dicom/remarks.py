@@ -41,7 +41,7 @@ def _range_remarks(grid: Grid) -> Iterator[str]:
     slices = len(grid.instances)
     if slices < MIN_VALIDATED_SLICES:
         yield f"{slices} slices are outside the validated range (at least {MIN_VALIDATED_SLICES})"
-    step = spacing_of(grid.affine)[2] * np.diff(grid.planes.heights).max()
+    step = spacing_of(grid.affine)[2] * np.diff(grid.planes.levels).max()
     if np.round(step, 3) > MAX_VALIDATED_STEP_MM:
         yield (
             f"slices {step:.2f} mm apart are outside the validated range "

@@ -11,7 +11,7 @@ GAP_FACTOR = 1.5  # a step this many times the usual one means a missing slice
 MAX_JITTER = 0.01  # of the usual step
 SILENT_JITTER = 0.001  # rounding of the positions in the file
 MAX_FINER = 4  # a grid has at most so many slices for each of the source
-_NEAR = 0.25  # of a step
+NEAR_MM = 0.5  # from a slice to its place on a grid, about half a pixel
 _AROUND = 6  # steps on either side that say what is usual at a place
 _ENOUGH = 3  # of them on one side that are as wide as a step show that it is usual there
 
@@ -56,23 +56,31 @@ def jitter_of(steps: Array) -> tuple[int, float]:
     return worst, float(jitter[worst])
 
 
-def grid_step(steps: Array) -> float:
+def grid_step(heights: Array) -> float:
     """Choose the distance between the slices of a regular grid for unevenly spaced ones.
 
-    It is the median step where a slice of the grid then lies near each slice of the source, as
-    where few slices are out of place. Otherwise it is the smallest step, so that each slice of the
-    source has a slice of the grid of its own; but not so small that the grid has more than
-    `MAX_FINER` slices for each of the source, which bounds memory where two slices nearly coincide.
+    It is the usual step of the source where a slice of the grid then lies near each slice of the
+    source, as where few are out of place. Otherwise it is the smallest step or a simple fraction
+    of it, the first that comes as near as `NEAR_MM`. The grid never has more than `MAX_FINER`
+    slices for each of the source, which bounds memory; if none comes so near, the nearest is taken.
 
     Args:
-        steps: (S - 1,) distances between slices, in mm, all positive.
+        heights: (S,) of the slices along their normal, in mm, ascending from 0.
 
     Returns:
         The distance in mm.
     """
-    usual = float(np.median(steps))
-    heights = np.concatenate([[0.0], np.cumsum(steps)]) / usual
-    nearest = np.rint(heights)
-    if np.abs(heights - nearest).max() <= _NEAR and np.diff(nearest).min() >= 1:
-        return usual
-    return float(max(steps.min(), steps.mean() / MAX_FINER))
+    steps = np.diff(heights)
+    finest = float(steps.mean()) / MAX_FINER
+    parts = [float(steps.min()) / part for part in range(1, MAX_FINER + 1)]
+    best, least = finest, np.inf
+    for step in (float(np.median(steps)), *parts, finest):
+        if least <= NEAR_MM:
+            break
+        if step < finest:
+            continue
+        levels = np.rint(heights / step)
+        off = float(np.abs(heights - step * levels).max())
+        if np.diff(levels).min() >= 1 and off < least:
+            best, least = step, off
+    return best

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from pydicom.valuerep import DSfloat
 from scipy.ndimage import map_coordinates
 
 from renalseg.dicom.ct import write_ct_series
@@ -94,7 +95,7 @@ def write_stack(
     paths = write_ct_series(folder, hu, affine, seed=seed)
     for path, position in zip(paths, stack.positions, strict=True):
         dataset = pydicom.dcmread(path)
-        dataset.ImagePositionPatient = [f"{value:.10g}" for value in position]
+        dataset.ImagePositionPatient = [DSfloat(v, auto_format=True) for v in position.round(9)]
         dataset.save_as(path)
     return paths
 

@@ -51,10 +51,12 @@ def test_jitter_is_a_share_of_the_median_step() -> None:
     [
         (FINE + COARSE, 1.5),
         ([1.5] * 5 + [1.6, 1.4] + [1.5] * 5, 1.5),  # one slice out of place: the others stay
-        ([2.0, 3.0] * 5, 2.5),  # slices shifted by pairs
-        ([2.0] * 5 + [2.8] * 5, 2.0),
+        ([2.0, 3.0] * 5, 2.5),  # a quarter of a millimeter off
+        ([2.0] * 5 + [3.0] * 5, 1.0),  # 2 mm would be up to 1 mm off
+        ([4.0] * 5 + [5.0] * 5, 4.5 / 4),  # no fraction of 4 mm that is coarse enough comes nearer
         ([2.0] * 9 + [0.02, 1.98], 2.0 * 10 / 11 / 4),  # a near duplicate: memory is bounded
     ],
 )
 def test_step_of_the_grid(steps: list[float], expected: float) -> None:
-    assert grid_step(np.array(steps)) == pytest.approx(expected)
+    heights = np.concatenate([[0.0], np.cumsum(steps)])
+    assert grid_step(heights) == pytest.approx(expected)

@@ -1,0 +1,129 @@
+"""A marker placed anywhere in a series of any geometry comes back in the same voxel of the SEG."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from renalseg.dicom.read import CTSeries, read_series
+from renalseg.dicom.seg import build_seg
+from renalseg.geometry import to_world
+from renalseg.labels import KIDNEY, Segment, Side
+from tests.factories.stacks import AIR_HU, Stack, shuffled, stack_of, write_stack
+
+MARKER_HU = 1000
+KIDNEYS = [Segment(1, "Left kidney", KIDNEY, Side.LEFT, 1.0)]
+
+
+class Marked(NamedTuple):
+    """A series with one bright voxel."""
+
+    stack: Stack
+    voxel: tuple[int, int, int]  # column, row, number of the file
+
+    @property
+    def place(self) -> npt.NDArray[np.float64]:
+        """World coordinates (3,) of the marker, RAS mm."""
+        column, row, number = self.voxel
+        return self.stack.world(number)[column, row]
+
+
+@st.composite
+def rotations(draw: st.DrawFn) -> npt.NDArray[np.float64]:
+    """Axial, coronal and sagittal in every direction, and anything between them."""
+    main = Rotation.create_group("O")[draw(st.integers(0, 23))]
+    angles = draw(st.one_of(st.just((0, 0, 0)), st.tuples(*[st.floats(-0.8, 0.8)] * 3)))
+    return (Rotation.from_euler("xyz", angles) * main).as_matrix()
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> list[float]:
+    """Even, not quite even, of two spacings, or with slices out of place; never with a gap."""
+    usual = draw(st.floats(0.5, 6.0))
+    kind = draw(st.sampled_from(["even", "jitter", "change", "anyhow"]))
+    if kind == "change":
+        other = usual * draw(st.floats(0.3, 3.0))
+        return [usual] * draw(st.integers(6, 9)) + [other] * draw(st.integers(6, 9))
+    count = draw(st.integers(1, 10))
+    spread = {"even": 0.0, "jitter": 0.005, "anyhow": 0.19}[kind]
+    return [usual * (1 + draw(st.floats(-spread, spread))) for _ in range(count)]
+
+
+@st.composite
+def marked_series(draw: st.DrawFn) -> Marked:
+    mm = st.floats(0.4, 2.0)
+    stack = stack_of(
+        draw(rotations()),
+        draw(steps()),
+        pixel_spacing=(draw(mm), draw(mm)),
+        size=(draw(st.integers(2, 7)), draw(st.integers(2, 7))),
+        tilt_degrees=draw(st.one_of(st.just(0.0), st.floats(0, 30))),
+        tilt_direction=draw(st.floats(0, 2 * np.pi)),
+        corner=draw(st.tuples(*[st.floats(-300, 300)] * 3)),
+    )
+    stack = shuffled(stack, draw(st.permutations(range(stack.shape[2]))))
+    column, row, number = (draw(st.integers(0, n - 1)) for n in stack.shape)
+    return Marked(stack, (column, row, number))
+
+
+def read_marked(folder: Path, marked: Marked) -> tuple[CTSeries, list[str]]:
+    """Write and read a series; give it and the SOP instance UIDs of its files."""
+    hu = np.full(marked.stack.shape, AIR_HU, dtype=np.int16)
+    hu[marked.voxel] = MARKER_HU
+    paths = write_stack(folder, marked.stack, hu)
+    return read_series(folder), [pydicom.dcmread(path).SOPInstanceUID for path in paths]
+
+
+def check(marked: Marked) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        series, uids = read_marked(folder / "ct", marked)
+        labels = (series.image[0].numpy() == MARKER_HU).astype(np.uint8)
+        _check_place(series, labels, marked)
+        seg = build_seg(series, series.to_slices(labels), KIDNEYS, algorithm="any", version="0.1.0")
+        seg.save_as(folder / "seg.dcm")
+        _check_seg(pydicom.dcmread(folder / "seg.dcm"), uids, marked)
+
+
+def _check_place(series: CTSeries, labels: npt.NDArray[np.uint8], marked: Marked) -> None:
+    """The image shows the marker once, where it lies in the patient, on axes at right angles."""
+    (voxel,) = np.argwhere(labels)
+    affine = series.image.affine.numpy()
+    steps = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    np.testing.assert_allclose(steps.T @ steps, np.eye(3), atol=2e-3)
+    # half a pixel in the plane; half a millimeter, or half of a quarter of a step, above it
+    off = steps.T @ (to_world(affine, voxel) - marked.place)
+    pixel = np.array(marked.stack.pixel_spacing[::-1])
+    assert (np.abs(off[:2]) <= 0.51 * pixel).all()
+    extent = float(np.ptp(marked.stack.positions * [-1, -1, 1] @ steps[:, 2]))
+    assert abs(off[2]) <= max(0.51, 0.13 * extent / (marked.stack.shape[2] - 1))
+
+
+def _check_seg(seg: pydicom.Dataset, uids: list[str], marked: Marked) -> None:
+    """The SEG has one frame, on the marker's slice, with one pixel, at its row and column."""
+    column, row, number = marked.voxel
+    (frame,) = seg.PerFrameFunctionalGroupsSequence
+    (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
+    assert reference.ReferencedSOPInstanceUID == uids[number]
+    position = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, dtype=float)
+    np.testing.assert_allclose(position, marked.stack.positions[number], atol=1e-4)
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    np.testing.assert_allclose(orientation, marked.stack.orientation, atol=1e-6)
+    spacing = shared.PixelMeasuresSequence[0].PixelSpacing
+    np.testing.assert_allclose(spacing, marked.stack.pixel_spacing, atol=1e-6)
+    pixels = seg.pixel_array.reshape(seg.Rows, seg.Columns)
+    assert np.argwhere(pixels).tolist() == [[row, column]]
+
+
+@given(marked_series())
+def test_a_marker_comes_back_in_its_voxel(marked: Marked) -> None:
+    check(marked)
