@@ -25,7 +25,7 @@ hypothesis.settings.register_profile(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=25,
+    max_examples=15,
     phases=[Phase.explicit, Phase.generate],
 )
 hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)

@@ -1,4 +1,4 @@
-"""A marker placed anywhere in a series of any geometry comes back in the same voxel of the SEG."""
+"""What lies anywhere in a series of any geometry comes back in the same voxels of the SEG."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.data import MetaTensor
 from scipy.spatial.transform import Rotation
 
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.dicom.seg import build_seg
 from renalseg.geometry import to_world
-from renalseg.labels import KIDNEY, Segment, Side
+from renalseg.labels import KIDNEY, LATERALITY, Segment, Side
+from renalseg.segments import split_segments
 from tests.factories.stacks import AIR_HU, Stack, shuffled, stack_of, write_stack
 
 MARKER_HU = 1000
@@ -127,3 +130,74 @@ def _check_seg(seg: pydicom.Dataset, uids: list[str], marked: Marked) -> None:
 @given(marked_series())
 def test_a_marker_comes_back_in_its_voxel(marked: Marked) -> None:
     check(marked)
+
+
+@pytest.mark.slow
+@settings(max_examples=200)
+@given(marked_series())
+def test_many_markers_come_back_in_their_voxels(marked: Marked) -> None:
+    check(marked)
+
+
+# Left and right
+
+
+def turned(about: str, degrees: float) -> npt.NDArray[np.float64]:
+    return Rotation.from_euler(about, degrees, degrees=True).as_matrix()
+
+
+LYING = {
+    "supine": turned("z", 0),
+    "prone": turned("z", 180),
+    "feet first": turned("y", 180),
+    "on the left": turned("z", 90),
+    "on the right": turned("z", -90),
+    "coronal": turned("x", -90),
+    "sagittal": turned("xz", [-90, 90]),  # type: ignore[arg-type]
+    "oblique": turned("xyz", [20, 30, -40]),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("tilt", [0, 25])
+@pytest.mark.parametrize("lying", LYING.values(), ids=LYING)
+def test_sides_are_those_of_the_patient(
+    tmp_path: Path, lying: npt.NDArray[np.float64], tilt: float
+) -> None:
+    steps = [2.0] * 8 + [3.0] * 7
+    stack = stack_of(lying, steps, pixel_spacing=(1.6, 1.3), size=(28, 24), tilt_degrees=tilt)
+    world = np.stack([stack.world(index) for index in range(len(stack.positions))], axis=2)
+    offset = world - world.reshape(-1, 3).mean(axis=0)
+    hu = np.full(stack.shape, AIR_HU, dtype=np.int16)
+    hu[np.abs(offset).max(axis=-1) < 14] = 40
+    kidneys = {  # RAS: x grows to the right; the left one is the larger
+        Side.LEFT: np.linalg.norm(offset - [-7, -2, 1], axis=-1) < 5,
+        Side.RIGHT: np.linalg.norm(offset - [7, -2, 1], axis=-1) < 4,
+    }
+    for where in kidneys.values():
+        hu[where] = 200
+    write_stack(tmp_path / "ct", stack, hu)
+
+    series = read_series(tmp_path / "ct")
+    found = MetaTensor((series.image.as_tensor() == 200).byte(), affine=series.image.affine)
+    numbers, segments = split_segments(found, series.image)
+    build_seg(
+        series, series.to_slices(numbers), segments, algorithm="any", version="0.1.0"
+    ).save_as(tmp_path / "seg.dcm")
+    seg = pydicom.dcmread(tmp_path / "seg.dcm")
+    for item, (side, where) in zip(seg.SegmentSequence, kidneys.items(), strict=True):
+        organ = item.SegmentedPropertyTypeCodeSequence[0]
+        code = organ.SegmentedPropertyTypeModifierCodeSequence[0].CodeValue
+        assert code == LATERALITY[side].value
+        np.testing.assert_array_equal(pixels_of(seg, item.SegmentNumber, stack), where)
+
+
+def pixels_of(seg: pydicom.Dataset, number: int, stack: Stack) -> npt.NDArray[np.bool_]:
+    """Pixels (X, Y, S) of a segment on the slices of a stack, placed by position alone."""
+    found = np.zeros(stack.shape, dtype=bool)
+    for frame, pixels in zip(seg.PerFrameFunctionalGroupsSequence, seg.pixel_array, strict=True):
+        if frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber == number:
+            position = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, dtype=float)
+            distance = np.linalg.norm(stack.positions - position, axis=1)
+            assert distance.min() < 1e-4
+            found[:, :, distance.argmin()] = pixels.T
+    return found
