@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.errors import InvalidDicomError
 
+from renalseg.dicom.seg_planes import is_volume, sample_planes
 from renalseg.errors import InputError
 from renalseg.geometry import lps_to_ras
 from renalseg.grids import Grid
@@ -23,7 +24,8 @@ def read_seg(path: Path, grid: Grid) -> npt.NDArray[np.uint8]:
     Args:
         path: A SEG as `renalseg.dicom.seg` writes it.
         grid: Of the label that it is compared with: that of the source series, in any order and
-            direction of the axes.
+            direction of the axes. Any grid where the source was tilted or unevenly spaced, as no
+            grid can be its own: each voxel then gets the label of the nearest source pixel.
 
     Returns:
         (X, Y, Z) on the grid: 0 background, 1 kidney, 2 tumor.
@@ -36,6 +38,8 @@ def read_seg(path: Path, grid: Grid) -> npt.NDArray[np.uint8]:
     except (OSError, InvalidDicomError, ValueError) as error:
         raise InputError(f"Expected a DICOM SEG, cannot read {path}: {error}") from error
     kinds = _kinds(seg, path)
+    if not is_volume(seg):
+        return kinds[sample_planes(seg, grid)]
     target = hd.VolumeGeometry(lps_to_ras(grid.affine), grid.shape, "PATIENT")
     try:
         volume = seg.get_volume(combine_segments=True, dtype=np.uint8, skip_overlap_checks=True)

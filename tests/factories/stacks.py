@@ -49,6 +49,14 @@ class Stack:
         )
         return np.asarray(lps * [-1, -1, 1], dtype=np.float64)
 
+    def moved(self, by: npt.ArrayLike) -> Stack:
+        """The slices elsewhere, by LPS mm (3,)."""
+        return replace(self, positions=self.positions + by)
+
+    def shuffled(self, order: npt.ArrayLike) -> Stack:
+        """The same slices in another order of files."""
+        return replace(self, positions=self.positions[np.asarray(order)])
+
 
 def stack_of(
     rotation: Array,
@@ -79,11 +87,6 @@ def stack_of(
     positions = np.asarray(corner, dtype=np.float64) + heights[:, None] * table
     orientation = np.concatenate([row, column])
     return Stack(orientation, pixel_spacing, size, positions)
-
-
-def shuffled(stack: Stack, order: npt.ArrayLike) -> Stack:
-    """The same slices in another order of files."""
-    return replace(stack, positions=stack.positions[np.asarray(order)])
 
 
 def write_stack(

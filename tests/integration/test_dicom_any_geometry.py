@@ -16,11 +16,13 @@ from monai.data import MetaTensor
 from scipy.spatial.transform import Rotation
 
 from renalseg.dicom.read import CTSeries, read_series
+from renalseg.dicom.read_seg import read_seg
 from renalseg.dicom.seg import build_seg
 from renalseg.geometry import to_world
+from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, LATERALITY, Segment, Side
 from renalseg.segments import split_segments
-from tests.factories.stacks import AIR_HU, Stack, shuffled, stack_of, write_stack
+from tests.factories.stacks import AIR_HU, Stack, stack_of, write_stack
 
 MARKER_HU = 1000
 KIDNEYS = [Segment(1, "Left kidney", KIDNEY, Side.LEFT, 1.0)]
@@ -72,7 +74,7 @@ def marked_series(draw: st.DrawFn) -> Marked:
         tilt_direction=draw(st.floats(0, 2 * np.pi)),
         corner=draw(st.tuples(*[st.floats(-300, 300)] * 3)),
     )
-    stack = shuffled(stack, draw(st.permutations(range(stack.shape[2]))))
+    stack = stack.shuffled(draw(st.permutations(range(stack.shape[2]))))
     column, row, number = (draw(st.integers(0, n - 1)) for n in stack.shape)
     return Marked(stack, (column, row, number))
 
@@ -137,6 +139,52 @@ def test_a_marker_comes_back_in_its_voxel(marked: Marked) -> None:
 @given(marked_series())
 def test_many_markers_come_back_in_their_voxels(marked: Marked) -> None:
     check(marked)
+
+
+# Segmentations read back
+
+
+@pytest.mark.parametrize("steps", [[2.0] * 15, [1.5] * 8 + [3.0] * 7], ids=["even", "uneven"])
+@pytest.mark.parametrize("tilt", [0, 20])
+def test_a_segmentation_is_read_back_on_the_grid_of_the_image(
+    tmp_path: Path, steps: list[float], tilt: float
+) -> None:
+    stack = stack_of(np.eye(3), steps, pixel_spacing=(1.1, 0.9), tilt_degrees=tilt)
+    column, row, slice_ = np.indices(stack.shape)
+    hu = np.full(stack.shape, AIR_HU, dtype=np.int16)
+    hu[(abs(column - 9) < 4) & (abs(row - 12) < 5) & (abs(slice_ - 8) < 5)] = MARKER_HU
+    write_stack(tmp_path / "ct", stack, hu)
+    series = read_series(tmp_path / "ct")
+    expected = (series.image[0].numpy() > (AIR_HU + MARKER_HU) / 2).astype(np.uint8)
+    build_seg(
+        series, series.to_slices(expected), KIDNEYS, algorithm="any", version="0.1.0"
+    ).save_as(tmp_path / "ct.seg.dcm")
+    found = read_seg(tmp_path / "ct.seg.dcm", Grid.of(series.image))
+    # nearest frame and interpolation differ at most on the edge, between source slices
+    on_slices = np.zeros(found.shape, dtype=bool)
+    on_slices[:, :, series.planes.levels] = True
+    np.testing.assert_array_equal(found[on_slices], expected[on_slices])
+    assert np.abs(found.sum() / expected.sum() - 1) < 0.06
+
+
+def test_a_segmentation_of_tilted_slices_is_read_on_any_grid(tmp_path: Path) -> None:
+    stack = stack_of(np.eye(3), [2.0] * 15, pixel_spacing=(1.1, 0.9), tilt_degrees=20)
+    ball_at = stack.world(7)[12, 10]
+    world = np.stack([stack.world(index) for index in range(16)], axis=2)
+    hu = np.where(np.linalg.norm(world - ball_at, axis=-1) < 7, MARKER_HU, AIR_HU)
+    write_stack(tmp_path / "ct", stack, hu.astype(np.int16))
+    series = read_series(tmp_path / "ct")
+    labels = (series.image[0].numpy() == MARKER_HU).astype(np.uint8)
+    build_seg(series, series.to_slices(labels), KIDNEYS, algorithm="any", version="0.1.0").save_as(
+        tmp_path / "ct.seg.dcm"
+    )
+
+    affine = np.diag([-0.5, 0.5, 0.5, 1.0])
+    affine[:3, 3] = ball_at - [-10, 10, 10]
+    upright = np.moveaxis(np.indices((41, 41, 41)), 0, -1)
+    ball = np.linalg.norm(to_world(affine, upright) - ball_at, axis=-1) < 7
+    found = read_seg(tmp_path / "ct.seg.dcm", Grid((41, 41, 41), affine)) > 0
+    assert 2 * (found & ball).sum() / (found.sum() + ball.sum()) > 0.93
 
 
 # Left and right
