@@ -19,6 +19,7 @@ from renalseg.dicom.steps import (
     find_gaps,
     grid_step,
     jitter_of,
+    usual_step,
 )
 from renalseg.dicom.tags import Instance, describe
 from renalseg.errors import InputError
@@ -164,7 +165,8 @@ def _check_steps(ordered: Sequence[Instance], heights: Array) -> tuple[bool, lis
         widest = max(gaps, key=steps.__getitem__)
         raise InputError(
             f"missing slices: gap of {steps[widest]:.2f} mm at z={heights[widest]:.2f} mm, "
-            f"expected {usual:.2f} mm between {ordered[widest].path} and {ordered[widest + 1].path}"
+            f"expected {usual_step(steps, widest):.2f} mm "
+            f"between {ordered[widest].path} and {ordered[widest + 1].path}"
         )
     worst, jitter = jitter_of(steps)
     found = f"{steps[worst]:.3f} mm at z={heights[worst]:.2f} mm where {usual:.3f} mm is usual"

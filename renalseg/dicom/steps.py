@@ -31,14 +31,24 @@ def find_gaps(steps: Array) -> list[int]:
     """
     gaps = []
     for index, step in enumerate(steps):
-        before, behind = steps[max(0, index - _AROUND) : index], steps[index + 1 :][:_AROUND]
-        around = np.concatenate([before, behind])
-        if not len(around) or step <= GAP_FACTOR * np.median(around):
+        if step <= GAP_FACTOR * usual_step(steps, index):
             continue
+        before, behind = _around(steps, index)
         as_wide = max(int((GAP_FACTOR * side >= step).sum()) for side in (before, behind))
         if as_wide < _ENOUGH:
             gaps.append(index)
     return gaps
+
+
+def usual_step(steps: Array, index: int) -> float:
+    """Give the median of the steps (S - 1,) around one of them, in mm; its own if it is alone."""
+    around = np.concatenate(_around(steps, index))
+    return float(np.median(around)) if len(around) else float(steps[index])
+
+
+def _around(steps: Array, index: int) -> tuple[Array, Array]:
+    """The steps before and behind one of them."""
+    return steps[max(0, index - _AROUND) : index], steps[index + 1 :][:_AROUND]
 
 
 def jitter_of(steps: Array) -> tuple[int, float]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from renalseg.dicom.steps import find_gaps, grid_step, jitter_of
+from renalseg.dicom.steps import find_gaps, grid_step, jitter_of, usual_step
 
 FINE, COARSE = [1.5] * 10, [3.0] * 10
 
@@ -38,6 +38,13 @@ def test_a_gap_beside_a_change_of_spacing(missing: int, gap: list[int]) -> None:
     steps = np.array(FINE + COARSE + COARSE)
     steps[missing] *= 2  # in the fine part: as wide as is usual in the coarse one
     assert find_gaps(steps) == gap
+
+
+def test_the_usual_step_is_that_around() -> None:
+    steps = np.array([*FINE, *COARSE, 9.0, *COARSE])
+    assert usual_step(steps, 2) == 1.5
+    assert usual_step(steps, 20) == 3.0
+    assert usual_step(steps[:1], 0) == 1.5
 
 
 def test_jitter_is_a_share_of_the_median_step() -> None:
