@@ -93,7 +93,8 @@ def write_stack(
     folder: Path, stack: Stack, hu: npt.NDArray[np.int16], *, seed: int | str = 0
 ) -> list[Path]:
     """Write slices (X, Y, S) as a CT series, file i with slice i."""
-    step = slice_normal(stack.orientation)
+    normal = slice_normal(stack.orientation)
+    step = np.median(np.diff(np.sort(stack.positions @ normal))) * normal
     affine = affine_from_dicom(stack.orientation, stack.positions[0], stack.pixel_spacing, step)
     paths = write_ct_series(folder, hu, affine, seed=seed)
     for path, position in zip(paths, stack.positions, strict=True):
