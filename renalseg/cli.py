@@ -16,6 +16,8 @@ from renalseg.data.command import add_data_command
 from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_for
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.process import leave, prepare
+from renalseg.worker.command import add_worker_command
+from renalseg.worker.listing import add_jobs_command
 
 _BUNDLES = "folder with the bundles"
 
@@ -180,6 +182,8 @@ def _parser() -> argparse.ArgumentParser:
     implant.set_defaults(action=_implant)
 
     add_data_command(commands)
+    add_worker_command(commands)
+    add_jobs_command(commands)
 
     export = commands.add_parser("export", help="make a bundle's weights of a training run")
     export.add_argument("train_dir", type=Path, help="output_dir of the training")

@@ -1,0 +1,138 @@
+"""From Orthanc's log of changes to jobs.
+
+Orthanc says StableSeries when nothing has come for a series for its StableAge. It forgets to where
+it is restarted before that time, and says it again when slices come late. So every instance that
+comes is noted, and struck off when its series was looked at; what stays on the list is asked for
+after a while.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from renalseg.worker.client import GoneError, Orthanc, Series
+from renalseg.worker.job import Arrival
+from renalseg.worker.jobs import Jobs
+from renalseg.worker.rules import Rule, content_hash
+
+SETTLE_SECONDS = 300.0
+"""More than Orthanc's StableAge, which is 60 by default."""
+
+_log = logging.getLogger(__name__)
+
+
+class Feed:
+    """Reads the log and makes jobs.
+
+    Args:
+        orthanc: The server.
+        jobs: Where they go, and where the place in the log is kept.
+        rule: Which series are taken.
+        settle: Seconds after which an instance of which nothing more is said is asked for.
+        backlog: Whether the first call begins with what is in Orthanc already, not with what comes.
+        go_on: Asked between parts of the log, each noted as read; False ends the call early.
+    """
+
+    def __init__(
+        self,
+        orthanc: Orthanc,
+        jobs: Jobs,
+        rule: Rule,
+        *,
+        settle: float = SETTLE_SECONDS,
+        backlog: bool = False,
+        go_on: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.orthanc = orthanc
+        self.jobs = jobs
+        self.rule = rule
+        self.settle = settle
+        self.backlog = backlog
+        self.go_on = go_on
+
+    def poll(self) -> list[int]:
+        """Reads all that is new.
+
+        Returns:
+            Numbers of the new jobs.
+
+        Raises:
+            RenalSegError: Orthanc does not answer; the next call goes on where this one was.
+        """
+        cursor = self._cursor()
+        new: list[int] = []
+        done = False
+        while not done and self.go_on():
+            page = self.orthanc.changes(cursor)
+            came = [name for kind, name in page.changes if kind == "NewInstance"]
+            stable = dict.fromkeys(name for kind, name in page.changes if kind == "StableSeries")
+            arrivals, settled = self._look_at(stable)
+            cursor, done = page.last, page.done or not page.changes
+            new += self.jobs.take_in(cursor, arrivals, arrived=came, settled=settled)
+        return new + self._ask_for_silent(cursor)
+
+    def _cursor(self) -> int:
+        cursor = self.jobs.cursor()
+        last = self.orthanc.last_change()
+        if cursor is None:
+            cursor = 0 if self.backlog else last
+            self.jobs.take_in(cursor)
+        if last < cursor:
+            _log.warning("Orthanc's log is shorter than it was: it is read from its beginning")
+            return 0
+        return cursor
+
+    def _look_at(self, names: dict[str, None]) -> tuple[list[Arrival], list[str]]:
+        """What of some series becomes a job, and the instances of all that are complete."""
+        arrivals: list[Arrival] = []
+        settled: list[str] = []
+        for name in names:
+            try:
+                series = self.orthanc.series(name)
+                if not series.stable:
+                    continue  # more came since, and it will be said again
+                arrival = self._arrival(series)
+            except GoneError:
+                continue
+            settled += series.instances
+            if arrival is not None:
+                arrivals.append(arrival)
+        return arrivals, settled
+
+    def _arrival(self, series: Series) -> Arrival | None:
+        sender = self.orthanc.sender(series.id) if self.rule.sender else ""
+        objection = self.rule.objection(series, sender)
+        if objection:
+            _log.info("series %s is left alone: %s", series.id, objection)
+            return None
+        instances = self.orthanc.instances(series.id)
+        return Arrival(
+            series=series.id,
+            series_uid=series.tags["SeriesInstanceUID"],
+            study_uid=self.orthanc.study_uid(series.study),
+            input_hash=content_hash(instances),
+            slices=len(instances),
+            bytes=sum(instance.size for instance in instances),
+        )
+
+    def _ask_for_silent(self, cursor: int) -> list[int]:
+        """Asks for the series of instances of which Orthanc says nothing more."""
+        waiting = dict.fromkeys(self.jobs.unsettled(self.settle))
+        new: list[int] = []
+        while waiting and self.go_on():
+            instance = next(iter(waiting))
+            try:
+                name = self.orthanc.series_of(instance)
+                found = self.orthanc.series(name).instances
+            except GoneError:
+                self.jobs.take_in(cursor, settled=[instance])
+                del waiting[instance]
+                continue
+            arrivals, settled = self._look_at({name: None})
+            new += self.jobs.take_in(cursor, arrivals, settled=settled)
+            if not settled:  # still arriving
+                self.jobs.postpone(found)
+            for other in (instance, *found):
+                waiting.pop(other, None)
+        return new

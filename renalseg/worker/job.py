@@ -1,0 +1,110 @@
+"""What a job is, and when it is tried again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRY = "retry"
+    """Failed, and is tried again when its time has come."""
+    DONE = "done"
+    REFUSED = "refused"
+    """The application says that it cannot be segmented; trying again is of no use."""
+    DEAD = "dead"
+    """Failed too often; somebody has to look."""
+    SUPERSEDED = "superseded"
+    """More of the series came; a newer job has all of it."""
+
+
+WAITING = (State.QUEUED, State.RETRY)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What a job is about, before it is one: a series with its content, as of now."""
+
+    series: str
+    series_uid: str
+    study_uid: str
+    input_hash: str
+    slices: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job; times are seconds since 1970.
+
+    Attributes:
+        id: Number, in the order of arrival.
+        series: Orthanc id of the series.
+        series_uid: SeriesInstanceUID.
+        study_uid: StudyInstanceUID.
+        input_hash: Of the content; two jobs of one series never have the same.
+        slices: Number of instances.
+        bytes: Their size.
+        state: Where it is.
+        tries: How often it was started.
+        created: When it was queued.
+        due: When it may start.
+        started: When it was last started.
+        ended: When it last ended.
+        device: What it runs on, or ran.
+        pid: Process of the application.
+        born: When that process began, as the system counts; tells it from a later one of this pid.
+        exit_code: Of the application.
+        message: Why it is where it is.
+        finding: What was found.
+        results: Orthanc ids of the results.
+        superseded_by: The job that has more of the series.
+    """
+
+    id: int
+    series: str
+    series_uid: str
+    study_uid: str
+    input_hash: str
+    slices: int
+    bytes: int
+    state: State
+    tries: int
+    created: float
+    due: float
+    started: float | None
+    ended: float | None
+    device: str | None
+    pid: int | None
+    born: str | None
+    exit_code: int | None
+    message: str | None
+    finding: str | None
+    results: tuple[str, ...]
+    superseded_by: int | None
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """When a failed job is tried again.
+
+    Attributes:
+        first: Seconds before the second try; they double each time.
+        longest: Seconds at most.
+        tries: After so many a job is dead.
+    """
+
+    first: float = 30.0
+    longest: float = 3600.0
+    tries: int = 6
+
+    def delay(self, tries: int, chance: Callable[[], float] = random.random) -> float:
+        """Seconds after try number `tries`: half of them certain, half drawn, so that jobs part."""
+        whole = min(self.longest, self.first * 2.0 ** (tries - 1))
+        return whole * (1 + chance()) / 2

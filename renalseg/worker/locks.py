@@ -1,0 +1,74 @@
+"""Locks between processes: one worker for a database, one job on a device."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from renalseg.errors import ConfigError
+
+
+@contextmanager
+def only_worker(database: Path) -> Iterator[None]:
+    """Makes sure that no other worker uses a database.
+
+    Raises:
+        ConfigError: Another one does.
+    """
+    path = database.with_name(database.name + ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    number = _open(path)
+    try:
+        if not _try(number):
+            raise ConfigError(f"Expected to be the only worker of {database}, found another one")
+        yield
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def device_lock(device: str, give_up: Callable[[], bool]) -> Iterator[int | None]:
+    """Waits until no job of any worker on this machine runs on a GPU.
+
+    The application inherits the lock, so it holds as long as that runs, whatever becomes of the
+    worker.
+
+    Args:
+        device: "cpu", for which there is no lock, or the name of a GPU.
+        give_up: Asked about twice a second; also has to wait.
+
+    Yields:
+        The lock's file descriptor, None for "cpu" or where `give_up` said so.
+    """
+    if device == "cpu":
+        yield None
+        return
+    name = "cuda-0" if device in ("auto", "cuda") else re.sub(r"\W+", "-", device)
+    number = _open(Path(tempfile.gettempdir()) / f"renalseg-{name}.lock")
+    try:
+        while not (held := _try(number)) and not give_up():
+            pass
+        yield number if held else None
+    finally:
+        os.close(number)
+
+
+def _open(path: Path) -> int:
+    """Opens a lock file; one that another user made can be locked without writing to it."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except PermissionError:  # what protects shared folders forbids O_CREAT of another's file
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+
+
+def _try(number: int) -> bool:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

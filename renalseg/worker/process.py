@@ -1,0 +1,122 @@
+"""Runs the application as a process of its own, and ends it with all that it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_LAST_WORDS = 500  # characters
+_MERCY_SECONDS = 5.0  # between asking a process to end and ending it
+_LOOK_SECONDS = 0.1
+_LONGEST_LINE = 1 << 16  # bytes
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended.
+
+    Attributes:
+        code: Exit code; negative is the signal that killed it.
+        words: The last line of its standard error.
+        why: What `watch` gave as the reason to end it, None if it ended by itself.
+    """
+
+    code: int
+    words: str
+    why: str | None = None
+
+
+def run(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    keep: Iterable[int] = (),
+    on_start: Callable[[int, str], None],
+    watch: Callable[[], str | None],
+) -> Ended:
+    """Runs a command until it ends or there is a reason to end it.
+
+    Args:
+        command: Program and arguments.
+        environment: Its whole environment.
+        keep: File descriptors that it inherits, such as that of a lock.
+        on_start: Gets its process id and when it began.
+        watch: Asked again and again; a text is a reason to end it.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    process = subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=tuple(keep),
+        start_new_session=True,  # signals from the terminal are the worker's, not its
+    )
+    words: deque[str] = deque(maxlen=1)
+    assert process.stderr is not None  # a pipe was asked for
+    reader = threading.Thread(target=_listen, args=(process.stderr, words), daemon=True)
+    reader.start()
+    why = None
+    try:
+        on_start(process.pid, born(process.pid) or "")
+        while process.poll() is None and why is None:
+            time.sleep(_LOOK_SECONDS)
+            why = watch()
+    finally:
+        end(process.pid, lambda: process.poll() is not None)
+        reader.join(timeout=_MERCY_SECONDS)
+    return Ended(process.wait(), words[0] if words else "", why)
+
+
+def born(pid: int) -> str | None:
+    """When a process began, in the system's own count; None if it is not there."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *values = text.rpartition(")")[2].split()
+    return None if state == "Z" else values[18]
+
+
+def end_orphan(pid: int | None, began: str | None) -> bool:
+    """Ends the process group that a killed worker left, if it is still the same; tells whether."""
+    if not pid or not began or born(pid) != began:
+        return False
+    end(pid, lambda: born(pid) != began)
+    return True
+
+
+def end(pid: int, ended: Callable[[], bool]) -> None:
+    """Ends a process group: politely first, then what of it still runs."""
+    if not ended():
+        _signal(pid, signal.SIGTERM)
+        limit = time.monotonic() + _MERCY_SECONDS
+        while time.monotonic() < limit and not ended():
+            time.sleep(_LOOK_SECONDS)
+    _signal(pid, signal.SIGKILL)
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # all of it has ended
+        os.killpg(group, number)
+
+
+def _listen(stream: IO[bytes], words: deque[str]) -> None:
+    """Keeps the last line that says something; the rest is let go, so that no memory grows."""
+    for line in iter(lambda: stream.readline(_LONGEST_LINE), b""):
+        text = line.decode("utf-8", "replace").strip()
+        if text:
+            words.append(text[:_LAST_WORDS])
+    stream.close()
