@@ -58,12 +58,12 @@ class Status:
     """How the worker is, for whoever watches it.
 
     Attributes:
-        up: Whether Orthanc answered last.
+        up: Whether Orthanc answered last, None before it was asked.
         polled: When it last did, in seconds since 1970.
         beat: When the worker last showed life, on the monotonic clock.
     """
 
-    up: bool = False
+    up: bool | None = None
     polled: float = 0.0
     beat: float = 0.0
 
@@ -131,7 +131,7 @@ class Worker:
         try:
             new = self.feed.poll()
         except RenalSegError as error:
-            if self.status.up or not self.status.polled:
+            if self.status.up is not False:
                 _log.warning("waiting for Orthanc: %s", error)
             self.status.up = False
             return
@@ -148,7 +148,7 @@ class Worker:
 
     def ready(self) -> bool:
         """Whether it takes and does jobs."""
-        return self.alive() and self.status.up and not self.stop.asked()
+        return self.alive() and bool(self.status.up) and not self.stop.asked()
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Handles SIGTERM and SIGINT."""

@@ -44,7 +44,7 @@ def exposition(worker: Worker) -> str:
             {"": max(0.0, time.time() - oldest) if waiting else 0},
         ),
         *_metric("retries_total", "counter", "Tries that failed and are repeated", {"": retries}),
-        *_metric("orthanc_up", "gauge", "Whether Orthanc answers", {"": int(worker.status.up)}),
+        *_metric("orthanc_up", "gauge", "Whether Orthanc answers", {"": bool(worker.status.up)}),
         *_metric(
             "last_poll_timestamp_seconds", "gauge", "When Orthanc last answered",
             {"": worker.status.polled},

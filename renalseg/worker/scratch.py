@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from renalseg.errors import InputError
@@ -51,18 +52,18 @@ class Scratch:
         folder = self.root / f"slot-{slot}"
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            for name in ("input", "output", "tmp"):
-                (folder / name).mkdir(parents=True, mode=0o700)
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for path in (folder, *(folder / name for name in ("input", "output", "tmp"))):
+                path.mkdir(mode=0o700)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def used(self, folder: Path | None = None) -> int:
-        """Bytes in a folder, by default in all of it."""
+        """Bytes of the files in a folder, by default in all of it."""
         total = 0
-        for path in (folder or self.root).rglob("*"):
-            try:
-                total += path.lstat().st_size
-            except OSError:  # removed meanwhile
-                continue
+        for parent, _, names in os.walk(folder or self.root):
+            for name in names:
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
         return total

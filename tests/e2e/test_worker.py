@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -10,12 +9,14 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset
 
-from tests.factories import standin
+from renalseg.worker.job import Job
+from renalseg.worker.jobs import Jobs
 from tests.factories.orthanc import (
     AET,
     DICOMWEB,
@@ -34,16 +35,21 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 
+ROOT = Path(__file__).parents[2]
+
 
 class Worker:
     """`renalseg worker` as a process of its own, with its jobs in a folder that outlives it."""
 
-    def __init__(self, folder: Path, orthanc: RealOrthanc, seconds: float = 0) -> None:
+    def __init__(
+        self, folder: Path, orthanc: RealOrthanc, seconds: float = 0, command: str = ""
+    ) -> None:
         self.folder = folder
         self.orthanc = orthanc
         self.log = folder / "application.log"
-        command = [sys.executable, standin.__file__, "{input}", "{output}", seconds, self.log]
-        self.command = shlex.join(map(str, command))
+        standin = [sys.executable, "-m", "tests.factories.standin"]
+        arguments = ["{input}", "{output}", seconds, self.log]
+        self.command = command or shlex.join(map(str, [*standin, *arguments]))
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
 
@@ -56,7 +62,7 @@ class Worker:
         with (self.folder / "worker.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "renalseg.cli", "worker", *map(str, arguments)],
-                env={**os.environ, **self.orthanc.environment}, stdout=log, stderr=log,
+                cwd=ROOT, env={**os.environ, **self.orthanc.environment}, stdout=log, stderr=log,
             )  # fmt: skip
 
     def end(self, number: int = signal.SIGTERM) -> int:
@@ -64,16 +70,16 @@ class Worker:
         self.process.send_signal(number)
         return self.process.wait(timeout=60)
 
-    def jobs(self) -> list[dict[str, Any]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "renalseg.cli", "jobs", "list", "--json", "--limit", "-1",
-             "--folder", self.folder],
-            check=False, capture_output=True, text=True,
-        )  # fmt: skip
-        return json.loads(done.stdout) if done.returncode == 0 else []
+    def jobs(self) -> list[Job]:
+        """Newest first."""
+        jobs = Jobs(self.folder / "jobs.db")
+        try:
+            return jobs.newest()
+        finally:
+            jobs.database.close()
 
     def states(self) -> Counter[str]:
-        return Counter(job["state"] for job in self.jobs())
+        return Counter(str(job.state) for job in self.jobs())
 
     def runs(self, what: str) -> list[str]:
         """The series of which the application noted its start or end, in order."""
@@ -111,18 +117,10 @@ def test_what_arrives_comes_back_as_a_result(
     orthanc.send(written.folder)
     wait_for(lambda: worker.states()["done"] == 1, "the job")
 
+    check_results(orthanc, {"SEG"})
     (seg,) = orthanc.datasets("SEG")
-    slices = {item.SOPInstanceUID: item for item in orthanc.datasets("CT")}
-    referenced = {
-        item.ReferencedSOPInstanceUID
-        for group in seg.ReferencedSeriesSequence
-        for item in group.ReferencedInstanceSequence
-    }
-    assert referenced == set(slices)
-    source = next(iter(slices.values()))
-    assert seg.FrameOfReferenceUID == source.FrameOfReferenceUID
-    assert seg.StudyInstanceUID == source.StudyInstanceUID
-    assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == source.SeriesInstanceUID
+    source, *_ = slices = orthanc.datasets("CT")
+    assert references(seg) == {item.SOPInstanceUID for item in slices}
     # The result became stable too, and made no job.
     wait_for(lambda: "modality SEG" in worker.text(), "the result to be seen")
     assert worker.end() == 0
@@ -131,6 +129,22 @@ def test_what_arrives_comes_back_as_a_result(
     for secret in ("Synthetic^Subject", "SYNTHETIC", *orthanc.environment.values()):
         assert secret not in worker.text()
         assert secret.encode() not in (worker.folder / "jobs.db").read_bytes()
+
+
+def test_the_real_application(orthanc: RealOrthanc, small_sample: Path, tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-m", "app", "-i", "{input}", "-o", "{output}"])
+    worker = Worker(tmp_path / "worker", orthanc, command=command)
+    worker.start()
+    try:
+        wait_for(lambda: ready(worker), "the worker")
+        orthanc.send(small_sample / "dicom")
+        wait_for(lambda: worker.states() - Counter(("queued", "running")), "the job", seconds=600)
+    finally:
+        worker.end(signal.SIGKILL)
+    (job,) = worker.jobs()
+    assert job.state == "done", job.message
+    assert job.finding in ("tumor found", "no tumor found")
+    check_results(orthanc, {"SEG"})
 
 
 def test_what_came_while_the_worker_was_off_is_done(
@@ -201,7 +215,7 @@ def test_worker_killed_during_a_job_gives_exactly_one_result(
     assert "its process was still running" in worker.text()
     assert len(orthanc.datasets("SEG")) == 1
     (job,) = worker.jobs()
-    assert job["tries"] == 2
+    assert job.tries == 2
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_job_back(
@@ -214,7 +228,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back(
     wait_for(lambda: worker.runs("start"), "the application")
     assert worker.end() == 0
     (job,) = worker.jobs()
-    assert (job["state"], job["tries"]) == ("queued", 0)
+    assert (job.state, job.tries) == ("queued", 0)
     assert worker.runs("end") == []
     assert list((worker.folder / "scratch").iterdir()) == []
 
@@ -236,8 +250,8 @@ def test_late_slices_supersede(orthanc: RealOrthanc, worker: Worker, tmp_path: P
     (group,) = seg.ReferencedSeriesSequence
     assert len(group.ReferencedInstanceSequence) == 26
     newer, older = worker.jobs()
-    assert (older["slices"], newer["slices"]) == (22, 26)
-    assert older["superseded_by"] == newer["id"]
+    assert (older.slices, newer.slices) == (22, 26)
+    assert older.superseded_by == newer.id
     assert len(orthanc.get(f"/series/{orthanc.series('CT')[0]}")["Instances"]) == 26
 
 
@@ -250,7 +264,7 @@ def test_fifty_series_are_done_once_each(
     wait_for(lambda: ready(worker), "the worker")
     orthanc.send(tmp_path / "ct")
     orthanc.send(tmp_path / "ct" / "7")  # again, as scanners do
-    wait_for(lambda: worker.states()["done"] == 50, "all jobs", seconds=400)
+    wait_for(lambda: worker.states()["done"] == 50, "all jobs", seconds=900)
     orthanc.send(tmp_path / "ct" / "8")
     assert worker.end() == 0
     assert worker.states() == {"done": 50}
@@ -293,6 +307,31 @@ def test_orthanc_sends_results_on(tmp_path: Path) -> None:
             server.datasets("SEG") for server in (orthanc, pacs, archive)
         )
         assert here.SOPInstanceUID == there.SOPInstanceUID == elsewhere.SOPInstanceUID
+
+
+def check_results(orthanc: RealOrthanc, least: set[str]) -> None:
+    """Check that every result belongs to the study, and refers to nothing that is not there."""
+    slices = orthanc.datasets("CT")
+    results = {
+        modality: orthanc.datasets(modality)
+        for modality in {orthanc.get(f"/series/{name}")["MainDicomTags"]["Modality"]
+                         for name in orthanc.get("/series")} - {"CT"}
+    }  # fmt: skip
+    assert set(results) >= least
+    there = {item.SOPInstanceUID for item in (*slices, *chain(*results.values()))}
+    for result in chain(*results.values()):
+        assert result.StudyInstanceUID == slices[0].StudyInstanceUID
+        assert result.PatientID == slices[0].PatientID
+        assert references(result) <= there
+    for seg in results.get("SEG", []):
+        assert seg.FrameOfReferenceUID == slices[0].FrameOfReferenceUID
+        assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == slices[0].SeriesInstanceUID
+
+
+def references(dataset: Dataset) -> set[str]:
+    """SOP instance UIDs of all objects that one refers to, at any depth."""
+    elements = dataset.iterall()
+    return {item.value for item in elements if item.keyword == "ReferencedSOPInstanceUID"}
 
 
 def is_stable(orthanc: RealOrthanc) -> bool:

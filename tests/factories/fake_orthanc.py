@@ -1,0 +1,188 @@
+"""An Orthanc of a few lines, for tests that need no DICOM: it has series, and a log of changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+CT_TAGS = {"Modality": "CT", "SeriesDescription": "arterial", "BodyPartExamined": "ABDOMEN"}
+PATIENT = {"PatientName": "Roe^Jane", "PatientID": "MRN4711"}
+
+
+@dataclass
+class FakeOrthanc:
+    """What the server has and does.
+
+    Attributes:
+        tags: Of each series.
+        files: Of each series, contents by instance.
+        stable: Series that are.
+        changes: Kind and name, in order.
+        stored: What was posted, by the name that it was given.
+        manufacturer: Of what was posted.
+        forwarded: Paths that instances were sent on by, with the instances.
+        faults: By the beginning of a path, statuses of the next answers.
+        requests: Method, path and headers of each.
+    """
+
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    stable: set[str] = field(default_factory=set)
+    changes: list[tuple[str, str]] = field(default_factory=list)
+    stored: dict[str, bytes] = field(default_factory=dict)
+    manufacturer: str = "RenalSeg"
+    forwarded: list[tuple[str, list[str]]] = field(default_factory=list)
+    faults: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    url: str = ""
+
+    def receive(self, series: str, slices: int, *, first: int = 0, **tags: str) -> None:
+        """Slices arrive, and the series is not stable."""
+        self.tags[series] = {**CT_TAGS, "SeriesInstanceUID": f"1.2.{series}", **tags}
+        self.stable.discard(series)
+        files = self.files.setdefault(series, {})
+        for number in range(first, first + slices):
+            files[f"{series}-{number}"] = f"slice {number} of {series}".encode()
+            self.changes.append(("NewInstance", f"{series}-{number}"))
+
+    def settle(self, series: str, *, silently: bool = False) -> None:
+        """A series becomes stable; silently where Orthanc was restarted meanwhile."""
+        self.stable.add(series)
+        if not silently:
+            self.changes.append(("StableSeries", series))
+
+    def add(self, series: str, slices: int = 20, **tags: str) -> None:
+        """A whole series arrives."""
+        self.receive(series, slices, **tags)
+        self.settle(series)
+
+    def answer(self, method: str, path: str, body: bytes) -> Any:
+        """JSON or bytes, None for what is not there."""
+        for pattern, function in _ROUTES:
+            match = re.fullmatch(pattern, f"{method} {path}")
+            if match:
+                return function(self, body, *match.groups())
+        return None
+
+
+def _page(server: FakeOrthanc, body: bytes, since: str, limit: str) -> Any:
+    last = int(since) + int(limit)
+    found = [
+        {"ChangeType": kind, "ID": name, "Seq": number}
+        for number, (kind, name) in enumerate(server.changes, start=1)
+        if int(since) < number <= last
+    ]
+    return {"Changes": found, "Done": last >= len(server.changes), "Last": since}
+
+
+def _series(server: FakeOrthanc, body: bytes, name: str) -> Any:
+    if name not in server.tags:
+        return None
+    return {
+        "IsStable": name in server.stable,
+        "MainDicomTags": server.tags[name],
+        "Instances": list(server.files[name]),
+        "ParentStudy": "study",
+    }
+
+
+def _instances(server: FakeOrthanc, body: bytes, name: str) -> Any:
+    if name not in server.files:
+        return None
+    return [
+        {"ID": file, "FileSize": len(content), "MainDicomTags": {"SOPInstanceUID": f"9.{file}"}}
+        for file, content in server.files[name].items()
+    ]
+
+
+def _file(server: FakeOrthanc, body: bytes, name: str) -> Any:
+    return server.files.get(name.rpartition("-")[0], {}).get(name)
+
+
+def _parent(server: FakeOrthanc, body: bytes, name: str) -> Any:
+    parent = name.rpartition("-")[0]
+    return {"ParentSeries": parent} if name in server.files.get(parent, {}) else None
+
+
+def _store(server: FakeOrthanc, body: bytes) -> Any:
+    name = f"result-{hashlib.md5(body).hexdigest()[:8]}"
+    known = name in server.stored
+    server.stored[name] = body
+    return {"ID": name, "Status": "AlreadyStored" if known else "Success"}
+
+
+def _forward(server: FakeOrthanc, body: bytes, path: str) -> Any:
+    server.forwarded.append((path, json.loads(body)["Resources"]))
+    return {}
+
+
+_ROUTES: list[tuple[str, Any]] = [
+    ("GET /system", lambda server, body: {"Version": "1.12"}),
+    (r"GET /changes\?last", lambda server, body: {"Last": len(server.changes)}),
+    (r"GET /changes\?since=(\d+)&limit=(\d+)", _page),
+    ("GET /series/([^/]+)", _series),
+    ("GET /series/([^/]+)/instances", _instances),
+    ("GET /series/[^/]+/patient", lambda server, body: {"MainDicomTags": PATIENT}),
+    ("GET /series/[^/]+/metadata/RemoteAET", lambda server, body: b"SCANNER"),
+    ("GET /studies/[^/]+", lambda server, body: {"MainDicomTags": {"StudyInstanceUID": "1.1"}}),
+    ("GET /instances/([^/]+)", _parent),
+    ("GET /instances/([^/]+)/file", _file),
+    (
+        "GET /instances/([^/]+)/attachments/dicom/md5",
+        lambda server, body, name: hashlib.md5(_file(server, body, name)).hexdigest().encode(),
+    ),
+    (
+        "GET /instances/[^/]+/content/0008-0070",
+        lambda server, body: server.manufacturer.encode(),
+    ),
+    ("POST /instances", _store),
+    ("POST /(modalities/pacs/store|dicom-web/servers/pacs/stow)", _forward),
+    ("DELETE /instances/([^/]+)", lambda server, body, name: server.stored.pop(name) and {}),
+]
+
+
+@contextmanager
+def serve(server: FakeOrthanc) -> Iterator[FakeOrthanc]:
+    """Runs the server, and fills `server.url`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            server.requests.append((self.command, self.path, dict(self.headers)))
+            fault = next(
+                (f for start, f in server.faults.items() if self.path.startswith(start) and f), None
+            )
+            answer = None if fault else server.answer(self.command, self.path, body)
+            content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            self.send_response(fault.pop(0) if fault else 404 if answer is None else 200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = handle_any  # noqa: N815
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http.daemon_threads = True
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    server.url = f"http://127.0.0.1:{http.server_port}"
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from renalseg.errors import ConfigError, RetryableError
+from renalseg.worker.client import GoneError, Orthanc
+from tests.factories.fake_orthanc import FakeOrthanc, serve
+
+
+@pytest.fixture
+def server() -> Iterator[FakeOrthanc]:
+    with serve(FakeOrthanc()) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("environment", "sent"),
+    [
+        ({}, None),
+        (
+            {"RENALSEG_ORTHANC_USER": "u", "RENALSEG_ORTHANC_PASSWORD": "p"},
+            "Basic dTpw",
+        ),
+        ({"RENALSEG_ORTHANC_TOKEN": "t"}, "Bearer t"),
+    ],
+)
+def test_credentials(server: FakeOrthanc, environment: dict[str, str], sent: str | None) -> None:
+    Orthanc(server.url, environment).check()
+    ((_, _, headers),) = server.requests
+    assert {name.title(): value for name, value in headers.items()}.get("Authorization") == sent
+
+
+def test_wrong_credentials_are_said_and_not_shown(server: FakeOrthanc) -> None:
+    server.faults["/system"] = [401]
+    environment = {"RENALSEG_ORTHANC_USER": "u", "RENALSEG_ORTHANC_PASSWORD": "open sesame"}
+    with pytest.raises(ConfigError, match="401: check RENALSEG_ORTHANC_USER") as raised:
+        Orthanc(server.url, environment).check()
+    assert "sesame" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8042", "ftp://here", "http://", ""])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(ConfigError, match="such as http://127"):
+        Orthanc(url)
+
+
+def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match="without a password") as raised:
+        Orthanc("http://user:sesame@127.0.0.1:8042")
+    assert "sesame" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "exposed"),
+    [("http://pacs:8042", True), ("https://pacs", False), ("http://127.0.0.1:8042", False)],
+)
+def test_whether_a_password_is_exposed(url: str, exposed: bool) -> None:
+    assert Orthanc(url, {"RENALSEG_ORTHANC_TOKEN": "t"}).exposed is exposed
+    assert not Orthanc(url).exposed
+
+
+def test_no_answer_may_be_tried_again() -> None:
+    with pytest.raises(RetryableError, match=r"http://127\.0\.0\.1:1 does not answer"):
+        Orthanc("http://127.0.0.1:1").check()
+
+
+def test_a_redirect_is_not_followed_with_the_password(server: FakeOrthanc) -> None:
+    server.faults["/system"] = [302]
+    with pytest.raises(RetryableError, match="302"):
+        Orthanc(server.url, {"RENALSEG_ORTHANC_TOKEN": "t"}).check()
+
+
+def test_what_is_not_there(server: FakeOrthanc) -> None:
+    with pytest.raises(GoneError, match="/series/x"):
+        Orthanc(server.url).series("x")
+
+
+def test_an_answer_that_is_no_json(server: FakeOrthanc) -> None:
+    server.answer = lambda *_: b"<html>"  # type: ignore[method-assign]
+    with pytest.raises(RetryableError, match="Expected JSON from http"):
+        Orthanc(server.url).check()
+
+
+def test_certificates_that_are_not_there() -> None:
+    with pytest.raises(ConfigError, match="found none at /no/ca"):
+        Orthanc("https://pacs", {"RENALSEG_ORTHANC_CA": "/no/ca"})
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    if shutil.which("openssl") is None:
+        pytest.skip("not installed: openssl")
+    path = tmp_path / "both.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext"),
+            *("subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", tmp_path / "cert.pem"),
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    path.write_text(path.read_text() + (tmp_path / "cert.pem").read_text())
+    return path
+
+
+@pytest.fixture
+def secure(certificate: Path) -> Iterator[str]:
+    """Address of a server that speaks TLS, with a certificate that nobody has signed."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"Version": "1"}')
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    http.socket = context.wrap_socket(http.socket, server_side=True)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"https://127.0.0.1:{http.server_port}"
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+def test_a_certificate_that_is_trusted(secure: str, certificate: Path) -> None:
+    ca = certificate.with_name("cert.pem")
+    assert Orthanc(secure, {"RENALSEG_ORTHANC_CA": str(ca)}).check() == "1"
+
+
+def test_a_certificate_that_is_not_trusted_gets_no_password(secure: str) -> None:
+    with pytest.raises(RetryableError, match="CERTIFICATE_VERIFY_FAILED"):
+        Orthanc(secure, {"RENALSEG_ORTHANC_TOKEN": "t"}).check()

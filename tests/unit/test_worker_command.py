@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from renalseg.cli import main
+from renalseg.errors import ConfigError
+from renalseg.worker.command import default_folder, devices
+from renalseg.worker.job import Arrival
+from renalseg.worker.jobs import Jobs
+from renalseg.worker.locks import only_worker
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With a job that was refused, and one that waits."""
+    jobs = Jobs(tmp_path / "jobs.db")
+    jobs.take_in(
+        1, [Arrival("s1", "1.2.3", "1.2", "h", 120, 5), Arrival("s2", "1.2.4", "1", "h", 9, 5)]
+    )
+    assert jobs.claim("cpu") is not None
+    jobs.refuse(1, "gap of [5] mm", 2)
+    jobs.database.close()
+    return tmp_path
+
+
+def test_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["jobs", "list", "--folder", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "gap of [5] mm" in shown
+    assert "refused" in shown
+    assert "queued" in shown
+
+
+def test_list_is_what_no_action_does(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENALSEG_WORKER", str(folder))
+    assert main(["jobs"]) == 0
+    assert "refused" in capsys.readouterr().out
+
+
+def test_list_of_one_state(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["jobs", "list", "--folder", str(folder), "--state", "queued", "--json"])
+    (job,) = json.loads(capsys.readouterr().out)
+    assert (job["id"], job["series"], job["slices"]) == (2, "s2", 9)
+
+
+def test_show(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["jobs", "show", "1", "--folder", str(folder)])
+    shown = capsys.readouterr().out
+    for part in ("1.2.3", "gap of [5] mm", "running", "try 1 on cpu"):
+        assert part in shown
+
+
+def test_show_for_programs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["jobs", "show", "1", "--json", "--folder", str(folder)])
+    job = json.loads(capsys.readouterr().out)
+    assert job["exit_code"] == 2
+    assert [event["state"] for event in job["events"]] == ["queued", "running", "refused"]
+
+
+def test_retry(folder: Path) -> None:
+    assert main(["jobs", "retry", "1", "--folder", str(folder)]) == 0
+    assert [job.state for job in Jobs(folder / "jobs.db").newest()] == ["queued", "queued"]
+
+
+def test_retry_of_a_state(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["jobs", "retry", "--state", "refused", "--folder", str(folder)])
+    assert "1 queued" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["retry", "2"], "Job 2 is queued"),
+        (["retry", "9"], "no job 9"),
+        (["retry"], "numbers of jobs, or --state"),
+        (["show", "9"], "no job 9"),
+    ],
+)
+def test_calls_that_are_refused(
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", *arguments, "--folder", str(folder)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_database_is_not_made_by_looking(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", "list", "--folder", str(tmp_path)]) == 2
+    assert "found none at" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Expected --orthanc URL"),
+        (["--orthanc", "nowhere"], "such as http://127.0.0.1:8042"),
+        (["--orthanc", "http://127.0.0.1:1", "--jobs", "2"], "--device cpu for several"),
+        (["--orthanc", "http://127.0.0.1:1", "--command", "ls"], "{input} and {output}"),
+        (["--orthanc", "http://127.0.0.1:1", "--description", "("], "regular expression"),
+    ],
+)
+def test_workers_that_do_not_start(
+    tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["worker", "--folder", str(tmp_path), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_second_worker_does_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with only_worker(tmp_path / "jobs.db"):
+        assert main(["worker", "--orthanc", "http://127.0.0.1:1", "--folder", str(tmp_path)]) == 2
+    assert "found another one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "jobs", "expected"),
+    [
+        ("auto", 1, ["auto"]),
+        ("cpu", 3, ["cpu", "cpu", "cpu"]),
+        ("cuda:0,cuda:1", 1, ["cuda:0", "cuda:1"]),
+    ],
+)
+def test_devices(names: str, jobs: int, expected: list[str]) -> None:
+    assert devices(names, jobs) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "jobs"), [("auto", 2), ("cuda:0", 2), ("cuda:0,cuda:0", 1), ("", 1), ("cpu", 0)]
+)
+def test_a_gpu_does_one_job(names: str, jobs: int) -> None:
+    with pytest.raises(ConfigError, match="Expected"):
+        devices(names, jobs)
+
+
+def test_where_jobs_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/lib")
+    assert default_folder() == Path("/var/lib/renalseg")
+    monkeypatch.setenv("RENALSEG_WORKER", "/jobs")
+    assert default_folder() == Path("/jobs")

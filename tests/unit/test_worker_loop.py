@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from renalseg.errors import ConfigError
+from renalseg.worker.client import Orthanc
+from renalseg.worker.feed import Feed
+from renalseg.worker.job import Backoff, State
+from renalseg.worker.jobs import Jobs
+from renalseg.worker.loop import Stop, Worker
+from renalseg.worker.metrics import exposition
+from renalseg.worker.metrics import serve as serve_metrics
+from renalseg.worker.process import born
+from renalseg.worker.rules import Rule
+from renalseg.worker.scratch import Scratch
+from renalseg.worker.work import Task, Work
+from tests.factories.fake_orthanc import FakeOrthanc, serve
+from tests.factories.orthanc import wait_for
+
+COPY = "import sys; open(sys.argv[2] + '/a.dcm', 'w').write(sys.argv[1])"
+
+
+@pytest.fixture
+def server() -> Iterator[FakeOrthanc]:
+    with serve(FakeOrthanc()) as running:
+        yield running
+
+
+def make(
+    server: FakeOrthanc, folder: Path, program: str = COPY, slots: int = 1, grace: float = 5
+) -> Worker:
+    orthanc, jobs, stop = Orthanc(server.url), Jobs(folder / "jobs.db", Backoff()), Stop(grace)
+    command = (sys.executable, "-c", program, "{input}", "{output}")
+    work = Work(orthanc, jobs, Scratch(folder, 1_000_000, slots), Task(command), stop.now)
+    feed = Feed(orthanc, jobs, Rule(), backlog=True)
+    return Worker(feed, work, jobs, ["cpu"] * slots, stop, interval=0.1)
+
+
+@pytest.fixture
+def worker(server: FakeOrthanc, tmp_path: Path) -> Worker:
+    return make(server, tmp_path)
+
+
+class Running:
+    """A worker that runs in a thread meanwhile."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.thread = threading.Thread(target=worker.run)
+
+    def __enter__(self) -> Running:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.worker.stop.ask()
+        self.worker.stop.ask()
+        self.thread.join(timeout=20)
+
+
+def in_state(worker: Worker, state: State, count: int = 1) -> bool:
+    return len(worker.jobs.newest(state)) == count
+
+
+def test_what_arrives_is_done(worker: Worker, server: FakeOrthanc) -> None:
+    server.add("a")
+    with Running(worker):
+        wait_for(lambda: in_state(worker, State.DONE), "the job")
+        server.add("b")
+        wait_for(lambda: in_state(worker, State.DONE, 2), "the second job")
+    assert len(server.stored) == 1  # the folders have the same name
+
+
+def test_two_slots_work_at_once(server: FakeOrthanc, tmp_path: Path) -> None:
+    worker = make(server, tmp_path, "import time; time.sleep(60)", slots=2)
+    server.add("a")
+    server.add("b")
+    with Running(worker):
+        wait_for(lambda: in_state(worker, State.RUNNING, 2), "both jobs")
+
+
+def test_a_first_stop_lets_the_job_finish(server: FakeOrthanc, tmp_path: Path) -> None:
+    worker = make(server, tmp_path, f"import time; time.sleep(1); {COPY}", grace=30)
+    server.add("a")
+    with Running(worker) as running:
+        wait_for(lambda: worker.jobs.newest()[:1] and worker.jobs.newest()[0].pid, "the job")
+        worker.on_signal(signal.SIGTERM, None)
+        running.thread.join(timeout=20)
+    assert in_state(worker, State.DONE)
+
+
+def test_a_second_stop_hands_the_job_back(server: FakeOrthanc, tmp_path: Path) -> None:
+    worker = make(server, tmp_path, "import time; time.sleep(60)", grace=60)
+    server.add("a")
+    with Running(worker) as running:
+        wait_for(lambda: worker.jobs.newest()[:1] and worker.jobs.newest()[0].pid, "the job")
+        worker.on_signal(signal.SIGTERM, None)
+        worker.on_signal(signal.SIGTERM, None)
+        running.thread.join(timeout=20)
+        assert not running.thread.is_alive()
+    assert in_state(worker, State.QUEUED)
+
+
+def test_grace_has_an_end() -> None:
+    stop = Stop(grace=0.05)
+    assert not stop.now()
+    stop.ask()
+    assert stop.asked()
+    time.sleep(0.1)
+    assert stop.now()
+
+
+def test_what_a_killed_worker_left_is_taken_up(worker: Worker, server: FakeOrthanc) -> None:
+    server.add("a")
+    worker.poll()
+    job = worker.jobs.claim("cpu")
+    assert job is not None
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
+    )
+    worker.jobs.note_process(job.id, orphan.pid, born(orphan.pid) or "")
+    worker.work.scratch.root.mkdir()
+    (worker.work.scratch.root / "slot-0").mkdir()
+    worker.reconcile()
+    assert orphan.wait() == -signal.SIGTERM
+    assert in_state(worker, State.QUEUED)
+    assert list(worker.work.scratch.root.iterdir()) == []
+
+
+def test_nothing_begins_while_orthanc_is_away(worker: Worker, server: FakeOrthanc) -> None:
+    server.add("a")
+    worker.poll()
+    server.faults["/changes"] = [503]
+    worker.poll()
+    assert not worker.status.up
+    assert not worker._do_one(0, "cpu")
+    assert worker.jobs.newest()[0].tries == 0
+    worker.poll()
+    assert worker._do_one(0, "cpu")
+
+
+def test_an_outage_is_said_once(
+    worker: Worker, server: FakeOrthanc, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults["/changes"] = [503, 503, 503]
+    for _ in range(4):
+        worker.poll()
+    said = [record.message for record in caplog.records if "waiting for" in record.message]
+    assert len(said) == 1
+
+
+def values(text: str) -> dict[str, float]:
+    """Each metric, checked to be in the text format."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            assert re.fullmatch(r"# (HELP renalseg_\w+ .+|TYPE renalseg_\w+ \w+)", line)
+            continue
+        match = re.fullmatch(r'(renalseg_\w+(?:\{\w+="[^"]*"\})?) (\S+)', line)
+        assert match, line
+        found[match[1]] = float(match[2])
+    return found
+
+
+def test_metrics(worker: Worker, server: FakeOrthanc) -> None:
+    for name in "abc":
+        server.add(name)
+    worker.poll()
+    worker._do_one(0, "cpu")
+    failed = worker.jobs.claim("cpu")
+    assert failed is not None
+    worker.jobs.fail(failed.id, "no memory", 75)
+    found = values(exposition(worker))
+    assert found['renalseg_jobs{state="done"}'] == 1
+    assert found['renalseg_jobs{state="retry"}'] == 1
+    assert found['renalseg_jobs{state="dead"}'] == 0
+    assert found["renalseg_queue_length"] == 2
+    assert found["renalseg_retries_total"] == 1
+    assert found["renalseg_orthanc_up"] == 1
+    assert found["renalseg_change_cursor"] == len(server.changes)
+    assert found["renalseg_scratch_bytes"] == 0
+    assert time.time() - found["renalseg_last_poll_timestamp_seconds"] < 60
+    assert 0 < found["renalseg_job_seconds_sum"] < 60
+    assert found["renalseg_job_seconds_count"] == 1
+    assert found['renalseg_job_seconds_bucket{le="+Inf"}'] == 1
+
+
+def test_a_job_counts_in_every_bucket_that_is_large_enough(
+    worker: Worker, server: FakeOrthanc
+) -> None:
+    now = 1000.0
+    worker.jobs.clock = lambda: now
+    server.add("a")
+    worker.poll()
+    job = worker.jobs.claim("cpu")
+    assert job is not None
+    now = 1045.0
+    worker.jobs.finish(job.id)
+    found = values(exposition(worker))
+    assert found["renalseg_job_seconds_sum"] == 45
+    assert found['renalseg_job_seconds_bucket{le="30"}'] == 0
+    assert found['renalseg_job_seconds_bucket{le="60"}'] == 1
+
+
+def ask(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_health_and_readiness(worker: Worker, server: FakeOrthanc) -> None:
+    server.faults["/changes"] = [503]
+    with serve_metrics(worker, "127.0.0.1", 0) as address:
+        assert ask(f"{address}/healthz") == 503  # not started
+        with Running(worker):
+            wait_for(lambda: ask(f"{address}/readyz") == 200, "readiness")
+            assert ask(f"{address}/healthz") == 200
+            assert ask(f"{address}/metrics") == 200
+            assert ask(f"{address}/jobs") == 404
+            server.faults["/changes"] = [503] * 1000
+            wait_for(lambda: ask(f"{address}/readyz") == 503, "it to be not ready")
+            assert ask(f"{address}/healthz") == 200
+            worker.status.beat -= 10_000
+            server.faults.clear()
+        assert ask(f"{address}/healthz") == 503
+        port = int(address.rpartition(":")[2])
+        with pytest.raises(ConfigError, match=f"listen on 127.0.0.1:{port}"):
+            serve_metrics(worker, "127.0.0.1", port).__enter__()
