@@ -7,22 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import urllib3
+from renalseg.errors import RetryableError
+from renalseg.worker.http import Connection, GoneError
 
-from renalseg.errors import ConfigError, InputError, RetryableError
-
-PREFIX = "RENALSEG_ORTHANC_"
 STOW = "dicomweb:"  # before the name of a target that takes STOW-RS; others take C-STORE
-_CHUNK = 1 << 20  # bytes
-_SECONDS = urllib3.Timeout(connect=5, read=120)
 _STORED = ("Success", "AlreadyStored")
-
-
-class GoneError(InputError):
-    """Orthanc no longer has what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Instance:
-    """One file of a series: its Orthanc id, SOP instance UID, size in bytes and MD5."""
+    """One file of a series.
+
+    Attributes:
+        id: Orthanc's name for it.
+        uid: SOPInstanceUID.
+        size: In bytes.
+        md5: Empty where Orthanc is told not to keep it (StoreMD5ForAttachments).
+    """
 
     id: str
     uid: str
@@ -70,52 +68,29 @@ class Instance:
 
 
 class Orthanc:
-    """A connection to an Orthanc server.
+    """An Orthanc server.
+
+    Every method raises RetryableError where it does not answer, and ConfigError where it refuses
+    the credentials.
 
     Args:
-        url: Such as ``http://127.0.0.1:8042``.
-        environ: Holds the credentials: RENALSEG_ORTHANC_USER and _PASSWORD, or _TOKEN (sent as
-            bearer); RENALSEG_ORTHANC_CA is a file with the certificates to trust.
-
-    Raises:
-        ConfigError: The address is none, or holds a password, which the list of processes shows.
+        connection: To it.
     """
 
-    def __init__(self, url: str, environ: Mapping[str, str] | None = None) -> None:
-        environ = environ or {}
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError("Expected the address of Orthanc, such as http://127.0.0.1:8042")
-        if parts.username or parts.password:
-            raise ConfigError(
-                f"Expected an address without a password: set {PREFIX}USER and {PREFIX}PASSWORD"
-            )
-        self.url = url.rstrip("/")
-        ca = environ.get(f"{PREFIX}CA") or None
-        if ca and not Path(ca).is_file():
-            raise ConfigError(f"Expected a file with certificates, found none at {ca}")
-        headers = _authorization(environ)
-        self.exposed = bool(headers) and parts.scheme == "http" and not _is_local(parts.hostname)
-        self._pool = urllib3.PoolManager(
-            headers=headers, timeout=_SECONDS, retries=False, ca_certs=ca, maxsize=8
-        )
+    def __init__(self, connection: Connection) -> None:
+        self._http = connection
 
     def check(self) -> str:
-        """The version of Orthanc.
-
-        Raises:
-            ConfigError: It refuses the credentials.
-            RetryableError: It does not answer.
-        """
-        return str(self._json("GET", "/system")["Version"])
+        """The version of Orthanc."""
+        return str(self._http.json("GET", "/system")["Version"])
 
     def last_change(self) -> int:
         """Number of the newest change."""
-        return int(self._json("GET", "/changes?last")["Last"])
+        return int(self._http.json("GET", "/changes?last")["Last"])
 
     def changes(self, since: int, limit: int = 200) -> Page:
         """The changes after number `since`, oldest first, `limit` at most."""
-        found = self._json("GET", f"/changes?since={since}&limit={limit}")
+        found = self._http.json("GET", f"/changes?since={since}&limit={limit}")
         changes = tuple((change["ChangeType"], change["ID"]) for change in found["Changes"])
         last = found["Changes"][-1]["Seq"] if changes else since
         return Page(changes, int(last), bool(found["Done"]))
@@ -126,7 +101,7 @@ class Orthanc:
         Raises:
             GoneError: It was deleted.
         """
-        found = self._json("GET", f"/series/{series}")
+        found = self._http.json("GET", f"/series/{series}")
         return Series(
             id=series,
             stable=bool(found["IsStable"]),
@@ -138,7 +113,7 @@ class Orthanc:
     def sender(self, series: str) -> str:
         """Application entity that sent a series, empty where it came another way."""
         try:
-            return self._text(f"/series/{series}/metadata/RemoteAET")
+            return self._http.text(f"/series/{series}/metadata/RemoteAET")
         except GoneError:
             return ""
 
@@ -148,29 +123,35 @@ class Orthanc:
         Raises:
             GoneError: It was deleted.
         """
-        return str(self._json("GET", f"/instances/{instance}")["ParentSeries"])
+        return str(self._http.json("GET", f"/instances/{instance}")["ParentSeries"])
 
     def study_uid(self, study: str) -> str:
         """Study instance UID."""
-        return str(self._json("GET", f"/studies/{study}")["MainDicomTags"]["StudyInstanceUID"])
+        return str(self._http.json("GET", f"/studies/{study}")["MainDicomTags"]["StudyInstanceUID"])
 
     def instances(self, series: str) -> list[Instance]:
         """The files of a series, in order of their UIDs."""
-        found = self._json("GET", f"/series/{series}/instances")
+        found = self._http.json("GET", f"/series/{series}/instances")
         files = [
             Instance(
                 id=item["ID"],
                 uid=item["MainDicomTags"]["SOPInstanceUID"],
                 size=int(item["FileSize"]),
-                md5=self._text(f"/instances/{item['ID']}/attachments/dicom/md5"),
+                md5=self._md5(item["ID"]),
             )
             for item in found
         ]
         return sorted(files, key=lambda file: file.uid)
 
+    def _md5(self, instance: str) -> str:
+        try:
+            return self._http.text(f"/instances/{instance}/attachments/dicom/md5")
+        except GoneError:
+            return ""
+
     def patient(self, series: str) -> tuple[str, ...]:
         """Name and id of the patient, for nothing but to keep them out of messages."""
-        tags = self._json("GET", f"/series/{series}/patient")["MainDicomTags"]
+        tags = self._http.json("GET", f"/series/{series}/patient")["MainDicomTags"]
         return tuple(tags.get(keyword, "") for keyword in ("PatientName", "PatientID"))
 
     def fetch(self, instance: Instance, path: Path) -> None:
@@ -178,21 +159,15 @@ class Orthanc:
 
         Raises:
             GoneError: It was deleted.
-            RetryableError: What came is not what Orthanc has, or Orthanc is away.
+            RetryableError: What came is not what Orthanc has.
             OSError: It cannot be written.
         """
         digest = hashlib.md5(usedforsecurity=False)
         with path.open("wb") as file:
-            response = self._send("GET", f"/instances/{instance.id}/file", stream=True)
-            try:
-                for part in response.stream(_CHUNK):
-                    digest.update(part)
-                    file.write(part)
-            except urllib3.exceptions.HTTPError as error:
-                raise RetryableError(f"{instance.uid} broke off: {error}") from error
-            finally:
-                response.release_conn()
-        if digest.hexdigest() != instance.md5:
+            for part in self._http.parts(f"/instances/{instance.id}/file"):
+                digest.update(part)
+                file.write(part)
+        if instance.md5 and digest.hexdigest() != instance.md5:
             raise RetryableError(
                 f"Expected {instance.uid} with MD5 {instance.md5}, got {digest.hexdigest()}"
             )
@@ -203,7 +178,7 @@ class Orthanc:
         Raises:
             RetryableError: Orthanc does not take it.
         """
-        answer = json.loads(self._send("POST", "/instances", body=path.read_bytes()).data)
+        answer = json.loads(self._http.send("POST", "/instances", body=path.read_bytes()).data)
         if isinstance(answer, dict) and answer.get("Status") in _STORED:
             return str(answer["ID"])
         raise RetryableError(f"Orthanc did not store {path.name}: {str(answer)[:200]}")
@@ -223,63 +198,19 @@ class Orthanc:
         stow = target.startswith(STOW)
         path = f"/dicom-web/servers/{name}/stow" if stow else f"/modalities/{name}/store"
         try:
-            self._json("POST", path, {"Resources": list(instances), "Synchronous": True})
+            self._http.json("POST", path, {"Resources": list(instances), "Synchronous": True})
         except GoneError as error:
             raise RetryableError(f"Orthanc knows no target {target}, or lacks a result") from error
 
     def delete(self, instance: str, manufacturer: str) -> bool:
         """Deletes an instance if it is of a manufacturer; tells whether it did."""
         try:
-            if self._text(f"/instances/{instance}/content/0008-0070").strip(" \0") != manufacturer:
+            if (
+                self._http.text(f"/instances/{instance}/content/0008-0070").strip(" \0")
+                != manufacturer
+            ):
                 return False
-            self._send("DELETE", f"/instances/{instance}")
+            self._http.send("DELETE", f"/instances/{instance}")
         except GoneError:
             return False
         return True
-
-    def _text(self, path: str) -> str:
-        return self._send("GET", path).data.decode("utf-8", "replace")
-
-    def _json(self, method: str, path: str, body: Any = None) -> Any:
-        response = self._send(method, path, body=None if body is None else json.dumps(body))
-        try:
-            return json.loads(response.data)
-        except ValueError as error:
-            raise RetryableError(f"Expected JSON from {self.url}{path}: {error}") from error
-
-    def _send(
-        self, method: str, path: str, *, body: bytes | str | None = None, stream: bool = False
-    ) -> urllib3.BaseHTTPResponse:
-        try:
-            response = self._pool.request(
-                method, self.url + path, body=body, preload_content=not stream, redirect=False
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise RetryableError(f"Orthanc at {self.url} does not answer: {error}") from error
-        status = response.status
-        if 200 <= status < 300:
-            return response
-        response.release_conn()
-        if status == 404:
-            raise GoneError(f"Orthanc has no {path}")
-        if status in (401, 403):
-            raise ConfigError(
-                f"Orthanc answers {method} {path} with {status}: check {PREFIX}USER and "
-                f"{PREFIX}PASSWORD, or {PREFIX}TOKEN"
-            )
-        raise RetryableError(f"Orthanc answers {method} {path} with {status}")
-
-
-def _authorization(environ: Mapping[str, str]) -> dict[str, str]:
-    token = environ.get(f"{PREFIX}TOKEN")
-    if token:
-        return {"Authorization": f"Bearer {token}"}
-    user = environ.get(f"{PREFIX}USER")
-    if user:
-        secret = environ.get(f"{PREFIX}PASSWORD", "")
-        return dict(urllib3.make_headers(basic_auth=f"{user}:{secret}"))
-    return {}
-
-
-def _is_local(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")

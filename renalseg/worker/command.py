@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from renalseg.errors import ConfigError
+from renalseg.errors import ConfigError, RetryableError
 
 FOLDER_VARIABLE = "RENALSEG_WORKER"
 DATABASE = "jobs.db"
@@ -112,6 +113,8 @@ def _worker(options: argparse.Namespace) -> None:
     with only_worker(options.folder / DATABASE):
         worker = _build(options)
         worker.listen()
+        with suppress(RetryableError):  # it may start later; a wrong password stays wrong
+            _log().info("Orthanc %s", worker.feed.orthanc.check())
         with serve(worker, *options.listen) as address:
             _log().info("health and metrics: %s", address)
             worker.run()
@@ -121,6 +124,7 @@ def _worker(options: argparse.Namespace) -> None:
 def _build(options: argparse.Namespace) -> Any:
     from renalseg.worker.client import Orthanc
     from renalseg.worker.feed import Feed
+    from renalseg.worker.http import Connection
     from renalseg.worker.job import Backoff
     from renalseg.worker.jobs import Jobs
     from renalseg.worker.loop import Stop, Worker
@@ -138,9 +142,10 @@ def _build(options: argparse.Namespace) -> Any:
         forward=tuple(options.forward),
         delete_superseded=options.delete_superseded,
     )
-    orthanc = Orthanc(options.orthanc, os.environ)
-    if orthanc.exposed:
-        _log().warning("the password goes to %s unencrypted: use https", orthanc.url)
+    connection = Connection(options.orthanc, os.environ)
+    if connection.exposed:
+        _log().warning("the password goes to %s unencrypted: use https", connection.url)
+    orthanc = Orthanc(connection)
     backoff = Backoff(first=options.retry_after, tries=options.tries)
     jobs = Jobs(options.folder / DATABASE, backoff)
     scratch = Scratch(

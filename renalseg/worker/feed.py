@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from renalseg.worker.client import GoneError, Orthanc, Series
+from renalseg.worker.client import Orthanc, Series
+from renalseg.worker.http import GoneError
 from renalseg.worker.job import Arrival
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.rules import Rule, content_hash

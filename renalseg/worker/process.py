@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ class Ended:
 
     Attributes:
         code: Exit code; negative is the signal that killed it.
-        words: The last line of its standard error.
+        words: The last line of its standard error that tells an error, or else the last.
         why: What `watch` gave as the reason to end it, None if it ended by itself.
     """
 
@@ -64,9 +63,9 @@ def run(
         pass_fds=tuple(keep),
         start_new_session=True,  # signals from the terminal are the worker's, not its
     )
-    words: deque[str] = deque(maxlen=1)
     assert process.stderr is not None  # a pipe was asked for
-    reader = threading.Thread(target=_listen, args=(process.stderr, words), daemon=True)
+    words = _Words()
+    reader = threading.Thread(target=words.listen, args=(process.stderr,), daemon=True)
     reader.start()
     why = None
     try:
@@ -77,7 +76,7 @@ def run(
     finally:
         end(process.pid, lambda: process.poll() is not None)
         reader.join(timeout=_MERCY_SECONDS)
-    return Ended(process.wait(), words[0] if words else "", why)
+    return Ended(process.wait(), words.last, why)
 
 
 def born(pid: int) -> str | None:
@@ -113,10 +112,18 @@ def _signal(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def _listen(stream: IO[bytes], words: deque[str]) -> None:
-    """Keeps the last line that says something; the rest is let go, so that no memory grows."""
-    for line in iter(lambda: stream.readline(_LONGEST_LINE), b""):
-        text = line.decode("utf-8", "replace").strip()
-        if text:
-            words.append(text[:_LAST_WORDS])
-    stream.close()
+class _Words:
+    """The last line that was said; one that tells an error stands. Nothing else takes up memory."""
+
+    def __init__(self) -> None:
+        self.last = ""
+        self._error = False
+
+    def listen(self, stream: IO[bytes]) -> None:
+        """Reads to the end."""
+        with stream:
+            for line in iter(lambda: stream.readline(_LONGEST_LINE), b""):
+                text = line.decode("utf-8", "replace").strip()
+                error = "error: " in text
+                if text and (error or not self._error):
+                    self.last, self._error = text[:_LAST_WORDS], error

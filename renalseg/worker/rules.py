@@ -70,7 +70,7 @@ class Rule:
 
 def content_hash(instances: Iterable[Instance]) -> str:
     """SHA-256 of which instances a series holds, and of what is in them; their order is nothing."""
-    lines = sorted(f"{instance.uid} {instance.md5}\n" for instance in instances)
+    lines = sorted(f"{instance.uid} {instance.size} {instance.md5}\n" for instance in instances)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

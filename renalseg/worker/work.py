@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from renalseg.errors import EXIT_REFUSED, ConfigError, RetryableError
-from renalseg.worker.client import PREFIX, GoneError, Orthanc
+from renalseg.worker.client import Orthanc
+from renalseg.worker.http import PREFIX, GoneError
 from renalseg.worker.job import Job, State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.process import Ended, run

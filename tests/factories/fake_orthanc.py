@@ -28,6 +28,7 @@ class FakeOrthanc:
         changes: Kind and name, in order.
         stored: What was posted, by the name that it was given.
         manufacturer: Of what was posted.
+        md5: Whether it keeps the MD5 of files.
         forwarded: Paths that instances were sent on by, with the instances.
         faults: By the beginning of a path, statuses of the next answers.
         requests: Method, path and headers of each.
@@ -39,6 +40,7 @@ class FakeOrthanc:
     changes: list[tuple[str, str]] = field(default_factory=list)
     stored: dict[str, bytes] = field(default_factory=dict)
     manufacturer: str = "RenalSeg"
+    md5: bool = True
     forwarded: list[tuple[str, list[str]]] = field(default_factory=list)
     faults: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -107,6 +109,11 @@ def _file(server: FakeOrthanc, body: bytes, name: str) -> Any:
     return server.files.get(name.rpartition("-")[0], {}).get(name)
 
 
+def _md5(server: FakeOrthanc, body: bytes, name: str) -> Any:
+    content = _file(server, body, name)
+    return hashlib.md5(content).hexdigest().encode() if server.md5 else None
+
+
 def _parent(server: FakeOrthanc, body: bytes, name: str) -> Any:
     parent = name.rpartition("-")[0]
     return {"ParentSeries": parent} if name in server.files.get(parent, {}) else None
@@ -135,10 +142,7 @@ _ROUTES: list[tuple[str, Any]] = [
     ("GET /studies/[^/]+", lambda server, body: {"MainDicomTags": {"StudyInstanceUID": "1.1"}}),
     ("GET /instances/([^/]+)", _parent),
     ("GET /instances/([^/]+)/file", _file),
-    (
-        "GET /instances/([^/]+)/attachments/dicom/md5",
-        lambda server, body, name: hashlib.md5(_file(server, body, name)).hexdigest().encode(),
-    ),
+    ("GET /instances/([^/]+)/attachments/dicom/md5", _md5),
     (
         "GET /instances/[^/]+/content/0008-0070",
         lambda server, body: server.manufacturer.encode(),

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from renalseg.errors import ConfigError, RetryableError
-from renalseg.worker.client import GoneError, Orthanc
+from renalseg.worker.client import Orthanc
+from renalseg.worker.http import Connection, GoneError
 from tests.factories.fake_orthanc import FakeOrthanc, serve
 
 
@@ -33,7 +34,7 @@ def server() -> Iterator[FakeOrthanc]:
     ],
 )
 def test_credentials(server: FakeOrthanc, environment: dict[str, str], sent: str | None) -> None:
-    Orthanc(server.url, environment).check()
+    Orthanc(Connection(server.url, environment)).check()
     ((_, _, headers),) = server.requests
     assert {name.title(): value for name, value in headers.items()}.get("Authorization") == sent
 
@@ -42,19 +43,19 @@ def test_wrong_credentials_are_said_and_not_shown(server: FakeOrthanc) -> None:
     server.faults["/system"] = [401]
     environment = {"RENALSEG_ORTHANC_USER": "u", "RENALSEG_ORTHANC_PASSWORD": "open sesame"}
     with pytest.raises(ConfigError, match="401: check RENALSEG_ORTHANC_USER") as raised:
-        Orthanc(server.url, environment).check()
+        Orthanc(Connection(server.url, environment)).check()
     assert "sesame" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8042", "ftp://here", "http://", ""])
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ConfigError, match="such as http://127"):
-        Orthanc(url)
+        Connection(url)
 
 
 def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
     with pytest.raises(ConfigError, match="without a password") as raised:
-        Orthanc("http://user:sesame@127.0.0.1:8042")
+        Connection("http://user:sesame@127.0.0.1:8042")
     assert "sesame" not in str(raised.value)
 
 
@@ -63,35 +64,50 @@ def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
     [("http://pacs:8042", True), ("https://pacs", False), ("http://127.0.0.1:8042", False)],
 )
 def test_whether_a_password_is_exposed(url: str, exposed: bool) -> None:
-    assert Orthanc(url, {"RENALSEG_ORTHANC_TOKEN": "t"}).exposed is exposed
-    assert not Orthanc(url).exposed
+    assert Connection(url, {"RENALSEG_ORTHANC_TOKEN": "t"}).exposed is exposed
+    assert not Connection(url).exposed
 
 
 def test_no_answer_may_be_tried_again() -> None:
     with pytest.raises(RetryableError, match=r"http://127\.0\.0\.1:1 does not answer"):
-        Orthanc("http://127.0.0.1:1").check()
+        Orthanc(Connection("http://127.0.0.1:1")).check()
 
 
 def test_a_redirect_is_not_followed_with_the_password(server: FakeOrthanc) -> None:
     server.faults["/system"] = [302]
     with pytest.raises(RetryableError, match="302"):
-        Orthanc(server.url, {"RENALSEG_ORTHANC_TOKEN": "t"}).check()
+        Orthanc(Connection(server.url, {"RENALSEG_ORTHANC_TOKEN": "t"})).check()
+
+
+def test_an_answer_that_fails_once_is_asked_for_again(server: FakeOrthanc) -> None:
+    server.faults["/system"] = [503]
+    assert Orthanc(Connection(server.url)).check() == "1.12"
+
+
+def test_an_orthanc_that_keeps_no_md5(server: FakeOrthanc, tmp_path: Path) -> None:
+    server.md5 = False
+    server.add("a", 2)
+    orthanc = Orthanc(Connection(server.url))
+    first, _ = orthanc.instances("a")
+    assert first.md5 == ""
+    orthanc.fetch(first, tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"slice 0 of a"
 
 
 def test_what_is_not_there(server: FakeOrthanc) -> None:
     with pytest.raises(GoneError, match="/series/x"):
-        Orthanc(server.url).series("x")
+        Orthanc(Connection(server.url)).series("x")
 
 
 def test_an_answer_that_is_no_json(server: FakeOrthanc) -> None:
     server.answer = lambda *_: b"<html>"  # type: ignore[method-assign]
     with pytest.raises(RetryableError, match="Expected JSON from http"):
-        Orthanc(server.url).check()
+        Orthanc(Connection(server.url)).check()
 
 
 def test_certificates_that_are_not_there() -> None:
     with pytest.raises(ConfigError, match="found none at /no/ca"):
-        Orthanc("https://pacs", {"RENALSEG_ORTHANC_CA": "/no/ca"})
+        Connection("https://pacs", {"RENALSEG_ORTHANC_CA": "/no/ca"})
 
 
 @pytest.fixture
@@ -138,9 +154,9 @@ def secure(certificate: Path) -> Iterator[str]:
 
 def test_a_certificate_that_is_trusted(secure: str, certificate: Path) -> None:
     ca = certificate.with_name("cert.pem")
-    assert Orthanc(secure, {"RENALSEG_ORTHANC_CA": str(ca)}).check() == "1"
+    assert Orthanc(Connection(secure, {"RENALSEG_ORTHANC_CA": str(ca)})).check() == "1"
 
 
 def test_a_certificate_that_is_not_trusted_gets_no_password(secure: str) -> None:
     with pytest.raises(RetryableError, match="CERTIFICATE_VERIFY_FAILED"):
-        Orthanc(secure, {"RENALSEG_ORTHANC_TOKEN": "t"}).check()
+        Orthanc(Connection(secure, {"RENALSEG_ORTHANC_TOKEN": "t"})).check()

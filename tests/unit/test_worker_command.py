@@ -11,6 +11,7 @@ from renalseg.worker.command import default_folder, devices
 from renalseg.worker.job import Arrival
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.locks import only_worker
+from tests.factories.fake_orthanc import FakeOrthanc, serve
 
 
 @pytest.fixture
@@ -111,6 +112,14 @@ def test_workers_that_do_not_start(
 ) -> None:
     assert main(["worker", "--folder", str(tmp_path), *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_worker_whose_password_is_wrong_does_not_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serve(FakeOrthanc(faults={"/system": [401]})) as server:
+        assert main(["worker", "--orthanc", server.url, "--folder", str(tmp_path)]) == 2
+    assert "401: check RENALSEG_ORTHANC_USER" in capsys.readouterr().err
 
 
 def test_a_second_worker_does_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

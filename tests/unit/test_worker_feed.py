@@ -8,6 +8,7 @@ import pytest
 from renalseg.errors import ConfigError, RetryableError
 from renalseg.worker.client import Instance, Orthanc, Series
 from renalseg.worker.feed import Feed
+from renalseg.worker.http import Connection
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.rules import Rule, content_hash
 from tests.factories.fake_orthanc import FakeOrthanc, serve
@@ -33,7 +34,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def feed(server: FakeOrthanc, tmp_path: Path, clock: Clock) -> Feed:
-    feed = Feed(Orthanc(server.url), Jobs(tmp_path / "jobs.db", clock=clock), Rule(), settle=60)
+    feed = Feed(
+        Orthanc(Connection(server.url)), Jobs(tmp_path / "jobs.db", clock=clock), Rule(), settle=60
+    )
     feed.poll()
     return feed
 
@@ -66,7 +69,7 @@ def test_what_was_there_before_the_first_start_is_left_alone(
     server: FakeOrthanc, tmp_path: Path
 ) -> None:
     server.add("a")
-    feed = Feed(Orthanc(server.url), Jobs(tmp_path / "jobs.db"), Rule())
+    feed = Feed(Orthanc(Connection(server.url)), Jobs(tmp_path / "jobs.db"), Rule())
     feed.poll()
     server.add("b")
     feed.poll()
@@ -75,7 +78,7 @@ def test_what_was_there_before_the_first_start_is_left_alone(
 
 def test_the_backlog_is_taken_where_it_is_asked_for(server: FakeOrthanc, tmp_path: Path) -> None:
     server.add("a")
-    feed = Feed(Orthanc(server.url), Jobs(tmp_path / "jobs.db"), Rule(), backlog=True)
+    feed = Feed(Orthanc(Connection(server.url)), Jobs(tmp_path / "jobs.db"), Rule(), backlog=True)
     feed.poll()
     assert taken(feed) == [("a", 20)]
 
@@ -163,9 +166,9 @@ def test_what_was_deleted_is_forgotten(feed: Feed, server: FakeOrthanc, clock: C
 
 def test_an_outage_loses_nothing(feed: Feed, server: FakeOrthanc) -> None:
     server.add("a")
-    server.faults["/series/a/instances"] = [503]
+    server.faults["/series/a/instances"] = [500]
     before = feed.jobs.cursor()
-    with pytest.raises(RetryableError, match="503"):
+    with pytest.raises(RetryableError, match="500"):
         feed.poll()
     assert feed.jobs.cursor() == before
     assert len(feed.poll()) == 1
@@ -184,7 +187,13 @@ def test_stopping_ends_between_parts_of_the_log(server: FakeOrthanc, tmp_path: P
     server.receive("a", 300)
     answers = iter([True, False])
     jobs = Jobs(tmp_path / "jobs.db")
-    feed = Feed(Orthanc(server.url), jobs, Rule(), backlog=True, go_on=lambda: next(answers, False))
+    feed = Feed(
+        Orthanc(Connection(server.url)),
+        jobs,
+        Rule(),
+        backlog=True,
+        go_on=lambda: next(answers, False),
+    )
     feed.poll()
     assert jobs.cursor() == 200
 

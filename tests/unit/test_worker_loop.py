@@ -16,6 +16,7 @@ import pytest
 from renalseg.errors import ConfigError
 from renalseg.worker.client import Orthanc
 from renalseg.worker.feed import Feed
+from renalseg.worker.http import Connection
 from renalseg.worker.job import Backoff, State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.loop import Stop, Worker
@@ -40,7 +41,11 @@ def server() -> Iterator[FakeOrthanc]:
 def make(
     server: FakeOrthanc, folder: Path, program: str = COPY, slots: int = 1, grace: float = 5
 ) -> Worker:
-    orthanc, jobs, stop = Orthanc(server.url), Jobs(folder / "jobs.db", Backoff()), Stop(grace)
+    orthanc, jobs, stop = (
+        Orthanc(Connection(server.url)),
+        Jobs(folder / "jobs.db", Backoff()),
+        Stop(grace),
+    )
     command = (sys.executable, "-c", program, "{input}", "{output}")
     work = Work(orthanc, jobs, Scratch(folder, 1_000_000, slots), Task(command), stop.now)
     feed = Feed(orthanc, jobs, Rule(), backlog=True)
@@ -141,7 +146,7 @@ def test_what_a_killed_worker_left_is_taken_up(worker: Worker, server: FakeOrtha
 def test_nothing_begins_while_orthanc_is_away(worker: Worker, server: FakeOrthanc) -> None:
     server.add("a")
     worker.poll()
-    server.faults["/changes"] = [503]
+    server.faults["/changes"] = [500]
     worker.poll()
     assert not worker.status.up
     assert not worker._do_one(0, "cpu")
@@ -153,7 +158,7 @@ def test_nothing_begins_while_orthanc_is_away(worker: Worker, server: FakeOrthan
 def test_an_outage_is_said_once(
     worker: Worker, server: FakeOrthanc, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.faults["/changes"] = [503, 503, 503]
+    server.faults["/changes"] = [500, 500, 500]
     for _ in range(4):
         worker.poll()
     said = [record.message for record in caplog.records if "waiting for" in record.message]
@@ -222,7 +227,7 @@ def ask(url: str) -> int:
 
 
 def test_health_and_readiness(worker: Worker, server: FakeOrthanc) -> None:
-    server.faults["/changes"] = [503]
+    server.faults["/changes"] = [500]
     with serve_metrics(worker, "127.0.0.1", 0) as address:
         assert ask(f"{address}/healthz") == 503  # not started
         with Running(worker):
@@ -230,7 +235,7 @@ def test_health_and_readiness(worker: Worker, server: FakeOrthanc) -> None:
             assert ask(f"{address}/healthz") == 200
             assert ask(f"{address}/metrics") == 200
             assert ask(f"{address}/jobs") == 404
-            server.faults["/changes"] = [503] * 1000
+            server.faults["/changes"] = [500] * 1000
             wait_for(lambda: ask(f"{address}/readyz") == 503, "it to be not ready")
             assert ask(f"{address}/healthz") == 200
             worker.status.beat -= 10_000

@@ -40,6 +40,13 @@ def test_exit_code_and_last_words() -> None:
     assert ended == Ended(75, "two")
 
 
+def test_an_error_stands_over_what_is_said_after_it() -> None:
+    said = "error: one\\nrenalseg: error: gap of 5 mm\\nbye"
+    assert python(f"import sys; print('{said}', file=sys.stderr)").words == (
+        "renalseg: error: gap of 5 mm"
+    )
+
+
 def test_a_flood_of_words_fills_no_memory() -> None:
     ended = python("import sys; sys.stderr.write('x' * 5_000_000); sys.exit(1)")
     assert ended == Ended(1, "x" * 500)

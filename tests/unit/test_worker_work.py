@@ -11,6 +11,7 @@ import pytest
 from renalseg.errors import ConfigError
 from renalseg.worker.client import Orthanc
 from renalseg.worker.feed import Feed
+from renalseg.worker.http import Connection
 from renalseg.worker.job import Backoff, Job, State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.rules import Rule
@@ -38,7 +39,7 @@ class Bench:
     def __init__(self, server: FakeOrthanc, folder: Path) -> None:
         self.server = server
         self.folder = folder
-        self.orthanc = Orthanc(server.url)
+        self.orthanc = Orthanc(Connection(server.url))
         self.jobs = Jobs(folder / "jobs.db", Backoff(tries=3))
         self.feed = Feed(self.orthanc, self.jobs, Rule(), backlog=True)
         self.scratch = Scratch(folder, 1_000_000, 1)

@@ -1,0 +1,128 @@
+"""HTTP to an Orthanc server: the address, the credentials, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from renalseg.errors import ConfigError, InputError, RetryableError
+
+PREFIX = "RENALSEG_ORTHANC_"
+_CHUNK = 1 << 20  # bytes
+_SECONDS = urllib3.Timeout(connect=5, read=120)
+# All that is asked of Orthanc may be asked twice: a file that is stored again is known by its UID.
+_AGAIN = urllib3.Retry(
+    total=2, backoff_factor=0.3, allowed_methods=None,
+    status_forcelist=(502, 503, 504), raise_on_status=False,
+)  # fmt: skip
+
+
+class GoneError(InputError):
+    """Orthanc no longer has what was asked for."""
+
+
+class Connection:
+    """Requests to one server.
+
+    Args:
+        url: Such as ``http://127.0.0.1:8042``.
+        environ: Holds the credentials: RENALSEG_ORTHANC_USER and _PASSWORD, or _TOKEN (sent as
+            bearer); RENALSEG_ORTHANC_CA is a file with the certificates to trust.
+
+    Attributes:
+        url: Without a slash at its end.
+        exposed: Whether a secret goes over a network unencrypted.
+
+    Raises:
+        ConfigError: The address is none, or holds a password, which the list of processes shows.
+    """
+
+    def __init__(self, url: str, environ: Mapping[str, str] | None = None) -> None:
+        environ = environ or {}
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError("Expected the address of Orthanc, such as http://127.0.0.1:8042")
+        if parts.username or parts.password:
+            raise ConfigError(
+                f"Expected an address without a password: set {PREFIX}USER and {PREFIX}PASSWORD"
+            )
+        self.url = url.rstrip("/")
+        ca = environ.get(f"{PREFIX}CA") or None
+        if ca and not Path(ca).is_file():
+            raise ConfigError(f"Expected a file with certificates, found none at {ca}")
+        headers = _authorization(environ)
+        self.exposed = bool(headers) and parts.scheme == "http" and not _is_local(parts.hostname)
+        self._pool = urllib3.PoolManager(
+            headers=headers, timeout=_SECONDS, retries=_AGAIN, ca_certs=ca, maxsize=8
+        )
+
+    def text(self, path: str) -> str:
+        """What is there, as text.
+
+        Raises:
+            GoneError: Nothing.
+            ConfigError: The server refuses the credentials.
+            RetryableError: It does not answer, or not as it should. The other methods say the same.
+        """
+        return self.send("GET", path).data.decode("utf-8", "replace")
+
+    def json(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer to a request, read as JSON; `body` is sent as JSON."""
+        response = self.send(method, path, body=None if body is None else json.dumps(body))
+        try:
+            return json.loads(response.data)
+        except ValueError as error:
+            raise RetryableError(f"Expected JSON from {self.url}{path}: {error}") from error
+
+    def parts(self, path: str) -> Iterator[bytes]:
+        """What is there, piece by piece, so that it need not fit into memory."""
+        response = self.send("GET", path, stream=True)
+        try:
+            yield from response.stream(_CHUNK)
+        except urllib3.exceptions.HTTPError as error:
+            raise RetryableError(f"{self.url}{path} broke off: {error}") from error
+        finally:
+            response.release_conn()
+
+    def send(
+        self, method: str, path: str, *, body: bytes | str | None = None, stream: bool = False
+    ) -> urllib3.BaseHTTPResponse:
+        """Sends a request, and gives an answer that is a success."""
+        try:
+            response = self._pool.request(
+                method, self.url + path, body=body, preload_content=not stream, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise RetryableError(f"Orthanc at {self.url} does not answer: {error}") from error
+        status = response.status
+        if 200 <= status < 300:
+            return response
+        response.release_conn()
+        if status == 404:
+            raise GoneError(f"Orthanc has no {path}")
+        if status in (401, 403):
+            raise ConfigError(
+                f"Orthanc answers {method} {path} with {status}: check {PREFIX}USER and "
+                f"{PREFIX}PASSWORD, or {PREFIX}TOKEN"
+            )
+        raise RetryableError(f"Orthanc answers {method} {path} with {status}")
+
+
+def _authorization(environ: Mapping[str, str]) -> dict[str, str]:
+    token = environ.get(f"{PREFIX}TOKEN")
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    user = environ.get(f"{PREFIX}USER")
+    if user:
+        secret = environ.get(f"{PREFIX}PASSWORD", "")
+        return dict(urllib3.make_headers(basic_auth=f"{user}:{secret}"))
+    return {}
+
+
+def _is_local(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
