@@ -25,7 +25,7 @@ DEMO  := build/demo
 NNUNET := build/nnunet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint check bench goldens train train-all clean
+.PHONY: help demo test test-worker test-all lint check bench goldens train train-all clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -37,6 +37,9 @@ demo: $(RUN)  ## segment the embedded sample CT and show the result
 
 test: $(DEV)  ## run the tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow"
+
+test-worker: $(DEV)  ## run the tests of the worker, with a real Orthanc where it is installed
+	$(BIN)/python -m pytest tests/e2e/test_worker.py tests/integration/test_worker.py tests/unit/test_worker*.py
 
 test-all: $(DEV)  ## run all tests
 	$(BIN)/python -m pytest

@@ -152,10 +152,7 @@ def _build(options: argparse.Namespace) -> Any:
         options.scratch or options.folder, int(options.scratch_gib * _GIB), len(slots)
     )
     stop = Stop(options.grace)
-    feed = Feed(
-        orthanc, jobs, rule, settle=options.settle, backlog=options.backlog,
-        go_on=lambda: not stop.asked(),
-    )  # fmt: skip
+    feed = Feed(orthanc, jobs, rule, settle=options.settle, backlog=options.backlog)
     work = Work(orthanc, jobs, scratch, task, give_up=stop.now)
     return Worker(feed, work, jobs, slots, stop, options.interval)
 

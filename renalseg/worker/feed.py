@@ -32,6 +32,8 @@ class Feed:
         rule: Which series are taken.
         settle: Seconds after which an instance of which nothing more is said is asked for.
         backlog: Whether the first call begins with what is in Orthanc already, not with what comes.
+
+    Attributes:
         go_on: Asked between parts of the log, each noted as read; False ends the call early.
     """
 
@@ -43,14 +45,13 @@ class Feed:
         *,
         settle: float = SETTLE_SECONDS,
         backlog: bool = False,
-        go_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self.orthanc = orthanc
         self.jobs = jobs
         self.rule = rule
         self.settle = settle
         self.backlog = backlog
-        self.go_on = go_on
+        self.go_on: Callable[[], bool] = lambda: True
 
     def poll(self) -> list[int]:
         """Reads all that is new.

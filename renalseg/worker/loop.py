@@ -19,7 +19,7 @@ from renalseg.worker.process import end_orphan
 from renalseg.worker.work import Work
 
 _IDLE_SECONDS = 0.5
-_STUCK_SECONDS = 600.0  # longer than any one call takes, however many changes it reads
+_STUCK_SECONDS = 600.0  # longer than reading any part of the log takes
 _log = logging.getLogger(__name__)
 
 
@@ -90,6 +90,7 @@ class Worker:
         interval: float = 5.0,
     ) -> None:
         self.feed = feed
+        feed.go_on = self._go_on
         self.work = work
         self.jobs = jobs
         self.stop = stop
@@ -106,7 +107,7 @@ class Worker:
         for slot in self._slots:
             slot.start()
         try:
-            while not self.stop.asked():
+            while self._go_on():
                 self.poll()
                 self.stop.wait(self.interval)
         finally:
@@ -127,7 +128,6 @@ class Worker:
 
     def poll(self) -> None:
         """Reads Orthanc's log once, and notes whether it answers."""
-        self.status.beat = time.monotonic()
         try:
             new = self.feed.poll()
         except RenalSegError as error:
@@ -158,6 +158,10 @@ class Worker:
         """Stops at SIGTERM and SIGINT; for the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.on_signal)
+
+    def _go_on(self) -> bool:
+        self.status.beat = time.monotonic()
+        return not self.stop.asked()
 
     def _slot(self, number: int, device: str) -> None:
         """Does one job after another."""

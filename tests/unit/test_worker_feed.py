@@ -187,13 +187,8 @@ def test_stopping_ends_between_parts_of_the_log(server: FakeOrthanc, tmp_path: P
     server.receive("a", 300)
     answers = iter([True, False])
     jobs = Jobs(tmp_path / "jobs.db")
-    feed = Feed(
-        Orthanc(Connection(server.url)),
-        jobs,
-        Rule(),
-        backlog=True,
-        go_on=lambda: next(answers, False),
-    )
+    feed = Feed(Orthanc(Connection(server.url)), jobs, Rule(), backlog=True)
+    feed.go_on = lambda: next(answers, False)
     feed.poll()
     assert jobs.cursor() == 200
 

@@ -267,3 +267,21 @@ def test_a_command_is_split_as_a_shell_does() -> None:
     )
     with pytest.raises(ConfigError, match="got 'python -m app'"):
         Task.parse("python -m app")
+
+
+def test_a_worker_killed_after_storing_stores_nothing_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(bench.jobs, "finish", killed)
+        bench.do(GOOD)
+    (job,) = bench.jobs.newest(State.RUNNING)
+    stored = set(bench.server.stored)
+    assert set(job.results) == stored
+    bench.jobs.revive(job.id)
+    again = bench.do(GOOD)
+    assert (again.id, again.state, set(again.results)) == (job.id, State.DONE, stored)
+    assert set(bench.server.stored) == stored
