@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from renalseg.worker.http import Connection, GoneError
 
 STOW = "dicomweb:"  # before the name of a target that takes STOW-RS; others take C-STORE
 _STORED = ("Success", "AlreadyStored")
+_AT_ONCE = 4  # requests: each of the many small ones mostly waits
 
 
 @dataclass(frozen=True)
@@ -132,15 +134,17 @@ class Orthanc:
     def instances(self, series: str) -> list[Instance]:
         """The files of a series, in order of their UIDs."""
         found = self._http.json("GET", f"/series/{series}/instances")
-        files = [
-            Instance(
-                id=item["ID"],
-                uid=item["MainDicomTags"]["SOPInstanceUID"],
-                size=int(item["FileSize"]),
-                md5=self._md5(item["ID"]),
-            )
-            for item in found
-        ]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            sums = pool.map(self._md5, [item["ID"] for item in found])
+            files = [
+                Instance(
+                    id=item["ID"],
+                    uid=item["MainDicomTags"]["SOPInstanceUID"],
+                    size=int(item["FileSize"]),
+                    md5=md5,
+                )
+                for item, md5 in zip(found, sums, strict=True)
+            ]
         return sorted(files, key=lambda file: file.uid)
 
     def _md5(self, instance: str) -> str:
@@ -153,6 +157,27 @@ class Orthanc:
         """Name and id of the patient, for nothing but to keep them out of messages."""
         tags = self._http.json("GET", f"/series/{series}/patient")["MainDicomTags"]
         return tuple(tags.get(keyword, "") for keyword in ("PatientName", "PatientID"))
+
+    def fetch_all(self, instances: Sequence[Instance], folder: Path) -> Generator[None]:
+        """Writes files to a folder, several at once, and yields for each; may be left early.
+
+        Raises:
+            GoneError: One was deleted.
+            RetryableError: What came of one is not what Orthanc has.
+            OSError: One cannot be written.
+        """
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            files = [
+                pool.submit(self.fetch, instance, folder / f"{number:05d}.dcm")
+                for number, instance in enumerate(instances)
+            ]
+            try:
+                for file in files:
+                    file.result()
+                    yield
+            finally:
+                for file in files:
+                    file.cancel()
 
     def fetch(self, instance: Instance, path: Path) -> None:
         """Writes a file.

@@ -58,7 +58,7 @@ class Connection:
         headers = _authorization(environ)
         self.exposed = bool(headers) and parts.scheme == "http" and not _is_local(parts.hostname)
         self._pool = urllib3.PoolManager(
-            headers=headers, timeout=_SECONDS, retries=_AGAIN, ca_certs=ca, maxsize=8
+            headers=headers, timeout=_SECONDS, retries=_AGAIN, ca_certs=ca, maxsize=16
         )
 
     def text(self, path: str) -> str:

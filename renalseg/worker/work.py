@@ -10,6 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,12 +129,12 @@ class Work:
         instances = self.orthanc.instances(job.series)
         if content_hash(instances) != job.input_hash:
             raise RetryableError("the series has changed; Orthanc will say when it is stable again")
-        for number, instance in enumerate(instances):
-            if self.give_up():
-                self.jobs.hand_back(job.id)
-            if not self.jobs.is_running(job.id):
-                return False
-            self.orthanc.fetch(instance, folder / f"{number:05d}.dcm")
+        with closing(self.orthanc.fetch_all(instances, folder)) as fetched:
+            for _ in fetched:
+                if self.give_up():
+                    self.jobs.hand_back(job.id)
+                if not self.jobs.is_running(job.id):
+                    return False
         return True
 
     def _run(self, job: Job, folder: Path, device: str, lock: int | None) -> Ended:

@@ -275,9 +275,10 @@ def test_a_worker_killed_after_storing_stores_nothing_twice(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(bench.jobs, "finish", killed)
+    monkeypatch.setattr(bench.jobs, "finish", killed)
+    with pytest.raises(KeyboardInterrupt):
         bench.do(GOOD)
+    monkeypatch.undo()
     (job,) = bench.jobs.newest(State.RUNNING)
     stored = set(bench.server.stored)
     assert set(job.results) == stored
