@@ -39,7 +39,7 @@ test: $(DEV)  ## run the tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow"
 
 test-worker: $(DEV)  ## run the tests of the worker, with a real Orthanc where it is installed
-	$(BIN)/python -m pytest tests/e2e/test_worker.py tests/integration/test_worker.py tests/unit/test_worker*.py
+	$(BIN)/python -m pytest tests/e2e/test_worker.py tests/unit/test_worker*.py
 
 test-all: $(DEV)  ## run all tests
 	$(BIN)/python -m pytest

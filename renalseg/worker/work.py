@@ -202,8 +202,12 @@ def _fill(part: str, places: dict[str, str]) -> str:
 
 
 def _environment(device: str, tmp: Path) -> dict[str, str]:
-    """The worker's own, less its secrets."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    """The worker's own, less its secrets, and such that errors are said as text."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(PREFIX) and name != "RENALSEG_LOG"
+    }
     return {**kept, "RENALSEG_DEVICE": device, "TMPDIR": str(tmp)}
 
 

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 
 from renalseg.worker.job import Job
 from renalseg.worker.jobs import Jobs
+from renalseg.worker.rules import OWN_MANUFACTURER, OWN_SERIES_NUMBER
 from tests.factories.orthanc import (
     AET,
     DICOMWEB,
@@ -323,6 +324,9 @@ def check_results(orthanc: RealOrthanc, least: set[str]) -> None:
         assert result.StudyInstanceUID == slices[0].StudyInstanceUID
         assert result.PatientID == slices[0].PatientID
         assert references(result) <= there
+        # What the worker knows its own results by.
+        assert result.Manufacturer == OWN_MANUFACTURER
+        assert result.SeriesNumber >= OWN_SERIES_NUMBER
     for seg in results.get("SEG", []):
         assert seg.FrameOfReferenceUID == slices[0].FrameOfReferenceUID
         assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == slices[0].SeriesInstanceUID
