@@ -165,7 +165,12 @@ def serve(server: FakeOrthanc) -> Iterator[FakeOrthanc]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             server.requests.append((self.command, self.path, dict(self.headers)))
             fault = next(
-                (f for start, f in server.faults.items() if self.path.startswith(start) and f), None
+                (
+                    f
+                    for start, f in list(server.faults.items())
+                    if self.path.startswith(start) and f
+                ),
+                None,
             )
             answer = None if fault else server.answer(self.command, self.path, body)
             content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()

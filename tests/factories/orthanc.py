@@ -127,7 +127,7 @@ def running(folder: Path, **options: Any) -> Iterator[RealOrthanc]:
         orthanc.kill()
 
 
-def wait_for(condition: Any, what: str, seconds: float = 60) -> None:
+def wait_for(condition: Any, what: str, seconds: float = 180) -> None:
     """Wait until a condition holds."""
     limit = time.monotonic() + seconds
     while not condition():
