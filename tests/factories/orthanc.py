@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ def running(folder: Path, **options: Any) -> Iterator[RealOrthanc]:
         orthanc.kill()
 
 
-def wait_for(condition: Any, what: str, seconds: float = 180) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 180) -> None:
     """Wait until a condition holds."""
     limit = time.monotonic() + seconds
     while not condition():
