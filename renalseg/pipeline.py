@@ -12,10 +12,12 @@ from pathlib import Path
 
 from monai.data import MetaTensor
 
+from renalseg.account import Result
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.models import Models
+from renalseg.output import complete_or_nothing
 from renalseg.progress import announce, steps
-from renalseg.results import Result, weak_bundles, write_results
+from renalseg.results import weak_bundles, write_study
 
 STAGES: Mapping[str, str] = {
     "read": "Reading the series",
@@ -91,5 +93,8 @@ def run(dicom_dir: Path, out_dir: Path, models: Models) -> Result:
         kidney = localize(series, models)
     with stage("tumor", timings):
         pred = find_tumors(series, kidney, models)
-    with stage("write", timings):
-        return write_results(series, pred, out_dir, models.settings, timings)
+    with stage("write", timings), complete_or_nothing(out_dir) as folder:
+        study = write_study(series, pred, folder, models.settings, timings)
+        result = Result(out_dir, models.settings, (study,))
+        result.write(folder)
+    return result

@@ -1,11 +1,11 @@
-"""What a run found in a study, and the files that say so."""
+"""What was found in a study, and the files that say so."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,97 +15,113 @@ from renalseg import __version__
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.seg import build_seg
 from renalseg.labels import KIDNEY, TUMOR, Segment
-from renalseg.output import complete_or_nothing
 from renalseg.segments import split_segments
 from renalseg.settings import Settings
 
 RESULT_FILE = "result.json"
+REFUSED = "refused"  # the finding where there is none
 LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a run found and wrote.
+class StudyResult:
+    """What was found in a study, and what was written about it.
 
     Attributes:
-        finding: "no kidney found", "no tumor found" or "tumor found".
+        study: StudyInstanceUID.
+        series: SeriesInstanceUID of the series that was processed; "" where all were refused.
+        finding: "no kidney found", "no tumor found", "tumor found" or "refused".
+        reason: Why the study was refused; None where it was not.
         segments: What the segmentation holds.
-        files: The files, result.json last.
+        files: Names of the files in the output folder.
         pictures: Pictures that were asked for, in a folder of their own.
+        slices: Number of slices of the series.
+        input_hash: Names the input by its UIDs and pixels.
+        warnings: What is unusual about the study but was processed.
         seconds: Of each stage.
-        details: Everything else that result.json says.
     """
 
+    study: str
+    series: str
     finding: str
-    segments: tuple[Segment, ...]
-    files: tuple[Path, ...]
-    pictures: tuple[Path, ...]
-    seconds: Mapping[str, float]
-    details: Mapping[str, Any]
+    reason: str | None = None
+    segments: tuple[Segment, ...] = ()
+    files: tuple[str, ...] = ()
+    pictures: tuple[Path, ...] = ()
+    slices: int = 0
+    input_hash: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> str:
-        """The text of result.json."""
-        content = {
+    def to_json(self) -> dict[str, Any]:
+        """The study's entry in result.json."""
+        return {
+            "study": self.study,
+            "series": self.series,
             "finding": self.finding,
+            "reason": self.reason,
             "segments": [asdict(segment) for segment in self.segments],
-            "files": [path.name for path in self.files],
+            "files": list(self.files),
             "pictures": [str(path) for path in self.pictures],
+            "slices": self.slices,
+            "input_hash": self.input_hash,
+            "warnings": list(self.warnings),
             "seconds": {stage: round(value, 2) for stage, value in self.seconds.items()},
-            **self.details,
         }
-        return json.dumps(content, indent=2) + "\n"
 
 
-def write_results(
+def write_study(
     series: CTSeries,
     pred: MetaTensor,
-    out_dir: Path,
+    folder: Path,
     settings: Settings,
     timings: Mapping[str, float],
-) -> Result:
-    """Writes ``<series>.seg.dcm`` and result.json, both or none.
+) -> StudyResult:
+    """Writes ``<series>.seg.dcm``.
 
     Args:
         series: The source.
         pred: (1, X, Y, Z) uint8 on its grid.
-        out_dir: Made if it is not there.
+        folder: Is there; its files reach the output folder when all studies are done.
         settings: What ran.
         timings: Seconds of the stages so far.
 
     Raises:
-        OSError: The files cannot be written; the folder is then as it was.
+        OSError: The files cannot be written.
     """
     start = time.perf_counter()
     segmented, segments = split_segments(pred, series.image)
-    source = str(series.headers[0].SeriesInstanceUID)
-    with complete_or_nothing(out_dir) as folder:
-        names = []
-        if segments:
-            names.append(f"{source}.seg.dcm")
-            seg = build_seg(
-                series,
-                series.to_slices(segmented),
-                segments,
-                algorithm=settings.algorithm,
-                version=__version__,
-            )
-            seg.save_as(folder / names[0])
-        pictures = []
-        if settings.overlay is not None:
-            from renalseg.overlay import save_overlay
-
-            pictures.append(settings.overlay / f"{source}.png")
-            save_overlay(series.image, segmented, segments, pictures[0])
-        result = Result(
-            finding=_finding(segments),
-            segments=tuple(segments),
-            files=tuple(out_dir / name for name in (*names, RESULT_FILE)),
-            pictures=tuple(pictures),
-            seconds={**timings, "write": time.perf_counter() - start},
-            details=_details(series, settings),
+    header = series.headers[0]
+    source = str(header.SeriesInstanceUID)
+    names = []
+    if segments:
+        names.append(f"{source}.seg.dcm")
+        seg = build_seg(
+            series,
+            series.to_slices(segmented),
+            segments,
+            algorithm=settings.algorithm,
+            version=__version__,
         )
-        (folder / RESULT_FILE).write_text(result.to_json())
-    return result
+        seg.save_as(folder / names[0])
+    pictures = []
+    if settings.overlay is not None:
+        from renalseg.overlay import save_overlay
+
+        pictures.append(settings.overlay / f"{source}.png")
+        save_overlay(series.image, segmented, segments, pictures[0])
+    return StudyResult(
+        study=str(header.get("StudyInstanceUID", "")),
+        series=source,
+        finding=_finding(segments),
+        segments=tuple(segments),
+        files=tuple(names),
+        pictures=tuple(pictures),
+        slices=len(series.headers),
+        input_hash=series.input_hash,
+        warnings=(*series.warnings, *weak_bundles(settings)),
+        seconds={**timings, "write": time.perf_counter() - start},
+    )
 
 
 def weak_bundles(settings: Settings) -> list[str]:
@@ -135,20 +151,3 @@ def _finding(segments: list[Segment]) -> str:
     if TUMOR in kinds:
         return "tumor found"
     return "no tumor found" if KIDNEY in kinds else "no kidney found"
-
-
-def _details(series: CTSeries, settings: Settings) -> dict[str, Any]:
-    header = series.headers[0]
-    return {
-        "version": __version__,
-        "use": "research use only",
-        "localizer": settings.localizer,
-        "tumor": settings.tumor,
-        "device": str(settings.device),
-        "study": str(header.get("StudyInstanceUID", "")),
-        "series": str(header.SeriesInstanceUID),
-        "slices": len(series.headers),
-        "input_hash": series.input_hash,
-        "warnings": [*series.warnings, *weak_bundles(settings)],
-        "skipped": dict(series.skipped),
-    }
