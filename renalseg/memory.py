@@ -1,10 +1,11 @@
-"""Peak memory of a part of the process."""
+"""Memory: the peak of a part of the process, and how much there is."""
 
 from __future__ import annotations
 
 import resource
 from pathlib import Path
 
+_GROUPS = Path("/sys/fs/cgroup")  # a container sees its own at the root
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -24,3 +25,61 @@ def peak_mib() -> float:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
     except (OSError, StopIteration):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def total_bytes() -> int | None:
+    """The most that this process can ever have: memory, or a limit of the container or the process.
+
+    None where the system does not say.
+    """
+    return min(_known(_meminfo("MemTotal"), *_cgroup_limits(), _address_limit()), default=None)
+
+
+def available_bytes() -> int | None:
+    """What this process can have now without swapping; None where the system does not say."""
+    group_free = (limit - used for limit, used in _cgroups())
+    limit, used = _address_limit(), _meminfo("VmSize", _STATUS)
+    own = limit - used if limit is not None and used is not None else None
+    return min(_known(_meminfo("MemAvailable"), *group_free, own), default=None)
+
+
+def _known(*values: int | None) -> list[int]:
+    return [max(0, value) for value in values if value is not None]
+
+
+def _meminfo(name: str, path: Path = Path("/proc/meminfo")) -> int | None:
+    try:
+        lines = path.read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def _address_limit() -> int | None:
+    """Of `ulimit -v`."""
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _cgroup_limits() -> list[int]:
+    return [limit for limit, _ in _cgroups()]
+
+
+def _cgroups() -> list[tuple[int, int]]:
+    """Limit and use of the control groups that hold this process, of either version, in bytes."""
+    found = []
+    for folder, limit, used in (
+        (_GROUPS, "memory.max", "memory.current"),
+        (_GROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        try:
+            most, now = (int((folder / name).read_text()) for name in (limit, used))
+            cached = (folder / "memory.stat").read_text().split()
+        except (OSError, ValueError):  # no such version, or no limit: "max"
+            continue
+        # files in the cache give way
+        inactive = "inactive_file" if limit == "memory.max" else "total_inactive_file"
+        if inactive in cached:
+            now -= int(cached[cached.index(inactive) + 1])
+        found.append((most, now))
+    return found

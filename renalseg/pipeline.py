@@ -6,19 +6,27 @@ The operators of the application call them one by one; `run` calls them all, wit
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from monai.data import MetaTensor
 
 from renalseg.account import Result
-from renalseg.dicom.read import CTSeries, read_series
+from renalseg.dicom.choose import Plan, StudyPlan, make_plan
+from renalseg.dicom.codecs import missing_decoders
+from renalseg.dicom.read import CTSeries, read_best
+from renalseg.dicom.scan import scan_folder
+from renalseg.errors import InputError
 from renalseg.models import Models
 from renalseg.output import complete_or_nothing
 from renalseg.progress import announce, steps
-from renalseg.results import weak_bundles, write_study
+from renalseg.results import REFUSED, StudyResult, weak_bundles, write_study
+from renalseg.settings import Settings
 
+SegmentStudy = Callable[[StudyPlan, Path, Models], StudyResult]
+
+LOOKING = "Looking through the folder"
 STAGES: Mapping[str, str] = {
     "read": "Reading the series",
     "localize": "Finding the kidneys",
@@ -53,14 +61,27 @@ def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
         yield
 
 
-def load_study(dicom_dir: Path) -> CTSeries:
-    """Reads the CT series of a folder.
+def look_through(dicom_dir: Path) -> Plan:
+    """Settles what is to be done with each study of a folder, from headers alone.
+
+    Raises:
+        InputError: There is no DICOM file in it, or it holds several patients.
+    """
+    with steps("files") as progress:
+        plan = make_plan(scan_folder(dicom_dir, progress=progress))
+    for warning in (*missing_decoders(), *plan.warnings):
+        announce(f"Warning: {warning}")
+    return plan
+
+
+def load_study(study: StudyPlan) -> CTSeries:
+    """Reads the CT series of a study that suits best.
 
     Raises:
         InputError: There is none that can be processed.
     """
     with steps("slices") as progress:
-        series = read_series(dicom_dir, progress=progress)
+        series = read_best(study, progress=progress)
     for warning in series.warnings:
         announce(f"Warning: {warning}")
     return series
@@ -78,23 +99,97 @@ def find_tumors(series: CTSeries, kidney: MetaTensor, models: Models) -> MetaTen
     return models.tumor(series.image, kidney)
 
 
-def run(dicom_dir: Path, out_dir: Path, models: Models) -> Result:
-    """Runs all stages.
+def segment_study(study: StudyPlan, folder: Path, models: Models) -> StudyResult:
+    """Runs the stages on one study.
 
     Args:
-        dicom_dir: Folder with the DICOM files of a study; only read.
-        out_dir: Gets the results when they are complete.
+        study: What is known of it.
+        folder: Gets its files.
         models: What runs; they may still be compiled.
+
+    Raises:
+        InputError: It cannot be processed.
     """
     timings: dict[str, float] = {}
     with stage("read", timings):
-        series = load_study(dicom_dir)
+        series = load_study(study)
     with stage("localize", timings):
         kidney = localize(series, models)
     with stage("tumor", timings):
         pred = find_tumors(series, kidney, models)
-    with stage("write", timings), complete_or_nothing(out_dir) as folder:
-        study = write_study(series, pred, folder, models.settings, timings)
-        result = Result(out_dir, models.settings, (study,))
+    with stage("write", timings):
+        return write_study(series, pred, folder, models.settings, timings)
+
+
+def run(
+    dicom_dir: Path, out_dir: Path, models: Models, segment: SegmentStudy = segment_study
+) -> Result:
+    """Segments each study of a folder.
+
+    A study that is refused does not stop the others; its refusal stands in the result.
+
+    Args:
+        dicom_dir: Folder with the DICOM files of one patient; only read.
+        out_dir: Gets the results of all studies when they are complete.
+        models: What runs; they may still be compiled.
+        segment: Runs the stages on one study.
+
+    Raises:
+        InputError: All studies were refused; the output folder is as it was.
+    """
+    announce(LOOKING)
+    plan = look_through(dicom_dir)
+    refuse_unreadable(plan)
+    with complete_or_nothing(out_dir) as folder:
+        studies = []
+        for number, study in enumerate(plan.studies, start=1):
+            if len(plan.studies) > 1:
+                announce(f"Study {number} of {len(plan.studies)}: {study.study}")
+            studies.append(or_refusal(study, lambda each=study: segment(each, folder, models)))
+        result = account(plan, studies, out_dir, models.settings)
         result.write(folder)
     return result
+
+
+def or_refusal(study: StudyPlan, segment: Callable[[], StudyResult]) -> StudyResult:
+    """What a study gives, or its refusal, which is announced."""
+    try:
+        return segment()
+    except InputError as error:
+        study.refuse(str(error))
+        announce(f"Refused: study {study.study}: {error}")
+        return StudyResult(study.study, "", REFUSED, reason=str(error))
+
+
+def refuse_unreadable(plan: Plan) -> None:
+    """Ends a run before it starts where nothing is left but what cannot be read.
+
+    Raises:
+        InputError: The folder has damaged DICOM files, and no CT series.
+    """
+    if not plan.studies and plan.scan.refused:
+        raise InputError(" ".join(plan.warnings))
+
+
+def account(
+    plan: Plan, studies: Sequence[StudyResult], out_dir: Path, settings: Settings
+) -> Result:
+    """Accounts for all studies, series and files of a folder.
+
+    Args:
+        plan: What was to be done.
+        studies: What came of it.
+        out_dir: Where the results will be.
+        settings: What ran.
+
+    Raises:
+        InputError: All studies were refused.
+    """
+    if studies and all(study.finding == REFUSED for study in studies):
+        reasons = [str(study.reason) for study in studies]
+        if len(studies) > 1:
+            uids = (study.study for study in studies)
+            reasons = [f"study {uid}: {why}" for uid, why in zip(uids, reasons, strict=True)]
+        raise InputError(" ".join((*reasons, *plan.warnings)))
+    warnings = (*missing_decoders(), *plan.warnings)
+    return Result(out_dir, settings, tuple(studies), plan.series(), plan.files(), warnings)

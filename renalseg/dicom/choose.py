@@ -1,80 +1,248 @@
-"""Choose the CT series to process among those of a folder."""
+"""Settle what is done with each study of a folder: group, part, score and rank its series."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import numpy as np
-
+from renalseg.dicom.account import (
+    NOT_CHOSEN,
+    PROCESSED,
+    REFUSED,
+    FileAccount,
+    SeriesAccount,
+)
+from renalseg.dicom.duplicates import drop_duplicates
+from renalseg.dicom.grid import Grid, arrange
+from renalseg.dicom.limits import check_slice, check_volume
+from renalseg.dicom.scan import Scan
+from renalseg.dicom.score import score
+from renalseg.dicom.stacks import Stack, split_series
 from renalseg.dicom.tags import Instance
 from renalseg.errors import InputError
-from renalseg.geometry import slice_normal
 
 logger = logging.getLogger(__name__)
 
+_NEEDED = ("RescaleSlope", "RescaleIntercept", "Rows", "Columns", "BitsAllocated")
 
-class Score(NamedTuple):
-    """How well a series suits; compared field by field, more is better.
+
+@dataclass(eq=False)
+class Candidate:
+    """A series, or a part of one, that may be processed.
 
     Attributes:
-        located: Every slice says where it lies.
-        original: Acquired, not derived from other images.
-        axial: The slice plane is within 45 degrees of the transverse plane.
-        slices: Number of slices.
-        fineness: Minus the distance between slices, in mm.
+        study: StudyInstanceUID.
+        series: SeriesInstanceUID.
+        instances: Its slices, without copies.
+        part: What tells it from other parts of its series; None where it is the whole.
+        grid: Its volume; None where its slices form none.
+        score: Points by what they were given for; empty where it cannot be processed.
+        reason: Why it cannot be processed; set late where only the pixels or the kidneys tell.
     """
 
-    located: bool
-    original: bool
-    axial: bool
-    slices: int
-    fineness: float
+    study: str
+    series: str
+    instances: tuple[Instance, ...]
+    part: str | None = None
+    grid: Grid | None = None
+    score: Mapping[str, float] = field(default_factory=dict)
+    reason: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        part = f", {self.part}" if self.part else ""
+        return f"series {self.series}{part} ({len(self.instances)} slices)"
 
 
-def choose_series(instances: Sequence[Instance]) -> tuple[list[Instance], list[str]]:
-    """Choose the series that suits best.
+@dataclass(eq=False)
+class StudyPlan:
+    """The candidates of a study.
+
+    Attributes:
+        study: StudyInstanceUID.
+        candidates: All series with their parts, in the order of their UIDs.
+    """
+
+    study: str
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def best(self) -> Candidate | None:
+        """What suits best among what can be processed; None if nothing can."""
+        able = [candidate for candidate in self.candidates if candidate.reason is None]
+        # The first among equals, so that the choice does not depend on the names of files.
+        return max(able, key=lambda candidate: candidate.score["total"], default=None)
+
+    @property
+    def reason(self) -> str:
+        """Why none of the candidates can be processed."""
+        if len(self.candidates) == 1:
+            return str(self.candidates[0].reason)
+        reasons = "; ".join(f"{c.name}: {c.reason}" for c in self.candidates)
+        return f"none of {len(self.candidates)} series or parts can be processed: {reasons}"
+
+    def refuse(self, reason: str) -> None:
+        """Give every candidate that could have been processed a reason why it is not."""
+        for candidate in self.candidates:
+            candidate.reason = candidate.reason or reason
+
+    def remarks(self) -> Iterator[str]:
+        """Say of each candidate that is not the best why it is not processed."""
+        best = self.best
+        for candidate in self.candidates:
+            if candidate is best or best is None:
+                continue
+            why = candidate.reason or f"{best.name} suits better"
+            yield f"{candidate.name} was not processed: {why}"
+
+
+@dataclass(eq=False)
+class Plan:
+    """What is to be done with a folder.
+
+    Attributes:
+        scan: What the folder holds.
+        studies: The studies that hold CT slices, in the order of their UIDs.
+        copies: Files that are copies of others.
+    """
+
+    scan: Scan
+    studies: tuple[StudyPlan, ...]
+    copies: tuple[Path, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is unusual about the folder, whichever study is looked at."""
+        return tuple(
+            f"{path} was left out, it could not be told to any series: {reason}"
+            for path, reason in self.scan.refused
+        )
+
+    def series(self) -> tuple[SeriesAccount, ...]:
+        """What becomes of each series, as far as it is known."""
+        accounts = []
+        for study in self.studies:
+            best = study.best
+            for candidate in study.candidates:
+                refused = candidate.reason is not None
+                status = PROCESSED if candidate is best else REFUSED if refused else NOT_CHOSEN
+                reason = candidate.reason
+                if status == NOT_CHOSEN and best is not None:
+                    reason = f"{best.name} suits better"
+                accounts.append(
+                    SeriesAccount(
+                        study.study,
+                        candidate.series,
+                        len(candidate.instances),
+                        status,
+                        reason,
+                        candidate.score,
+                        candidate.part,
+                    )
+                )
+        return tuple(accounts)
+
+    def files(self) -> FileAccount:
+        """What becomes of each file, as far as it is known; each is counted once."""
+        processed: set[Path] = set()
+        for study in self.studies:
+            if study.best is not None:
+                processed.update(instance.path for instance in study.best.instances)
+        skipped, refused = list(self.scan.skipped), list(self.scan.refused)
+        skipped += [(path, "duplicate") for path in self.copies]
+        seen = processed | set(self.copies)
+        for study in self.studies:
+            for candidate in sorted(study.candidates, key=lambda each: each.reason is None):
+                own = sorted({instance.path for instance in candidate.instances} - seen)
+                seen.update(own)
+                if candidate.reason is not None:
+                    refused += [(path, candidate.reason) for path in own]
+                else:
+                    kind = "CT of another series"
+                    if study.best and study.best.series == candidate.series:
+                        kind = "CT of another part of the series"
+                    skipped += [(path, kind) for path in own]
+        return FileAccount(len(processed), self._by_reason(skipped), self._by_reason(refused))
+
+    def _by_reason(self, account: list[tuple[Path, str]]) -> dict[str, list[str]]:
+        reasons: dict[str, list[str]] = {}
+        for path, reason in sorted(account, key=lambda entry: (entry[1], entry[0])):
+            reasons.setdefault(reason, []).append(str(path.relative_to(self.scan.folder)))
+        return reasons
+
+
+def make_plan(scan: Scan) -> Plan:
+    """Group slices by study and series, part series into stacks, and score them.
 
     Args:
-        instances: CT slices of one patient.
-
-    Returns:
-        The slices of the chosen series, and one warning for each other series.
-
-    Raises:
-        InputError: If the slices belong to several studies.
+        scan: What the folder holds.
     """
-    studies = sorted({instance.text("StudyInstanceUID") for instance in instances})
-    if len(studies) > 1:
-        raise InputError(f"expected one study, found {len(studies)}: {', '.join(studies)}")
-    groups: dict[str, list[Instance]] = {}
+    series: dict[tuple[str, str], list[Instance]] = {}
+    for instance in scan.instances:
+        uids = (instance.optional("StudyInstanceUID"), instance.text("SeriesInstanceUID"))
+        series.setdefault(uids, []).append(instance)
+    clashes = _clashes(series)
+    studies: dict[str, list[Candidate]] = {}
+    copies: list[Path] = []
+    for (study, uid), instances in sorted(series.items()):
+        candidates = studies.setdefault(study, [])
+        try:
+            if uid in clashes:
+                raise InputError(clashes[uid])
+            unique, same = _unique(instances)
+            copies += same
+            stacks = split_series(unique)
+        except InputError as error:
+            flaws = [instance.flaw for instance in instances if instance.flaw is not None]
+            reason = flaws[0] if flaws else str(error)
+            candidates.append(Candidate(study, uid, tuple(instances), reason=reason))
+            continue
+        candidates += [_candidate(study, uid, stack) for stack in stacks]
+    for candidate in (candidate for found in studies.values() for candidate in found):
+        logger.info("%s: %s", candidate.name, candidate.reason or dict(candidate.score))
+    plans = tuple(StudyPlan(study, tuple(found)) for study, found in studies.items())
+    return Plan(scan, plans, tuple(dict.fromkeys(copies)))
+
+
+def _clashes(series: Mapping[tuple[str, str], Sequence[Instance]]) -> dict[str, str]:
+    """Say of each series that shares a SOPInstanceUID with another one, which."""
+    owners: dict[str, tuple[str, str]] = {}
+    clashes: dict[str, str] = {}
+    for key, instances in series.items():
+        for instance in instances:
+            uid = instance.optional("SOPInstanceUID")
+            owner = owners.setdefault(uid, key)
+            if uid and owner != key:
+                message = f"conflicting instances: SOPInstanceUID {uid} is in two series"
+                clashes[owner[1]] = clashes[key[1]] = f"{message}, {owner[1]} and {key[1]}"
+    return clashes
+
+
+def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Path]]:
     for instance in instances:
-        groups.setdefault(instance.text("SeriesInstanceUID"), []).append(instance)
-
-    scores = {uid: _score(group) for uid, group in groups.items()}
-    for uid, score in scores.items():
-        logger.info("series %s: %s", uid, score)
-    # By UID first, so that equal scores give the same choice whatever the file names are.
-    chosen = max(sorted(groups), key=scores.__getitem__)
-    warnings = [
-        f"series {uid} ({scores[uid].slices} slices) was not processed: series {chosen} "
-        f"({scores[chosen].slices} slices) suits better"
-        for uid in sorted(groups)
-        if uid != chosen
-    ]
-    return groups[chosen], warnings
+        instance.text("StudyInstanceUID")
+        instance.text("SOPInstanceUID")
+    flawless = [instance for instance in instances if instance.flaw is None]
+    unique, copies = drop_duplicates(flawless)
+    flawed = [instance for instance in instances if instance.flaw is not None]
+    return [*unique, *flawed], [copy.path for copy in copies]
 
 
-def _score(group: Sequence[Instance]) -> Score:
-    original = "ORIGINAL" in (group[0].header.get("ImageType") or [])
+def _candidate(study: str, uid: str, stack: Stack) -> Candidate:
+    candidate = Candidate(study, uid, stack.instances, stack.part)
     try:
-        positions = np.stack([instance.numbers("ImagePositionPatient", 3) for instance in group])
-        orientation = group[0].numbers("ImageOrientationPatient", 6)
-        group[0].numbers("PixelSpacing", 2)
-    except InputError:
-        return Score(False, original, False, len(group), 0.0)
-    normal = slice_normal(orientation)
-    extent = float(np.ptp(positions @ normal))
-    step = extent / max(1, len(group) - 1)
-    return Score(True, original, bool(abs(normal[2]) > np.sqrt(0.5)), len(group), -step)
+        for instance in stack.instances:
+            if instance.flaw is not None:
+                raise InputError(instance.flaw)
+            for keyword in _NEEDED:
+                instance.numbers(keyword, 1)
+            check_slice(instance)
+        candidate.grid = arrange(stack.instances)
+        check_volume(candidate.grid.shape)
+        candidate.score = score(stack.instances, candidate.grid)
+    except InputError as error:
+        candidate.reason = str(error)
+    return candidate

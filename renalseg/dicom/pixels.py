@@ -3,49 +3,170 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
+from renalseg.dicom.codecs import stream_size
+from renalseg.dicom.files import open_regular
+from renalseg.dicom.limits import check_slice
 from renalseg.dicom.tags import Instance, describe
 from renalseg.errors import InputError, RetryableError
 
 AIR_HU = -1024.0
 
 
-def decode(instance: Instance) -> npt.NDArray[np.integer]:
-    """Read the stored values of a slice.
+class PixelReader:
+    """Reads the stored values of slices, and keeps the file of the last one open.
 
-    Args:
-        instance: The slice.
-
-    Returns:
-        Stored values (Y, X), signed or unsigned as the file says.
-
-    Raises:
-        InputError: If the pixels are missing, truncated, not decodable, or not one gray frame.
+    The frames of a multi-frame file are read one by one, so that memory holds one of them. As a
+    context manager it closes the file.
     """
-    ds = pydicom.dcmread(instance.path)
-    if "PixelData" not in ds:
-        raise InputError(
-            f"{instance.path}: {describe('PixelData')} is missing; "
-            "the file is truncated or stripped"
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._path: Path | None = None
+        self._source: BinaryIO | Dataset | None = None
+
+    def __enter__(self) -> PixelReader:
+        """Itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Closes the file."""
+        self._open.close()
+
+    def decode(self, instance: Instance) -> npt.NDArray[np.integer]:
+        """Read the stored values of a slice.
+
+        Args:
+            instance: The slice.
+
+        Returns:
+            Stored values (Y, X), signed or unsigned as the file says.
+
+        Raises:
+            InputError: If the pixels are missing, truncated, not decodable, of another size than
+                the header says, or not one gray frame.
+            RetryableError: If memory ran out.
+        """
+        if instance.flaw is not None:
+            raise InputError(instance.flaw)
+        check_slice(instance)
+        if instance.value("SamplesPerPixel") not in (None, 1):
+            raise InputError(f"{instance.path}: expected gray pixels, found color")
+        syntax = transfer_syntax(instance.header)
+        try:
+            return self._decode(instance, syntax)
+        except MemoryError as exc:
+            raise RetryableError(f"out of memory while decoding {instance.path}") from exc
+        except (InputError, RetryableError, PermissionError):
+            raise
+        except Exception as exc:
+            # Each decoder plugin has its own errors for a damaged stream.
+            raise InputError(
+                f"{instance.path}: the pixels cannot be decoded ({syntax.name}): {exc}"
+            ) from exc
+
+    def _decode(self, instance: Instance, syntax: UID) -> npt.NDArray[np.integer]:
+        from pydicom.pixels import get_decoder
+        from pydicom.pixels.utils import as_pixel_options
+
+        source = self._of(instance, syntax)
+        options: dict[str, Any] = as_pixel_options(
+            instance.header,
+            number_of_frames=instance.frames,
+            transfer_syntax_uid=syntax,
+            pixel_keyword="PixelData",
+            pixel_vr=instance.pixels.vr if instance.pixels else "OW",
         )
-    if ds.get("SamplesPerPixel", 1) != 1 or int(ds.get("NumberOfFrames") or 1) != 1:
-        raise InputError(f"{instance.path}: expected one gray frame, found color or several frames")
-    _check_length(instance, ds)
-    try:
-        return np.asarray(ds.pixel_array)
-    except MemoryError as exc:
-        raise RetryableError(f"out of memory while decoding {instance.path}") from exc
-    except Exception as exc:
-        # Each decoder plugin has its own errors for a damaged stream.
-        syntax = getattr(ds.file_meta.get("TransferSyntaxUID"), "name", "unknown transfer syntax")
-        raise InputError(
-            f"{instance.path}: the pixels cannot be decoded ({syntax}): {exc}"
-        ) from exc
+        index = (instance.frame or 1) - 1
+        if syntax.is_encapsulated:
+            self._check_stream(instance, source, index)
+        self._rewind(instance)
+        stored, _ = get_decoder(syntax).as_array(
+            source, index=index, validate=False, raw=True, **options
+        )
+        return np.asarray(stored)
+
+    def _of(self, instance: Instance, syntax: UID) -> Any:
+        """What the decoder reads from: the file, or all of it where it is deflated."""
+        if self._path != instance.path:
+            self._open.close()
+            self._path = None
+            file = self._open.enter_context(open_regular(instance.path))
+            if syntax == DeflatedExplicitVRLittleEndian:
+                self._source = pydicom.dcmread(file)
+                self._check_inflated(instance, self._source)
+            else:
+                self._source = file
+            self._path = instance.path
+        return self._source
+
+    def _rewind(self, instance: Instance) -> None:
+        if instance.pixels is not None and not isinstance(self._source, Dataset):
+            assert self._source is not None
+            self._source.seek(instance.pixels.offset)
+
+    def _check_stream(self, instance: Instance, source: BinaryIO, index: int) -> None:
+        """Refuse a compressed frame of another size than the header says, before it is decoded."""
+        from pydicom.encaps import get_frame
+
+        self._rewind(instance)
+        declared = int(instance.header.Rows), int(instance.header.Columns)
+        found = stream_size(get_frame(source, index, number_of_frames=instance.frames))
+        if found is not None and found != declared:
+            raise InputError(
+                f"{instance.path}: expected {declared[0]} rows and {declared[1]} columns, "
+                f"found {found[0]} and {found[1]} in the compressed pixels"
+            )
+
+    @staticmethod
+    def _check_inflated(instance: Instance, dataset: Dataset) -> None:
+        if "PixelData" not in dataset:
+            raise InputError(f"{instance.path}: {describe('PixelData')} is missing")
+        expected = slice_bytes(instance) * instance.frames
+        if len(dataset.PixelData) < expected:
+            raise InputError(
+                f"{instance.path}: truncated pixel data, expected {expected:,} bytes, "
+                f"found {len(dataset.PixelData):,}"
+            )
+
+
+def decode(instance: Instance) -> npt.NDArray[np.integer]:
+    """Read the stored values (Y, X) of one slice; see `PixelReader.decode`."""
+    with PixelReader() as reader:
+        return reader.decode(instance)
+
+
+def transfer_syntax(header: Dataset) -> UID:
+    """Give the transfer syntax of a file, guessed from its encoding where the file lacks it."""
+    told = (getattr(header, "file_meta", None) or Dataset()).get("TransferSyntaxUID")
+    if told:
+        return UID(told)
+    implicit, little = header.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def slice_bytes(instance: Instance) -> int:
+    """Give the bytes that the pixels of a slice take when they are not compressed."""
+    names = ("Rows", "Columns", "BitsAllocated")
+    rows, columns, bits = (int(instance.numbers(name, 1)[0]) for name in names)
+    return rows * columns * bits // 8
 
 
 def write_hu(
@@ -83,19 +204,6 @@ def fingerprint(stored: npt.NDArray[np.integer]) -> str:
     """Hash stored values, whatever transfer syntax they came in."""
     little_endian = stored.astype(stored.dtype.newbyteorder("<"), copy=False)
     return hashlib.sha256(np.ascontiguousarray(little_endian).data).hexdigest()
-
-
-def _check_length(instance: Instance, ds: Dataset) -> None:
-    syntax = ds.file_meta.get("TransferSyntaxUID")
-    if syntax is None or syntax.is_encapsulated:
-        return
-    pixels = instance.numbers("Rows", 1)[0] * instance.numbers("Columns", 1)[0]
-    expected = int(pixels * instance.numbers("BitsAllocated", 1)[0]) // 8
-    found = len(ds.PixelData)
-    if found < expected:
-        raise InputError(
-            f"{instance.path}: truncated pixel data, expected {expected} bytes, found {found}"
-        )
 
 
 def _padding_range(instance: Instance) -> tuple[int, int] | None:

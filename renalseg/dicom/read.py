@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,16 @@ from monai.utils import SpaceKeys
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
-from renalseg.dicom.choose import choose_series
-from renalseg.dicom.grid import Grid, arrange
-from renalseg.dicom.pixels import AIR_HU, decode, fingerprint, write_hu
+from renalseg.dicom.choose import Candidate, StudyPlan, make_plan
+from renalseg.dicom.grid import Grid
+from renalseg.dicom.limits import check_free
+from renalseg.dicom.pixels import AIR_HU, PixelReader, fingerprint, write_hu
 from renalseg.dicom.planes import SourcePlanes
 from renalseg.dicom.remarks import remarks
-from renalseg.dicom.scan import scan_folder
-from renalseg.dicom.tags import Instance
+from renalseg.dicom.scan import found, scan_folder
 from renalseg.errors import InputError, RetryableError
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -69,10 +72,6 @@ class CTSeries:
 def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
     """Read the CT series that suits best among those in a folder, at any depth.
 
-    Geometry comes from ImagePositionPatient, ImageOrientationPatient and PixelSpacing alone, HU
-    from each slice's own rescale. The folder is only read. Memory: the float32 volume, the headers
-    and one slice.
-
     Args:
         folder: Folder with the files of one patient and one study.
         progress: Called after each slice with the number of slices loaded and their total.
@@ -81,23 +80,71 @@ def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
         The series.
 
     Raises:
-        InputError: If the folder holds no CT series, or one that cannot be processed safely; the
-            message says what was expected, what was found, and where.
+        InputError: If the folder holds no CT series, several studies, or none that can be processed
+            safely; the message says what was expected, what was found, and where.
         RetryableError: If memory ran out.
     """
+    plan = make_plan(scan_folder(folder))
+    if not plan.studies:
+        kinds = found((*plan.scan.skipped, *plan.scan.refused))
+        raise InputError(f"expected a CT series, found none in {folder} ({kinds})")
+    if len(plan.studies) > 1:
+        uids = ", ".join(study.study for study in plan.studies)
+        raise InputError(f"expected one study, found {len(plan.studies)}: {uids}")
+    (study,) = plan.studies
+    try:
+        series = read_best(study, progress=progress)
+    except InputError as error:
+        raise InputError(" ".join((str(error), *plan.warnings))) from error
+    skipped = {reason: len(paths) for reason, paths in plan.files().skipped.items()}
+    return replace(series, warnings=(*series.warnings, *plan.warnings), skipped=skipped)
+
+
+def read_best(study: StudyPlan, *, progress: Progress | None = None) -> CTSeries:
+    """Read what suits best of a study; where its pixels turn out damaged, the next best.
+
+    Args:
+        study: The candidates; those that turn out damaged get their reason.
+        progress: Called after each slice with the number of slices loaded and their total.
+
+    Raises:
+        InputError: If no candidate can be processed.
+        RetryableError: If memory ran out.
+    """
+    while (best := study.best) is not None:
+        try:
+            series = load(best, progress=progress)
+        except InputError as error:
+            logger.warning("%s is refused: %s", best.name, error)
+            best.reason = str(error)
+        else:
+            return replace(series, warnings=(*study.remarks(), *series.warnings))
+    raise InputError(study.reason)
+
+
+def load(candidate: Candidate, *, progress: Progress | None = None) -> CTSeries:
+    """Read the pixels of a candidate.
+
+    Geometry comes from ImagePositionPatient, ImageOrientationPatient and PixelSpacing alone, HU
+    from each slice's own rescale. Files are only read. Memory: the float32 volume, the headers and
+    one slice.
+
+    Args:
+        candidate: A stack of slices with its grid.
+        progress: Called after each slice with the number of slices loaded and their total.
+
+    Raises:
+        InputError: If the pixels are missing, truncated or not decodable.
+        RetryableError: If memory ran out.
+    """
+    grid = candidate.grid
+    if grid is None:
+        raise InputError(f"{candidate.name}: {candidate.reason}")
+    check_free(grid.shape)
     # Validation messages of pydicom quote values, which may name a patient.
     with disable_value_validation():
-        scan = scan_folder(folder)
-        skipped = dict(scan.skipped)
-        instances, others = choose_series(scan.instances)
-        if len(instances) < len(scan.instances):
-            skipped["CT of another series"] = len(scan.instances) - len(instances)
-        unique = _drop_duplicates(instances)
-        if len(unique) < len(instances):
-            skipped["duplicate"] = len(instances) - len(unique)
-        grid = arrange(unique)
         volume, input_hash = _load(grid, progress)
-        warnings = (*others, *grid.warnings, *remarks(grid))
+        warnings = (*grid.warnings, *remarks(grid))
 
     # (Z, Y, X) in memory, seen as (1, X, Y, Z): slices are written whole and nothing is copied.
     image = MetaTensor(
@@ -106,37 +153,7 @@ def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
         meta={"space": SpaceKeys.RAS},
     )
     headers = tuple(instance.header for instance in grid.instances)
-    return CTSeries(image, headers, input_hash, warnings, skipped, grid.planes)
-
-
-def _drop_duplicates(instances: Sequence[Instance]) -> list[Instance]:
-    """Keep one of several copies of a slice.
-
-    Raises:
-        InputError: If two files claim to be the same slice and differ.
-    """
-    kept: dict[str, Instance] = {}
-    for instance in instances:
-        first = kept.setdefault(instance.uid, instance)
-        if first is not instance and not _same(first, instance):
-            raise InputError(
-                f"conflicting instances: {first.path} and {instance.path} differ and share "
-                f"SOPInstanceUID {instance.uid}"
-            )
-    return list(kept.values())
-
-
-def _same(first: Instance, second: Instance) -> bool:
-    keywords = (
-        "ImagePositionPatient",
-        "ImageOrientationPatient",
-        "PixelSpacing",
-        "RescaleSlope",
-        "RescaleIntercept",
-    )
-    if any(first.header.get(keyword) != second.header.get(keyword) for keyword in keywords):
-        return False
-    return np.array_equal(decode(first), decode(second))
+    return CTSeries(image, headers, input_hash, warnings, {}, grid.planes)
 
 
 def _load(grid: Grid, progress: Progress | None) -> tuple[npt.NDArray[np.float32], str]:
@@ -152,12 +169,13 @@ def _load(grid: Grid, progress: Progress | None) -> tuple[npt.NDArray[np.float32
 
     def write(index: int, out: npt.NDArray[np.float32]) -> None:
         instance = grid.instances[index]
-        stored = decode(instance)
+        stored = reader.decode(instance)
         write_hu(instance, stored, out)
         prints[instance.uid] = fingerprint(stored)
         if progress is not None:
             progress(index + 1, total)
 
-    grid.planes.fill(volume, write, beyond=AIR_HU)
+    with PixelReader() as reader:
+        grid.planes.fill(volume, write, beyond=AIR_HU)
     text = "".join(f"{uid} {prints[uid]}\n" for uid in sorted(prints))
     return volume, hashlib.sha256(text.encode()).hexdigest()

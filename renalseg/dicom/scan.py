@@ -1,4 +1,4 @@
-"""Find the CT slices of a folder, and count what else lies there.
+"""Find the CT slices of a folder, and account for what else lies there.
 
 Only headers are read here; the pixels of the series that is processed are read later, once.
 """
@@ -6,17 +6,29 @@ Only headers are read here; the pixels of the series that is processed are read 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pydicom
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
-from pydicom.misc import is_dicom
 from pydicom.uid import UID, CTImageStorage, MediaStorageDirectoryStorage
 
-from renalseg.dicom.tags import Instance
+from renalseg.dicom.enhanced import MULTI_FRAME, expand
+from renalseg.dicom.files import NO_PERMISSION, list_files
+from renalseg.dicom.header import Header, read_header
+from renalseg.dicom.pixels import slice_bytes
+from renalseg.dicom.tags import Instance, describe
 from renalseg.errors import InputError
+
+Progress = Callable[[int, int], None]
+Account = tuple[tuple[Path, str], ...]
+
+NOT_DICOM = "not DICOM"
+LOCALIZER = "localizer"
+# Values of ImageType that tell pictures of numbers, and projections through many slices.
+_PICTURES = frozenset({"SCREEN SAVE", "SCREENSAVE", "DOSE_INFO", "DOSE", "REPORT", "PROTOCOL"})
+_PROJECTIONS = frozenset({"MIP", "MINIP", "MIN_IP", "PROJECTION IMAGE"})
 
 
 @dataclass(frozen=True)
@@ -24,97 +36,155 @@ class Scan:
     """What a folder holds.
 
     Attributes:
+        folder: The folder.
         instances: The CT slices, without localizers, in the order of their paths.
-        skipped: Number of other files by what they are.
+        skipped: Every file that is nothing to process, and what it is.
+        refused: Every file that cannot be read or told to any series, and what is wrong with it.
     """
 
+    folder: Path
     instances: tuple[Instance, ...]
-    skipped: Mapping[str, int]
+    skipped: Account
+    refused: Account
 
 
-def scan_folder(folder: Path) -> Scan:
+def scan_folder(folder: Path, progress: Progress | None = None) -> Scan:
     """Read the headers of all files of a folder, at any depth.
 
     Args:
         folder: Folder to look into.
+        progress: Called after each file with the number of files looked at and their total.
 
     Returns:
-        The CT slices and the counts of everything else.
+        The CT slices, and an account of everything else.
 
     Raises:
-        InputError: If there is no such folder, a DICOM file is damaged, no file is a CT slice, or
-            the files belong to several patients.
+        InputError: If there is no such folder, no DICOM file in it, or the files belong to several
+            patients.
     """
-    if not folder.is_dir():
-        raise InputError(f"expected a folder of DICOM files, found no folder at {folder}")
+    listing = list_files(folder)
     instances: list[Instance] = []
-    skipped: Counter[str] = Counter()
+    skipped, refused = list(listing.skipped), list(listing.refused)
     patients: set[str] = set()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        header = _read_header(path)
-        if header is None:
-            skipped["not DICOM"] += 1
-            continue
-        patients.add(str(header.get("PatientID") or "").strip())
-        reason = _reason_to_skip(path, header)
-        if reason is None:
-            instances.append(Instance(path, header))
-        else:
-            skipped[reason] += 1
+    # Validation messages of pydicom quote values, which may name a patient.
+    with disable_value_validation():
+        for done, path in enumerate(listing.files, start=1):
+            try:
+                header = read_header(path)
+                if header is None:
+                    skipped.append((path, NOT_DICOM))
+                else:
+                    patients.add(_patient(path, header.dataset))
+                    slices, reason = _slices(path, header)
+                    instances += slices
+                    if reason:
+                        skipped.append((path, reason))
+            except InputError as error:
+                refused.append((path, str(error).removeprefix(f"{path}: ")))
+            except PermissionError:
+                refused.append((path, NO_PERMISSION))
+            if progress is not None:
+                progress(done, len(listing.files))
+    _check_patients(folder, patients)
+    unknown = sum(reason == NOT_DICOM for _, reason in skipped)
+    if not instances and not refused and unknown + len(listing.skipped) == len(skipped):
+        raise InputError(f"expected a CT series, found none in {folder} ({found(skipped)})")
+    return Scan(folder, tuple(instances), tuple(sorted(skipped)), tuple(sorted(refused)))
 
+
+def found(account: list[tuple[Path, str]] | Account) -> str:
+    """Count what was found, for a message, such as "2 x localizer, 1 x not DICOM"."""
+    counts = Counter(reason for _, reason in account)
+    return ", ".join(f"{n} x {reason}" for reason, n in sorted(counts.items())) or "no files"
+
+
+def _patient(path: Path, dataset: Dataset) -> str:
+    return Instance(path, dataset).optional("PatientID")
+
+
+def _check_patients(folder: Path, patients: set[str]) -> None:
     # A file without an ID may be a stripped copy; only two different IDs prove two patients.
-    patients.discard("")
-    if len(patients) > 1:
+    different = len(patients - {""})
+    if different > 1:
         raise InputError(
-            f"expected one patient, found {len(patients)} different PatientID values in {folder}"
+            f"expected one patient, found {different} different PatientID values in {folder}"
         )
-    if not instances:
-        found = (
-            ", ".join(f"{count} x {reason}" for reason, count in sorted(skipped.items()))
-            or "no files"
-        )
-        raise InputError(f"expected a CT series, found none in {folder} ({found})")
-    return Scan(tuple(instances), dict(sorted(skipped.items())))
 
 
-def _read_header(path: Path) -> Dataset | None:
-    """Read what precedes the pixels, or give None for a file that is not DICOM."""
-    try:
-        if not is_dicom(path):
-            return None
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-    except PermissionError as exc:
-        raise InputError(f"{path}: no permission to read the file") from exc
-    except OSError:
-        raise
-    except Exception as exc:
-        # pydicom lets errors of many kinds escape from a damaged file; each means the same here.
-        raise InputError(
-            f"{path}: the file is damaged, its header cannot be read ({type(exc).__name__})"
-        ) from exc
-    _drop_bulk(header)
-    return header
-
-
-def _drop_bulk(header: Dataset) -> None:
-    """Drop private elements and overlays: they may be huge, and must never reach a result."""
-    bulk = [tag for tag in list(header.keys()) if tag.is_private or tag.group >= 0x5000]
-    for tag in bulk:
-        del header[tag]
-
-
-def _reason_to_skip(path: Path, header: Dataset) -> str | None:
-    """Say what a file is if it is no CT slice; None for a CT slice."""
-    meta = getattr(header, "file_meta", None) or Dataset()
-    sop_class = UID(str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or ""))
-    if not sop_class:
-        raise InputError(f"{path}: the file is damaged, it has no SOP Class UID")
+def _slices(path: Path, header: Header) -> tuple[list[Instance], str | None]:
+    """Give the slices that a file holds, or what it is if it holds none."""
+    instance = Instance(path, header.dataset, pixels=header.pixels)
+    sop_class = _sop_class(instance)
     if sop_class == MediaStorageDirectoryStorage:
-        return "DICOMDIR"
-    if sop_class != CTImageStorage:
-        return sop_class.name
-    modality = str(header.get("Modality") or "CT")
+        return [], "DICOMDIR"
+    if sop_class not in (CTImageStorage, *MULTI_FRAME):
+        return [], sop_class.name
+    reason = _reason_to_skip(instance)
+    if reason is not None:
+        return [], reason
+    instance.text("SeriesInstanceUID")  # what has none belongs to no series
+    try:
+        instance = replace(instance, frames=_frames(instance))
+        instance = replace(instance, flaw=_flaw(instance, header))
+        if sop_class not in MULTI_FRAME:
+            return [instance], None
+        frames = [frame for frame in expand(instance) if _reason_to_skip(frame) is None]
+        return frames, None if frames else LOCALIZER
+    except InputError as error:
+        return [replace(instance, flaw=str(error))], None
+
+
+def _frames(instance: Instance) -> int:
+    """Number of frames as the header says, which is 1 where it says nothing."""
+    if instance.value("NumberOfFrames") is None:
+        return 1
+    frames = int(instance.numbers("NumberOfFrames", 1)[0])
+    if frames < 1 or (frames > 1 and "PerFrameFunctionalGroupsSequence" not in instance.header):
+        raise InputError(
+            f"{instance.path}: expected one frame, or functional groups for each, found {frames}"
+        )
+    return frames
+
+
+def _sop_class(instance: Instance) -> UID:
+    meta = getattr(instance.header, "file_meta", None) or Dataset()
+    sop_class = UID(
+        instance.optional("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID") or "")
+    )
+    if not sop_class:
+        raise InputError(f"{instance.path}: the file is damaged, it has no SOP Class UID")
+    return sop_class
+
+
+def _reason_to_skip(instance: Instance) -> str | None:
+    """Say what a CT slice is if it is none to segment."""
+    modality = instance.optional("Modality") or "CT"
     if modality != "CT":
         return f"modality {modality}"
-    image_type = header.get("ImageType") or []
-    return "localizer" if "LOCALIZER" in image_type else None
+    image_type = set(instance.words("ImageType"))
+    if "LOCALIZER" in image_type:
+        return LOCALIZER
+    if instance.value("SamplesPerPixel") not in (None, 1) or image_type & _PICTURES:
+        return "picture of a screen"
+    return "intensity projection" if image_type & _PROJECTIONS else None
+
+
+def _flaw(instance: Instance, header: Header) -> str | None:
+    """Say whether pixels are missing, as far as the header and the length of the file tell."""
+    pixels = header.pixels
+    if header.deflated:
+        return None
+    if pixels is None or pixels.there == 0:
+        return (
+            f"{instance.path}: {describe('PixelData')} is missing; "
+            "the file is truncated or stripped"
+        )
+    if pixels.declared is None:
+        return None
+    expected = slice_bytes(instance) * instance.frames
+    there = min(pixels.declared, pixels.there)
+    if there < expected:
+        return (
+            f"{instance.path}: truncated pixel data, expected {expected:,} bytes, found {there:,}"
+        )
+    return None

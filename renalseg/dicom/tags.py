@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,22 +16,74 @@ from pydicom.tag import Tag
 from renalseg.errors import InputError
 
 
+class PixelsAt(NamedTuple):
+    """Where a file holds its pixels.
+
+    Attributes:
+        offset: Of the first byte of their value, from the start of the file.
+        vr: Value representation, "OB" or "OW".
+        declared: Length of the value in bytes as the file says; None where that is left open.
+        there: Number of bytes from the offset to the end of the file.
+    """
+
+    offset: int
+    vr: str
+    declared: int | None
+    there: int
+
+
 @dataclass(frozen=True)
 class Instance:
-    """One CT slice in a file.
+    """One CT slice: a file, or a frame of one.
 
     Attributes:
         path: The file.
-        header: Its attributes without the pixels.
+        header: The slice's attributes without the pixels. Those of a frame are flat, as a file of
+            one slice has them, with a SOPInstanceUID of its own.
+        frame: Number of the frame, from 1; None where the file is the slice.
+        flaw: What is wrong with the file, so that the slice cannot be processed.
+        pixels: Where the pixels are in the file; None where that is deflated.
+        frames: Number of frames in the file.
     """
 
     path: Path
     header: Dataset
+    frame: int | None = None
+    flaw: str | None = None
+    pixels: PixelsAt | None = None
+    frames: int = 1
 
     @property
     def uid(self) -> str:
-        """SOPInstanceUID, the name of this slice in every other object."""
+        """SOPInstanceUID, the name of this slice."""
         return self.text("SOPInstanceUID")
+
+    def value(self, keyword: str) -> Any:
+        """Give an attribute as pydicom does, None if it is missing.
+
+        Raises:
+            InputError: If it is damaged.
+        """
+        try:
+            return self.header.get(keyword)
+        except Exception as exc:
+            # Values are parsed when they are asked for, with errors of many kinds.
+            raise InputError(
+                f"{self.path}: {describe(keyword)} is damaged ({type(exc).__name__})"
+            ) from exc
+
+    def optional(self, keyword: str) -> str:
+        """Give a text attribute without the blanks around it, "" if it is missing."""
+        value = self.value(keyword)
+        return "" if value is None else str(value).strip(" \0")
+
+    def words(self, keyword: str) -> tuple[str, ...]:
+        """Give the values of an attribute that may hold several, in capitals."""
+        value = self.value(keyword)
+        if value is None or value == "":
+            return ()
+        several = not isinstance(value, str) and isinstance(value, Iterable)
+        return tuple(str(item).strip().upper() for item in (value if several else (value,)))
 
     def text(self, keyword: str) -> str:
         """Give a text attribute that must be there.
@@ -37,7 +91,7 @@ class Instance:
         Raises:
             InputError: If the attribute is missing or empty.
         """
-        value = str(self.header.get(keyword) or "").strip()
+        value = self.optional(keyword)
         if not value:
             raise InputError(
                 f"{self.path}: {describe(keyword)} is missing; the file is stripped or damaged"
@@ -57,10 +111,10 @@ class Instance:
         Raises:
             InputError: If the attribute is missing or holds something else.
         """
+        value = self.value(keyword)
         try:
-            value = self.header.get(keyword)
             numbers = np.atleast_1d(np.array([] if value is None else value, dtype=np.float64))
-        except (ValueError, TypeError) as exc:
+        except (ValueError, TypeError, OverflowError) as exc:
             raise InputError(f"{self.path}: {describe(keyword)} is not numeric") from exc
         if numbers.size == 0:
             raise InputError(f"{self.path}: {describe(keyword)} is missing")

@@ -1,0 +1,86 @@
+"""The files of a folder, at any depth, without ever leaving it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from renalseg.errors import InputError
+
+LINK_OUT = "link that leads out of the folder"
+LINK_WITHIN = "link to a place in the folder"
+SPECIAL = "special file"
+NO_PERMISSION = "no permission to read"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a folder.
+
+    Attributes:
+        files: The regular files, in the order of their paths.
+        skipped: What is never opened, with the reason.
+        refused: What could not be looked into, with the reason.
+    """
+
+    files: tuple[Path, ...]
+    skipped: tuple[tuple[Path, str], ...]
+    refused: tuple[tuple[Path, str], ...]
+
+
+def list_files(folder: Path) -> Listing:
+    """List a folder at any depth.
+
+    Links are not followed: what they lead to within the folder is found at its own place, and what
+    lies outside is not part of the input. The folder itself may be a link.
+
+    Args:
+        folder: Folder to look into.
+
+    Raises:
+        InputError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"expected a folder of DICOM files, found no folder at {folder}")
+    files: list[Path] = []
+    skipped: list[tuple[Path, str]] = []
+    refused: list[tuple[Path, str]] = []
+    root = folder.resolve()
+
+    def closed(error: OSError) -> None:
+        refused.append((Path(error.filename), NO_PERMISSION))
+
+    for place, folders, names in os.walk(folder, onerror=closed):
+        for name in (*names, *folders):
+            path = Path(place, name)
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                within = path.resolve().is_relative_to(root)
+                skipped.append((path, LINK_WITHIN if within else LINK_OUT))
+            elif stat.S_ISREG(mode):
+                files.append(path)
+            elif not stat.S_ISDIR(mode):
+                skipped.append((path, SPECIAL))
+    return Listing(tuple(sorted(files)), tuple(sorted(skipped)), tuple(sorted(refused)))
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file to read; never a link or a pipe, should one have taken its place.
+
+    Raises:
+        OSError: If it cannot be opened or is no regular file.
+    """
+    with open(path, "rb", opener=_open_no_link) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"expected a regular file at {path}")
+        yield file
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
