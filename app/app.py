@@ -15,10 +15,13 @@ from app.operators import (
     TumorOperator,
 )
 from app.run import Run
+from renalseg import pipeline
+from renalseg.account import Result
+from renalseg.dicom.choose import StudyPlan
 from renalseg.errors import RenalSegError
 from renalseg.models import Models
 from renalseg.progress import bar_wanted
-from renalseg.results import Result
+from renalseg.results import StudyResult
 from renalseg.settings import Settings
 
 
@@ -26,12 +29,12 @@ class RenalSegApp(Application):
     """Reads a CT study, finds the kidneys, finds the tumors in them and writes the segmentation.
 
     Args:
-        study: Folder with the DICOM files of the study.
-        output: Folder for the results.
+        study: The series of the study.
+        output: Folder for the files.
         run: What the operators share.
     """
 
-    def __init__(self, study: Path, output: Path, run: Run) -> None:
+    def __init__(self, study: StudyPlan, output: Path, run: Run) -> None:
         self._study = study
         self._output = output
         self._run = run
@@ -55,10 +58,10 @@ class RenalSegApp(Application):
 
 
 def run_graph(study: Path, output: Path, settings: Settings) -> Result:
-    """Run the graph on one study, in this process.
+    """Run the graph on each study of a folder, in this process.
 
     Args:
-        study: Folder with the DICOM files of the study.
+        study: Folder with the DICOM files of one patient.
         output: Folder for the results.
         settings: Bundles and device.
 
@@ -67,11 +70,16 @@ def run_graph(study: Path, output: Path, settings: Settings) -> Result:
 
     Raises:
         BaseException: What a stage raised, as it was raised.
-        RenalSegError: The graph ended early, and no stage says why.
+        RenalSegError: A graph ended early, and no stage says why.
     """
     with Models(settings, progress=bar_wanted()) as models:
-        run = Run(models)
-        RenalSegApp(study, output, run).run()
+        return pipeline.run(study, output, models, segment_by_graph)
+
+
+def segment_by_graph(study: StudyPlan, folder: Path, models: Models) -> StudyResult:
+    """Run the graph on one study; as `pipeline.segment_study`, which needs no Holoscan."""
+    run = Run(models)
+    RenalSegApp(study, folder, run).run()
     if run.error is not None:
         raise run.error
     if run.result is None:

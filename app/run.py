@@ -26,7 +26,7 @@ class Run:
 
     models: Models
     timings: dict[str, float] = field(default_factory=dict)
-    result: results.Result | None = None
+    result: results.StudyResult | None = None
     error: BaseException | None = None
 
     @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from renalseg.results import Result
+    from renalseg.account import Result
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "segment"]
@@ -23,11 +23,11 @@ def segment(
     bundles: str | Path | None = None,
     overlay: str | Path | None = None,
 ) -> Result:
-    """Segments the kidneys and their tumors in a CT study.
+    """Segments the kidneys and their tumors in each CT study of a folder.
 
     Args:
-        dicom_dir: Folder with the DICOM files of the study; only read.
-        out_dir: Gets ``<series>.seg.dcm`` and result.json when they are complete.
+        dicom_dir: Folder with the DICOM files of one patient; only read.
+        out_dir: Gets the files of each study and result.json when all are complete.
         method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet"; or two of them, such as
             "sehdc+msvnet", of which the first finds the kidneys.
         localizer: Another method for the first stage.
@@ -40,7 +40,7 @@ def segment(
         What was found and written.
 
     Raises:
-        InputError: The study cannot be processed.
+        InputError: No study can be processed.
         ConfigError: A method or device does not exist.
     """
     from renalseg.cuda_runtime import ensure_cuda_runtime

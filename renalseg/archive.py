@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 
 from pydicom.config import disable_value_validation
 from tqdm import tqdm
 
-from renalseg.dicom.read import CTSeries, read_series
+from renalseg.account import Result
+from renalseg.dicom.choose import Plan, StudyPlan, make_plan
+from renalseg.dicom.read import CTSeries, read_best
+from renalseg.dicom.scan import scan_folder
 from renalseg.errors import (
     EXIT_FAULT,
     EXIT_REFUSED,
@@ -22,9 +27,10 @@ from renalseg.errors import (
 )
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.models import Models
-from renalseg.pipeline import timed
+from renalseg.output import complete_or_nothing
+from renalseg.pipeline import account, or_refusal, refuse_unreadable, timed
 from renalseg.progress import announce, bar_wanted
-from renalseg.results import RESULT_FILE, Result, weak_bundles, write_results
+from renalseg.results import REFUSED, RESULT_FILE, StudyResult, weak_bundles, write_study
 from renalseg.settings import Settings
 
 SUMMARY_FILE = "archive.csv"
@@ -33,13 +39,13 @@ _COLUMNS = ("study", "exit_code", "finding", "kidney_ml", "tumor_ml", "seconds",
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a study ended.
+    """How a folder ended.
 
     Attributes:
-        study: Its folder.
+        study: The folder.
         result: What was found and written, if it was.
         error: What was raised otherwise.
-        seconds: From the end of the study before to the end of this one.
+        seconds: From the end of the folder before to the end of this one.
     """
 
     study: Path
@@ -49,33 +55,47 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """What a run of this study alone would have ended with."""
+        """What a run of this folder alone would have ended with."""
         return 0 if self.error is None else exit_code_for(self.error)
 
     @property
     def summary(self) -> str:
         """What was found, or why nothing was."""
         if self.result is not None:
-            return self.result.finding
+            return "; ".join(map(_summary, self.result.studies)) or "no CT to segment"
         return " ".join(str(self.error).split()) or type(self.error).__name__
 
-    def row(self) -> dict[str, object]:
-        """The study's line in the table of an archive."""
-        segments = self.result.segments if self.result else ()
+    def rows(self) -> list[dict[str, object]]:
+        """The folder's lines in the table of an archive, one for each of its studies."""
+        if self.result is None or not self.result.studies:
+            return [self._row(self.study.name, None, self.summary)]
+        if len(self.result.studies) == 1:
+            return [self._row(self.study.name, self.result.studies[0], "")]
+        return [
+            self._row(f"{self.study.name}/{study.study}", study, "")
+            for study in self.result.studies
+        ]
+
+    def _row(self, name: str, study: StudyResult | None, message: str) -> dict[str, object]:
+        refused = study is None or study.finding == REFUSED
         volumes = {
-            kind: sum(segment.volume_ml for segment in segments if segment.kind == kind)
+            kind: sum(each.volume_ml for each in study.segments if each.kind == kind)
             for kind in (KIDNEY, TUMOR)
+            if study is not None and not refused
         }
         values = (
-            self.study.name,
-            self.exit_code,
-            self.result.finding if self.result else "",
-            f"{volumes[KIDNEY]:.1f}" if self.result else "",
-            f"{volumes[TUMOR]:.1f}" if self.result else "",
+            name,
+            EXIT_REFUSED if study is not None and refused else self.exit_code,
+            study.finding if study is not None else "",
+            *(f"{volumes[kind]:.1f}" if volumes else "" for kind in (KIDNEY, TUMOR)),
             f"{self.seconds:.2f}",
-            self.summary if self.error else "",
+            message or (str(study.reason) if study is not None and refused else ""),
         )
         return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _summary(study: StudyResult) -> str:
+    return study.finding if study.reason is None else f"{study.finding}: {study.reason}"
 
 
 def find_studies(root: Path, out_root: Path, *, again: bool = False) -> list[Path]:
@@ -151,21 +171,18 @@ def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iter
     """
     # Once around all: the setting is the process's, and reading and writing go on side by side.
     with disable_value_validation(), ThreadPoolExecutor(1, "reader") as reader:
-        coming = iter(studies)
-        ahead = _read(reader, coming)
         start = time.perf_counter()
-        while ahead is not None:
-            study, reading = ahead
-            ahead = _read(reader, coming)
+        readings = _ahead(reader, _read_all(studies))
+        for folder, group in groupby(readings, key=lambda reading: reading.folder):
             result: Result | None = None
             error: Exception | None = None
             try:
-                result = _segment(reading, out_root / study.name, models)
+                result = _segment(group, out_root / folder.name, models)
             except Exception as raised:
                 models.check()  # what no study can do without ends them all
                 error = raised
             now = time.perf_counter()
-            yield Outcome(study, result, error, now - start)
+            yield Outcome(folder, result, error, now - start)
             start = now
 
 
@@ -175,34 +192,79 @@ def worst(codes: Sequence[int]) -> int:
 
 
 def append_row(path: Path, outcome: Outcome) -> None:
-    """Adds a study to the table of an archive, a CSV file that is made where there is none."""
+    """Adds a folder to the table of an archive, a CSV file that is made where there is none."""
     fresh = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, _COLUMNS)
         if fresh:
             writer.writeheader()
-        writer.writerow(outcome.row())
+        writer.writerows(outcome.rows())
 
 
-_Reading = Future[tuple[CTSeries, dict[str, float]]]
+@dataclass(frozen=True)
+class _Reading:
+    """A study that was read, or a folder that has none, or why either failed."""
+
+    folder: Path
+    plan: Plan | None = None
+    study: StudyPlan | None = None
+    series: CTSeries | None = None
+    seconds: float = 0.0
+    error: Exception | None = None
 
 
-def _read(reader: ThreadPoolExecutor, coming: Iterator[Path]) -> tuple[Path, _Reading] | None:
-    study = next(coming, None)
-    return None if study is None else (study, reader.submit(_timed_read, study))
+def _read_all(folders: Iterable[Path]) -> Iterator[_Reading]:
+    """Reads study after study."""
+    for folder in folders:
+        start = time.perf_counter()
+        try:
+            plan = make_plan(scan_folder(folder))
+        except Exception as error:  # raised where it is asked for
+            yield _Reading(folder, error=error)
+            continue
+        if not plan.studies:
+            yield _Reading(folder, plan)
+        for study in plan.studies:
+            series, failed = None, None
+            try:
+                series = read_best(study)
+            except Exception as error:
+                failed = error
+            seconds, start = time.perf_counter() - start, time.perf_counter()
+            yield _Reading(folder, plan, study, series, seconds, failed)
 
 
-def _timed_read(study: Path) -> tuple[CTSeries, dict[str, float]]:
-    timings: dict[str, float] = {}
-    with timed("read", timings):
-        series = read_series(study)
-    return series, timings
+def _ahead(reader: ThreadPoolExecutor, readings: Iterator[_Reading]) -> Iterator[_Reading]:
+    """Reads one more in another thread while the last one is worked on."""
+    coming = reader.submit(next, readings, None)
+    while (reading := coming.result()) is not None:
+        coming = reader.submit(next, readings, None)
+        yield reading
 
 
-def _segment(reading: _Reading, out_dir: Path, models: Models) -> Result:
-    series, timings = reading.result()
+def _segment(readings: Iterator[_Reading], out_dir: Path, models: Models) -> Result:
+    """Segments the studies of one folder."""
+    first = next(readings)
+    if first.plan is None:
+        raise first.error or AssertionError
+    refuse_unreadable(first.plan)
+    with complete_or_nothing(out_dir) as folder:
+        studies = [
+            or_refusal(reading.study, partial(_segment_study, reading, folder, models))
+            for reading in chain((first,), readings)
+            if reading.study is not None
+        ]
+        result = account(first.plan, studies, out_dir, models.settings)
+        result.write(folder)
+    return result
+
+
+def _segment_study(reading: _Reading, folder: Path, models: Models) -> StudyResult:
+    if reading.series is None:
+        raise reading.error or AssertionError
+    series, timings = reading.series, {"read": reading.seconds}
     with timed("localize", timings):
         kidney = models.localizer(series.image)
     with timed("tumor", timings):
         pred = models.tumor(series.image, kidney)
-    return write_results(series, pred, out_dir, models.settings, timings)
+    return write_study(series, pred, folder, models.settings, timings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from monai.data import MetaTensor
@@ -145,19 +146,18 @@ def run(
         for number, study in enumerate(plan.studies, start=1):
             if len(plan.studies) > 1:
                 announce(f"Study {number} of {len(plan.studies)}: {study.study}")
-            studies.append(or_refusal(study, lambda each=study: segment(each, folder, models)))
+            studies.append(or_refusal(study, partial(segment, study, folder, models)))
         result = account(plan, studies, out_dir, models.settings)
         result.write(folder)
     return result
 
 
 def or_refusal(study: StudyPlan, segment: Callable[[], StudyResult]) -> StudyResult:
-    """What a study gives, or its refusal, which is announced."""
+    """What a study gives, or its refusal."""
     try:
         return segment()
     except InputError as error:
         study.refuse(str(error))
-        announce(f"Refused: study {study.study}: {error}")
         return StudyResult(study.study, "", REFUSED, reason=str(error))
 
 
@@ -174,7 +174,7 @@ def refuse_unreadable(plan: Plan) -> None:
 def account(
     plan: Plan, studies: Sequence[StudyResult], out_dir: Path, settings: Settings
 ) -> Result:
-    """Accounts for all studies, series and files of a folder.
+    """Accounts for all studies, series and files of a folder, and announces what was refused.
 
     Args:
         plan: What was to be done.
@@ -191,5 +191,8 @@ def account(
             uids = (study.study for study in studies)
             reasons = [f"study {uid}: {why}" for uid, why in zip(uids, reasons, strict=True)]
         raise InputError(" ".join((*reasons, *plan.warnings)))
+    for study in studies:
+        if study.finding == REFUSED:
+            announce(f"Refused: study {study.study}: {study.reason}")
     warnings = (*missing_decoders(), *plan.warnings)
     return Result(out_dir, settings, tuple(studies), plan.series(), plan.files(), warnings)

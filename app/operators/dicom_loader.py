@@ -1,29 +1,31 @@
-"""The first operator: reads the CT series of a study."""
+"""The first operator: reads the CT series of a study that suits best."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from monai.deploy.core import Operator, OperatorSpec
 
 from app.run import PYTHON_OBJECT, Run
 from renalseg import pipeline
+from renalseg.dicom.choose import StudyPlan
 
 
 class DicomLoaderOperator(Operator):
-    """Reads one CT series from a folder of DICOM files.
+    """Reads the CT series of a study that suits best.
 
     Outputs:
         series: `CTSeries` with the image (1, X, Y, Z) in HU, float32, its affine in RAS mm, and the
             header of each slice.
 
     Args:
-        study: Folder that holds the DICOM files, nested or flat; it is only read.
+        study: The series of the study; their files are only read.
         run: What the operators of this run share.
     """
 
-    def __init__(self, fragment: Any, *args: Any, study: Path, run: Run, **kwargs: Any) -> None:
+    def __init__(
+        self, fragment: Any, *args: Any, study: StudyPlan, run: Run, **kwargs: Any
+    ) -> None:
         self._study = study
         self._run = run
         super().__init__(fragment, *args, **kwargs)

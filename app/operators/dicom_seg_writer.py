@@ -12,14 +12,14 @@ from renalseg import results
 
 
 class DicomSegWriterOperator(Operator):
-    """Writes the DICOM segmentation and result.json, both or none.
+    """Writes the DICOM files of a study.
 
     Inputs:
         series: `CTSeries` of the loader.
         pred: (1, X, Y, Z) uint8 on the grid of the series: 0 background, 1 kidney, 2 tumor.
 
     Args:
-        output: Folder that the files go to; it appears only when they are complete.
+        output: Folder that the files go to; it becomes the output when all studies are done.
         run: What the operators of this run share; gets the result.
     """
 
@@ -38,6 +38,6 @@ class DicomSegWriterOperator(Operator):
         series = op_input.receive("series")
         pred = op_input.receive("pred")
         with self._run.stage("write"):
-            self._run.result = results.write_results(
+            self._run.result = results.write_study(
                 series, pred, self._output, self._run.models.settings, self._run.timings
             )

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from renalseg.dicom.read import read_series
 from renalseg.engine import OpenVINOEngine
 from renalseg.machine import finish
 from renalseg.models import Models
-from renalseg.pipeline import load_study
 from renalseg.settings import Settings
 
 Shape = tuple[int, ...]
@@ -103,7 +103,7 @@ def measure_networks(settings: Settings, study: Path, eager: bool = True) -> tup
         eager: Whether the networks are also timed in torch, and their operations counted.
     """
     with Models(settings, overrides={"progress": False}) as models:
-        image = load_study(study).image
+        image = read_series(study).image
         bundles = (models.localizer, models.tumor)
         networks = [bundle.network for bundle in bundles]
         for _ in range(2):

@@ -115,7 +115,8 @@ def measure_job(
             step(f"run {index} of {repeat}" if index else "a run that does not count")
             measured.append(run_program(command(study, out, settings), Path(folder) / "report"))
         stages = [
-            json.loads((out / RESULT_FILE).read_text())["seconds"] for out in outputs[-repeat:]
+            json.loads((out / RESULT_FILE).read_text())["studies"][0]["seconds"]
+            for out in outputs[-repeat:]
         ]
     counted = measured[-repeat:]
     return Job(

@@ -64,14 +64,18 @@ class StudyPlan:
     Attributes:
         study: StudyInstanceUID.
         candidates: All series with their parts, in the order of their UIDs.
+        refused: Whether the study was given up, though some candidates could be processed.
     """
 
     study: str
     candidates: tuple[Candidate, ...]
+    refused: bool = False
 
     @property
     def best(self) -> Candidate | None:
         """What suits best among what can be processed; None if nothing can."""
+        if self.refused:
+            return None
         able = [candidate for candidate in self.candidates if candidate.reason is None]
         # The first among equals, so that the choice does not depend on the names of files.
         return max(able, key=lambda candidate: candidate.score["total"], default=None)
@@ -85,9 +89,11 @@ class StudyPlan:
         return f"none of {len(self.candidates)} series or parts can be processed: {reasons}"
 
     def refuse(self, reason: str) -> None:
-        """Give every candidate that could have been processed a reason why it is not."""
-        for candidate in self.candidates:
-            candidate.reason = candidate.reason or reason
+        """Give the study up; what suited best gets the reason."""
+        best = self.best
+        if best is not None:
+            best.reason = reason
+        self.refused = True
 
     def remarks(self) -> Iterator[str]:
         """Say of each candidate that is not the best why it is not processed."""
@@ -130,8 +136,8 @@ class Plan:
                 refused = candidate.reason is not None
                 status = PROCESSED if candidate is best else REFUSED if refused else NOT_CHOSEN
                 reason = candidate.reason
-                if status == NOT_CHOSEN and best is not None:
-                    reason = f"{best.name} suits better"
+                if status == NOT_CHOSEN:
+                    reason = f"{best.name} suits better" if best else "the study was refused"
                 accounts.append(
                     SeriesAccount(
                         study.study,

@@ -30,6 +30,11 @@ class Run:
         return json.loads((self.out / "result.json").read_text())
 
     @property
+    def study(self) -> dict[str, Any]:
+        (study,) = self.result["studies"]
+        return study
+
+    @property
     def seg(self) -> Path:
         (path,) = self.out.glob("*.seg.dcm")
         return path

@@ -42,9 +42,9 @@ def test_ends_with_success_and_says_what_it_did(application_run: Run) -> None:
 
 def test_writes_segmentation_result_and_picture(application_run: Run) -> None:
     names = sorted(path.name for path in application_run.out.iterdir())
-    series = application_run.result["series"]
+    series = application_run.study["series"]
     assert names == [f"{series}.seg.dcm", "result.json"]
-    (picture,) = application_run.result["pictures"]
+    (picture,) = application_run.study["pictures"]
     assert Path(picture).read_bytes().startswith(b"\x89PNG")
 
 
@@ -53,15 +53,15 @@ def test_finds_both_kidneys_and_the_tumor(application_run: Run) -> None:
     truth = load_nifti(application_run.source / "label.nii.gz", torch.uint8)[0].as_tensor()
     assert dice(found, truth) >= 0.85
     assert dice(found == 2, truth == 2) >= 0.6
-    labels = {segment["label"] for segment in application_run.result["segments"]}
+    labels = {segment["label"] for segment in application_run.study["segments"]}
     assert {"Left kidney", "Right kidney"} <= labels
-    assert application_run.result["finding"] == "tumor found"
+    assert application_run.study["finding"] == "tumor found"
 
 
 def test_volumes_are_those_of_the_frames(application_run: Run) -> None:
     found = labels_of(application_run.seg, application_run.source)
     spacing = nib.load(application_run.source / "label.nii.gz").header.get_zooms()
-    tumors = [s["volume_ml"] for s in application_run.result["segments"] if s["kind"] == 2]
+    tumors = [s["volume_ml"] for s in application_run.study["segments"] if s["kind"] == 2]
     assert sum(tumors) == pytest.approx((found == 2).sum() * np.prod(spacing) / 1000, rel=1e-3)
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
-import pydicom
 import pytest
 import torch
 from monai.data import MetaTensor
 
 from renalseg import pipeline, results
+from renalseg.dicom.choose import Plan, StudyPlan
+from renalseg.dicom.scan import Scan
 from renalseg.errors import ConfigError, InputError
 from renalseg.models import Models
 from tests.factories.series import write_case
@@ -23,11 +24,12 @@ from tests.factories.series import write_case
 pytest.importorskip("monai.deploy", reason="the MONAI Deploy SDK is not installed")
 
 from app.__main__ import main
-from app.app import run_graph
+from app.app import run_graph, segment_by_graph
 from renalseg.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-STAGES = ["load_study", "localize", "find_tumors", "write_results"]
+STAGES = ["load_study", "localize", "find_tumors", "write_study"]
+STUDY = StudyPlan("1.2", ())
 
 
 class Stand:
@@ -39,10 +41,12 @@ class Stand:
             "load_study": object(),
             "localize": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 2),
             "find_tumors": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 3),
-            "write_results": object(),
+            "write_study": object(),
         }
+        plan = Plan(Scan(Path("in"), (), (), ()), (STUDY,), ())
+        monkeypatch.setattr(pipeline, "look_through", lambda folder: plan)
         for name in STAGES:
-            owner = results if name == "write_results" else pipeline
+            owner = results if name == "write_study" else pipeline
             monkeypatch.setattr(owner, name, self.function(name))
 
     def function(self, name: str) -> Callable[..., object]:
@@ -69,17 +73,17 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def test_operators_pass_the_very_objects_on(stand: Stand, settings: Settings) -> None:
-    result = run_graph(Path("in"), Path("out"), settings)
+    result = segment_by_graph(STUDY, Path("out"), Models(settings))
     series, kidney, pred, written = (stand.values[name] for name in STAGES)
     assert result is written
-    assert stand.calls["load_study"] == (Path("in"),)
+    assert stand.calls["load_study"] == (STUDY,)
     assert stand.calls["localize"][0] is series
     assert stand.calls["find_tumors"][0] is series
     assert stand.calls["find_tumors"][1] is kidney
-    assert stand.calls["write_results"][0] is series
-    assert stand.calls["write_results"][1] is pred
-    assert stand.calls["write_results"][2:4] == (Path("out"), settings)
-    assert list(stand.calls["write_results"][4]) == ["read", "localize", "tumor", "write"]
+    assert stand.calls["write_study"][0] is series
+    assert stand.calls["write_study"][1] is pred
+    assert stand.calls["write_study"][2:4] == (Path("out"), settings)
+    assert list(stand.calls["write_study"][4]) == ["read", "localize", "tumor", "write"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -88,7 +92,7 @@ def test_failed_stage_ends_the_graph_with_its_own_error(
 ) -> None:
     error = stand.values[stage] = InputError("expected this, found that")
     with pytest.raises(InputError) as raised:
-        run_graph(Path("in"), Path("out"), settings)
+        segment_by_graph(STUDY, Path("out"), Models(settings))
     assert raised.value is error
     assert list(stand.calls) == STAGES[: STAGES.index(stage) + 1]
 
@@ -104,28 +108,34 @@ def test_failed_stage_ends_the_graph_with_its_own_error(
     ],
 )
 def test_expected_error_in_an_operator_is_one_line_and_its_code(
-    stand: Stand, stage: str, error: Exception, code: int, capfd: pytest.CaptureFixture[str]
+    stand: Stand,
+    stage: str,
+    error: Exception,
+    code: int,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     stand.values[stage] = error
-    assert main(["-i", "in", "-o", "out"]) == code
+    assert main(["-i", "in", "-o", str(tmp_path / "out")]) == code
     lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == pipeline.LOOKING
     assert lines[-1] == f"renalseg: error: {error}"
-    assert len(lines) == STAGES.index(stage) + 2  # the stages that began, and the error
+    assert len(lines) == STAGES.index(stage) + 3  # the stages that began, and the error
 
 
 def test_fault_in_an_operator_is_1_with_a_traceback(
-    stand: Stand, capfd: pytest.CaptureFixture[str]
+    stand: Stand, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stand.values["localize"] = ValueError("what")
-    assert main(["-i", "in", "-o", "out"]) == 1
+    assert main(["-i", "in", "-o", str(tmp_path / "out")]) == 1
     message = capfd.readouterr().err
     assert "Traceback" in message
     assert "kidney_localizer.py" in message
 
 
-def test_exit_within_an_operator_is_a_fault(stand: Stand) -> None:
+def test_exit_within_an_operator_is_a_fault(stand: Stand, tmp_path: Path) -> None:
     stand.values["localize"] = SystemExit(0)
-    assert main(["-i", "in", "-o", "out"]) == 1
+    assert main(["-i", "in", "-o", str(tmp_path / "out")]) == 1
 
 
 def test_unknown_method_lists_the_known(capfd: pytest.CaptureFixture[str]) -> None:
@@ -158,21 +168,21 @@ def find_bright(series: Any, *_: object) -> MetaTensor:
 def test_graph_and_plain_call_write_the_same_objects(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_case(tmp_path / "in")
+    write_case(tmp_path / "in" / "a")
+    write_case(tmp_path / "in" / "b", seed=1)
     monkeypatch.setattr(pipeline, "localize", find_bright)
     monkeypatch.setattr(pipeline, "find_tumors", find_bright)
     plain = pipeline.run(tmp_path / "in", tmp_path / "plain", Models(settings))
     graph = run_graph(tmp_path / "in", tmp_path / "graph", settings)
 
-    assert plain.segments
-    assert graph.segments == plain.segments
-    assert [path.name for path in graph.files] == [path.name for path in plain.files]
-    first, second = (pydicom.dcmread(result.files[0]) for result in (plain, graph))
-    for dataset in (first, second):
-        for element in list(dataset):
-            if element.VR in ("DA", "TM", "DT"):
-                del dataset[element.tag]
-    assert first == second
+    assert len(plain.studies) == 2
+    assert all(study.segments for study in plain.studies)
+    for one, other in zip(plain.studies, graph.studies, strict=True):
+        assert one.segments == other.segments
+        assert one.files == other.files
+        for name in one.files:
+            first, second = (tmp_path / folder / name for folder in ("plain", "graph"))
+            assert first.read_bytes() == second.read_bytes()
 
 
 FORMS = {
@@ -206,7 +216,7 @@ def test_refused_study_leaves_two_lines_and_no_output(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     done = start("monai-deploy", "-i", tmp_path / "in", "-o", tmp_path / "out")
     first, second = done.stderr.splitlines()
-    assert first == pipeline.STAGES["read"]
+    assert first == pipeline.LOOKING
     assert second.startswith("renalseg: error: ")
     assert str(tmp_path / "in") in second
     assert done.returncode == 2

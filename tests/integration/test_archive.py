@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 
 from renalseg import archive
 from renalseg.archive import SUMMARY_FILE, find_studies, segment_all, segment_archive, worst
+from renalseg.dicom.choose import StudyPlan
 from renalseg.errors import ConfigError, InputError
 from renalseg.settings import Settings
 from tests.factories.series import write_case
@@ -100,18 +101,18 @@ def test_the_next_study_is_read_before_this_one_is_done(
 ) -> None:
     shutil.rmtree(root / "b")
     read: list[str] = []
-    read_series = archive.read_series
+    read_best = archive.read_best
 
-    def note(study: Path) -> object:
-        read.append(study.name)
-        return read_series(study)
+    def note(study: StudyPlan) -> object:
+        read.append(study.candidates[0].instances[0].path.parent.name)
+        return read_best(study)
 
     class Patient(StandIn):
         def localizer(self, image: MetaTensor) -> MetaTensor:
             wait_for(lambda: len(read) == 2)
             return super().localizer(image)
 
-    monkeypatch.setattr(archive, "read_series", note)
+    monkeypatch.setattr(archive, "read_best", note)
     outcomes = segment_all([root / "a", root / "c"], tmp_path / "out", Patient())
     assert next(outcomes).result is not None
     assert read == ["a", "c"]

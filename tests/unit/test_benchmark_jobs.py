@@ -25,7 +25,7 @@ from pathlib import Path
 out = Path(sys.argv[1])
 out.mkdir()
 stages = dict.fromkeys(("read", "localize", "tumor", "write"), float(out.name))
-(out / "result.json").write_text(json.dumps({"seconds": stages}))
+(out / "result.json").write_text(json.dumps({"studies": [{"seconds": stages}]}))
 """
 
 

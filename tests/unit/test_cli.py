@@ -143,11 +143,17 @@ def test_summary_prints_volumes_and_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     segment = {"number": 1, "label": "Left kidney", "kind": 1, "side": "left", "volume_ml": 151.26}
-    result = {
+    study = {
+        "study": "1.1",
         "finding": "no tumor found",
         "segments": [segment],
-        "files": ["1.2.seg.dcm", "result.json"],
+        "files": ["1.2.seg.dcm"],
+        "pictures": [],
         "seconds": {"read": 1.0, "write": 2.5},
+    }
+    refused = {"study": "1.3", "finding": "refused", "reason": "gap of 3 mm"}
+    result = {
+        "studies": [study, refused],
         "localizer": "kidney_one",
         "tumor": "tumor_one",
         "device": "cpu",
@@ -157,6 +163,7 @@ def test_summary_prints_volumes_and_files(
     shown = capsys.readouterr().out
     for part in ("no tumor found", "Left kidney", "151.3", "3.5", str(tmp_path / "1.2.seg.dcm")):
         assert part in shown
+    assert "refused: study 1.3: gap of 3 mm" in shown
 
 
 @pytest.mark.parametrize(

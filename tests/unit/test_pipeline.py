@@ -7,39 +7,51 @@ from pathlib import Path
 import pytest
 import torch
 
+from renalseg.account import Result
 from renalseg.labels import KIDNEY, Segment, Side
 from renalseg.memory import peak_mib
 from renalseg.pipeline import STAGES, stage
 from renalseg.progress import steps
-from renalseg.results import Result, weak_bundles
+from renalseg.results import REFUSED, StudyResult, weak_bundles
 from renalseg.settings import Settings
 
-RESULT = Result(
+SETTINGS = Settings(Path("bundles"), "kidney_a", "tumor_b", torch.device("cpu"))
+STUDY = StudyResult(
+    study="1.1",
+    series="1.2",
     finding="no tumor found",
     segments=(Segment(1, "Left kidney", KIDNEY, Side.LEFT, 151.26),),
-    files=(Path("out/1.2.seg.dcm"), Path("out/result.json")),
-    pictures=(),
+    files=("1.2.seg.dcm",),
     seconds={"read": 1.23456},
-    details={"device": "cpu"},
 )
 
 
-def test_a_result_lists_its_files_by_name() -> None:
-    assert json.loads(RESULT.to_json())["files"] == ["1.2.seg.dcm", "result.json"]
-
-
-def test_a_result_describes_its_segments() -> None:
-    (segment,) = json.loads(RESULT.to_json())["segments"]
+def test_a_study_describes_its_segments() -> None:
+    (segment,) = STUDY.to_json()["segments"]
     assert segment == {
         **{"number": 1, "label": "Left kidney", "kind": KIDNEY},
         **{"side": "left", "volume_ml": 151.26},
     }
 
 
-def test_a_result_holds_details_and_seconds() -> None:
-    content = json.loads(RESULT.to_json())
-    assert content["device"] == "cpu"
+def test_a_study_holds_files_and_seconds() -> None:
+    content = STUDY.to_json()
+    assert content["files"] == ["1.2.seg.dcm"]
     assert content["seconds"] == {"read": 1.23}
+    assert content["reason"] is None
+
+
+def test_a_result_holds_all_studies_and_what_ran() -> None:
+    refused = StudyResult("1.3", "", REFUSED, reason="gap of 3 mm")
+    content = json.loads(Result(Path("out"), SETTINGS, (STUDY, refused)).to_json())
+    assert [study["finding"] for study in content["studies"]] == ["no tumor found", "refused"]
+    assert content["studies"][1]["reason"] == "gap of 3 mm"
+    assert (content["localizer"], content["algorithm"]) == ("kidney_a", "a+b")
+
+
+def test_the_files_of_a_result_end_with_its_account() -> None:
+    result = Result(Path("out"), SETTINGS, (STUDY,))
+    assert result.paths == (Path("out/1.2.seg.dcm"), Path("out/result.json"))
 
 
 def test_a_stage_is_announced_and_timed(capsys: pytest.CaptureFixture[str]) -> None:
