@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     CTImageStorage,
@@ -18,7 +19,7 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
 )
 
-from renalseg.dicom.tags import Instance
+from renalseg.dicom.tags import Instance, SourceFrame
 from renalseg.dicom.uids import derive_uid
 from renalseg.errors import InputError
 
@@ -97,19 +98,20 @@ def expand(instance: Instance) -> Iterator[Instance]:
     for keyword in _OF_THE_OBJECT:
         if keyword in common:
             delattr(common, keyword)
-    common.SOPClassUID = CTImageStorage
+    _put(common, "SOPClassUID", CTImageStorage)
     common.file_meta = getattr(header, "file_meta", None) or FileMetaDataset()
     if shared:
         _flatten(shared[0], common)
     for number, groups in enumerate(frames, start=1):
+        source = SourceFrame(header.SOPClassUID, uid, number)
         flat = Dataset()
         flat.update({tag: common.get_item(tag) for tag in common.keys()})  # noqa: SIM118
         flat.file_meta = common.file_meta
         flat.set_original_encoding(*header.original_encoding)
-        flat.SOPInstanceUID = frame_uid(uid, number)
-        flat.InstanceNumber = number
+        _put(flat, "SOPInstanceUID", frame_uid(uid, number))
+        _put(flat, "InstanceNumber", number)
         _flatten(groups, flat)
-        yield replace(instance, header=flat, frame=number)
+        yield replace(instance, header=flat, source=source)
 
 
 def _flatten(groups: Dataset, flat: Dataset) -> None:
@@ -121,4 +123,9 @@ def _flatten(groups: Dataset, flat: Dataset) -> None:
         for keyword, name in keywords.items():
             value = items[0].get(keyword)
             if value is not None and value != "":
-                setattr(flat, name, value)
+                _put(flat, name, value)
+
+
+def _put(header: Dataset, keyword: str, value: object) -> None:
+    """Set an attribute by a new element: the old one may be shared with other headers."""
+    header.add_new(keyword, dictionary_VR(keyword), value)

@@ -21,6 +21,7 @@ HUGE_BYTES = 64 * 1024  # a value beyond it is not read; headers of CT have none
 MAX_INFLATED_BYTES = 512 * 1024 * 1024  # of a deflated file
 _PIXEL_DATA = 0x7FE00010
 _OFFSET_TABLES = (0x7FE00001, 0x7FE00002)  # of compressed frames
+_FRAMES = 0x5200  # group of the functional groups
 _UNDEFINED = 0xFFFFFFFF
 
 
@@ -122,7 +123,7 @@ def _drop_bulk(dataset: Dataset) -> None:
     for tag in list(dataset.keys()):
         raw = dataset.get_item(tag)
         deferred = getattr(raw, "value", b"") is None and getattr(raw, "length", 0) > 0
-        bulk = tag.group >= 0x5000 and tag not in _OFFSET_TABLES
+        bulk = tag.group >= 0x5000 and tag.group != _FRAMES and tag not in _OFFSET_TABLES
         if tag.is_private or bulk or deferred:
             del dataset[tag]
 

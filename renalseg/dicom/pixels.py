@@ -92,7 +92,7 @@ class PixelReader:
             pixel_keyword="PixelData",
             pixel_vr=instance.pixels.vr if instance.pixels else "OW",
         )
-        index = (instance.frame or 1) - 1
+        index = instance.source.number - 1 if instance.source else 0
         if syntax.is_encapsulated:
             self._check_stream(instance, source, index)
         self._rewind(instance)

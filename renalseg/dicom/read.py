@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from renalseg.dicom.pixels import AIR_HU, PixelReader, fingerprint, write_hu
 from renalseg.dicom.planes import SourcePlanes
 from renalseg.dicom.remarks import remarks
 from renalseg.dicom.scan import found, scan_folder
+from renalseg.dicom.tags import SourceFrame
 from renalseg.errors import InputError, RetryableError
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class CTSeries:
         warnings: What is unusual about the input but was processed, for people.
         skipped: Number of files that are not part of the series, by what they are.
         planes: Where the slices lie in `image`, whose grid is regular even where they are not.
+        frames: What the slices are frames of, by their SOPInstanceUID; empty where each is a file.
+            An object that was derived from them needs `renalseg.dicom.references`.
     """
 
     image: MetaTensor
@@ -52,6 +55,7 @@ class CTSeries:
     warnings: tuple[str, ...]
     skipped: Mapping[str, int]
     planes: SourcePlanes
+    frames: Mapping[str, SourceFrame] = field(default_factory=dict)
 
     def to_slices(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Bring a label map from the grid of the image to the source slices.
@@ -153,7 +157,8 @@ def load(candidate: Candidate, *, progress: Progress | None = None) -> CTSeries:
         meta={"space": SpaceKeys.RAS},
     )
     headers = tuple(instance.header for instance in grid.instances)
-    return CTSeries(image, headers, input_hash, warnings, {}, grid.planes)
+    frames = {each.uid: each.source for each in grid.instances if each.source is not None}
+    return CTSeries(image, headers, input_hash, warnings, {}, grid.planes, frames)
 
 
 def _load(grid: Grid, progress: Progress | None) -> tuple[npt.NDArray[np.float32], str]:

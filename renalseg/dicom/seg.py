@@ -23,6 +23,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import DA, DT, TM
 
 from renalseg.dicom.read import CTSeries
+from renalseg.dicom.references import refer_to_frames
 from renalseg.dicom.source import acquisition_time, complete_headers
 from renalseg.dicom.uids import derive_uid
 from renalseg.errors import RenalSegError
@@ -105,6 +106,7 @@ def build_seg(
         seg.PatientName = patient_name
         _finish(seg, created, _uid(series, algorithm, version, "dimensions"))
         _check_frames(seg, sources)
+        refer_to_frames(seg, series.frames)
     return seg
 
 

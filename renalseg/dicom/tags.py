@@ -16,6 +16,20 @@ from pydicom.tag import Tag
 from renalseg.errors import InputError
 
 
+class SourceFrame(NamedTuple):
+    """A frame of a multi-frame object.
+
+    Attributes:
+        sop_class: SOPClassUID of the object.
+        uid: SOPInstanceUID of the object.
+        number: Of the frame, from 1.
+    """
+
+    sop_class: str
+    uid: str
+    number: int
+
+
 class PixelsAt(NamedTuple):
     """Where a file holds its pixels.
 
@@ -40,7 +54,7 @@ class Instance:
         path: The file.
         header: The slice's attributes without the pixels. Those of a frame are flat, as a file of
             one slice has them, with a SOPInstanceUID of its own.
-        frame: Number of the frame, from 1; None where the file is the slice.
+        source: The frame; None where the file is the slice.
         flaw: What is wrong with the file, so that the slice cannot be processed.
         pixels: Where the pixels are in the file; None where that is deflated.
         frames: Number of frames in the file.
@@ -48,7 +62,7 @@ class Instance:
 
     path: Path
     header: Dataset
-    frame: int | None = None
+    source: SourceFrame | None = None
     flaw: str | None = None
     pixels: PixelsAt | None = None
     frames: int = 1
