@@ -22,6 +22,7 @@ def segment(
     device: str | None = None,
     bundles: str | Path | None = None,
     overlay: str | Path | None = None,
+    allow_gaps: bool = False,
 ) -> Result:
     """Segments the kidneys and their tumors in each CT study of a folder.
 
@@ -35,6 +36,7 @@ def segment(
         device: "auto", "cpu", "cuda" or "cuda:<n>".
         bundles: Folder with the bundles.
         overlay: Folder that gets a picture of the result.
+        allow_gaps: Process series in which slices are missing away from the kidneys.
 
     Returns:
         What was found and written.
@@ -59,6 +61,7 @@ def segment(
         device=device,
         bundles=bundles,
         overlay=overlay,
+        allow_gaps=allow_gaps,
     )
     with Models(settings, progress=bar_wanted()) as models:
         return pipeline.run(Path(dicom_dir), Path(out_dir), models)

@@ -28,7 +28,7 @@ from renalseg.errors import (
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.models import Models
 from renalseg.output import complete_or_nothing
-from renalseg.pipeline import account, or_refusal, refuse_unreadable, timed
+from renalseg.pipeline import account, or_refusal, refuse_gaps, refuse_unreadable, timed
 from renalseg.progress import announce, bar_wanted
 from renalseg.results import REFUSED, RESULT_FILE, StudyResult, weak_bundles, write_study
 from renalseg.settings import Settings
@@ -172,7 +172,7 @@ def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iter
     # Once around all: the setting is the process's, and reading and writing go on side by side.
     with disable_value_validation(), ThreadPoolExecutor(1, "reader") as reader:
         start = time.perf_counter()
-        readings = _ahead(reader, _read_all(studies))
+        readings = _ahead(reader, _read_all(studies, models.settings.allow_gaps))
         for folder, group in groupby(readings, key=lambda reading: reading.folder):
             result: Result | None = None
             error: Exception | None = None
@@ -213,12 +213,12 @@ class _Reading:
     error: Exception | None = None
 
 
-def _read_all(folders: Iterable[Path]) -> Iterator[_Reading]:
+def _read_all(folders: Iterable[Path], allow_gaps: bool) -> Iterator[_Reading]:
     """Reads study after study."""
     for folder in folders:
         start = time.perf_counter()
         try:
-            plan = make_plan(scan_folder(folder))
+            plan = make_plan(scan_folder(folder), allow_gaps=allow_gaps)
         except Exception as error:  # raised where it is asked for
             yield _Reading(folder, error=error)
             continue
@@ -265,6 +265,7 @@ def _segment_study(reading: _Reading, folder: Path, models: Models) -> StudyResu
     series, timings = reading.series, {"read": reading.seconds}
     with timed("localize", timings):
         kidney = models.localizer(series.image)
+        refuse_gaps(series, kidney)
     with timed("tumor", timings):
         pred = models.tumor(series.image, kidney)
     return write_study(series, pred, folder, models.settings, timings)

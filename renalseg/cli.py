@@ -15,6 +15,7 @@ from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.data.command import add_data_command
 from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_for
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
+from renalseg.inspection import add_inspect_command
 from renalseg.process import leave, prepare
 from renalseg.worker.command import add_worker_command
 from renalseg.worker.listing import add_jobs_command
@@ -70,12 +71,13 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     add("--tumor", metavar="T", help="tumor bundle, if not the method's own")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
     add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
+    add("--allow-gaps", action="store_true", help="slices may be missing away from the kidneys")
     add("-v", "--verbose", action="store_true", help="show tracebacks of errors")
 
 
 def choices(options: argparse.Namespace) -> dict[str, Any]:
     """What the options of `add_choices` say, by the names that `Settings.resolve` has for them."""
-    names = ("method", "localizer", "tumor", "device", "overlay")
+    names = ("method", "localizer", "tumor", "device", "overlay", "allow_gaps")
     return {name: getattr(options, name) for name in names}
 
 
@@ -184,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data_command(commands)
     add_worker_command(commands)
     add_jobs_command(commands)
+    add_inspect_command(commands)
 
     export = commands.add_parser("export", help="make a bundle's weights of a training run")
     export.add_argument("train_dir", type=Path, help="output_dir of the training")

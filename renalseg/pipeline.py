@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from renalseg.account import Result
 from renalseg.dicom.choose import Plan, StudyPlan, make_plan
 from renalseg.dicom.codecs import missing_decoders
+from renalseg.dicom.gaps import refuse_gaps_at
 from renalseg.dicom.read import CTSeries, read_best
 from renalseg.dicom.scan import scan_folder
 from renalseg.errors import InputError
@@ -62,14 +63,14 @@ def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
         yield
 
 
-def look_through(dicom_dir: Path) -> Plan:
+def look_through(dicom_dir: Path, *, allow_gaps: bool = False) -> Plan:
     """Settles what is to be done with each study of a folder, from headers alone.
 
     Raises:
         InputError: There is no DICOM file in it, or it holds several patients.
     """
     with steps("files") as progress:
-        plan = make_plan(scan_folder(dicom_dir, progress=progress))
+        plan = make_plan(scan_folder(dicom_dir, progress=progress), allow_gaps=allow_gaps)
     for warning in (*missing_decoders(), *plan.warnings):
         announce(f"Warning: {warning}")
     return plan
@@ -89,10 +90,27 @@ def load_study(study: StudyPlan) -> CTSeries:
 
 
 def localize(series: CTSeries, models: Models) -> MetaTensor:
-    """Finds the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 = kidney or tumor."""
+    """Finds the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 = kidney or tumor.
+
+    Raises:
+        InputError: Slices are missing at the kidneys.
+    """
     for warning in weak_bundles(models.settings):
         announce(f"Warning: {warning}")
-    return models.localizer(series.image)
+    kidney = models.localizer(series.image)
+    refuse_gaps(series, kidney)
+    return kidney
+
+
+def refuse_gaps(series: CTSeries, kidney: MetaTensor) -> None:
+    """Refuses a series in which slices are missing at the kidneys.
+
+    Raises:
+        InputError: A gap lies at the kidneys.
+    """
+    if series.gaps:
+        labels, affine = kidney[0].cpu().numpy(), series.image.affine.numpy()
+        refuse_gaps_at(labels, series.gaps, affine)
 
 
 def find_tumors(series: CTSeries, kidney: MetaTensor, models: Models) -> MetaTensor:
@@ -139,7 +157,7 @@ def run(
         InputError: All studies were refused; the output folder is as it was.
     """
     announce(LOOKING)
-    plan = look_through(dicom_dir)
+    plan = look_through(dicom_dir, allow_gaps=models.settings.allow_gaps)
     refuse_unreadable(plan)
     with complete_or_nothing(out_dir) as folder:
         studies = []

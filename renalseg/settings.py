@@ -26,6 +26,7 @@ class Settings:
         tumor: Name of the tumor bundle.
         device: Where the networks run.
         overlay: Folder that gets a picture of the result, if any.
+        allow_gaps: Whether slices may be missing away from the kidneys.
     """
 
     bundles: Path
@@ -33,6 +34,7 @@ class Settings:
     tumor: str
     device: torch.device
     overlay: Path | None = None
+    allow_gaps: bool = False
 
     @property
     def algorithm(self) -> str:
@@ -50,6 +52,7 @@ class Settings:
         device: str | None = None,
         bundles: str | Path | None = None,
         overlay: str | Path | None = None,
+        allow_gaps: bool = False,
         config: str | Path | None = None,
     ) -> Settings:
         """Settles the choices: an argument before the environment, before a file, before a default.
@@ -62,6 +65,8 @@ class Settings:
             device: "auto", "cpu", "cuda" or "cuda:<n>" (RENALSEG_DEVICE).
             bundles: Folder with the bundles (RENALSEG_BUNDLES, HOLOSCAN_MODEL_PATH).
             overlay: Folder for a picture of the result.
+            allow_gaps: Process series in which slices are missing away from the kidneys; "1" in
+                RENALSEG_ALLOW_GAPS says so too.
             config: YAML file with some of these names.
 
         Raises:
@@ -90,6 +95,7 @@ class Settings:
             tumor=_bundle(folder, TUMOR, _of_pair(second, -1)),
             device=_device(pick("device", default="auto")),
             overlay=Path(overlay) if overlay else None,
+            allow_gaps=allow_gaps or os.environ.get("RENALSEG_ALLOW_GAPS") == "1",
         )
 
 

@@ -104,6 +104,20 @@ class StudyPlan:
             why = candidate.reason or f"{best.name} suits better"
             yield f"{candidate.name} was not processed: {why}"
 
+    def series(self) -> tuple[SeriesAccount, ...]:
+        """What becomes of each candidate, in their order, as far as it is known."""
+        return tuple(map(self._account, self.candidates))
+
+    def _account(self, candidate: Candidate) -> SeriesAccount:
+        best, reason = self.best, candidate.reason
+        status = PROCESSED if candidate is best else REFUSED
+        if candidate is not best and reason is None:
+            status = NOT_CHOSEN
+            reason = f"{best.name} suits better" if best else "the study was refused"
+        slices = len(candidate.instances)
+        part, points = candidate.part, candidate.score
+        return SeriesAccount(self.study, candidate.series, slices, status, reason, points, part)
+
 
 @dataclass(eq=False)
 class Plan:
@@ -129,27 +143,7 @@ class Plan:
 
     def series(self) -> tuple[SeriesAccount, ...]:
         """What becomes of each series, as far as it is known."""
-        accounts = []
-        for study in self.studies:
-            best = study.best
-            for candidate in study.candidates:
-                refused = candidate.reason is not None
-                status = PROCESSED if candidate is best else REFUSED if refused else NOT_CHOSEN
-                reason = candidate.reason
-                if status == NOT_CHOSEN:
-                    reason = f"{best.name} suits better" if best else "the study was refused"
-                accounts.append(
-                    SeriesAccount(
-                        study.study,
-                        candidate.series,
-                        len(candidate.instances),
-                        status,
-                        reason,
-                        candidate.score,
-                        candidate.part,
-                    )
-                )
-        return tuple(accounts)
+        return tuple(account for study in self.studies for account in study.series())
 
     def files(self) -> FileAccount:
         """What becomes of each file, as far as it is known; each is counted once."""
@@ -180,11 +174,13 @@ class Plan:
         return reasons
 
 
-def make_plan(scan: Scan) -> Plan:
+def make_plan(scan: Scan, *, allow_gaps: bool = False) -> Plan:
     """Group slices by study and series, part series into stacks, and score them.
 
     Args:
         scan: What the folder holds.
+        allow_gaps: Whether a series in which slices are missing may be processed, as far as the
+            kidneys lie elsewhere.
     """
     series: dict[tuple[str, str], list[Instance]] = {}
     for instance in scan.instances:
@@ -206,7 +202,7 @@ def make_plan(scan: Scan) -> Plan:
             reason = flaws[0] if flaws else str(error)
             candidates.append(Candidate(study, uid, tuple(instances), reason=reason))
             continue
-        candidates += [_candidate(study, uid, stack) for stack in stacks]
+        candidates += [_candidate(study, uid, stack, allow_gaps) for stack in stacks]
     for candidate in (candidate for found in studies.values() for candidate in found):
         logger.info("%s: %s", candidate.name, candidate.reason or dict(candidate.score))
     plans = tuple(StudyPlan(study, tuple(found)) for study, found in studies.items())
@@ -237,7 +233,7 @@ def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Path]]:
     return [*unique, *flawed], [copy.path for copy in copies]
 
 
-def _candidate(study: str, uid: str, stack: Stack) -> Candidate:
+def _candidate(study: str, uid: str, stack: Stack, allow_gaps: bool) -> Candidate:
     candidate = Candidate(study, uid, stack.instances, stack.part)
     try:
         for instance in stack.instances:
@@ -246,7 +242,7 @@ def _candidate(study: str, uid: str, stack: Stack) -> Candidate:
             for keyword in _NEEDED:
                 instance.numbers(keyword, 1)
             check_slice(instance)
-        candidate.grid = arrange(stack.instances)
+        candidate.grid = arrange(stack.instances, allow_gaps=allow_gaps)
         check_volume(candidate.grid.shape)
         candidate.score = score(stack.instances, candidate.grid)
     except InputError as error:

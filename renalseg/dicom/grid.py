@@ -50,7 +50,7 @@ class Grid(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def arrange(instances: Sequence[Instance]) -> Grid:
+def arrange(instances: Sequence[Instance], *, allow_gaps: bool = False) -> Grid:
     """Order slices along the normal of their plane, and lay a grid over them.
 
     The grid of a regular series is the series itself. That of a series with a tilted gantry has
@@ -59,6 +59,8 @@ def arrange(instances: Sequence[Instance]) -> Grid:
 
     Args:
         instances: Slices of one series, in any order.
+        allow_gaps: Lay the grid over places where slices are missing, too; `find_missing` in
+            `renalseg.dicom.gaps` says where.
 
     Returns:
         The slices in order, with the geometry of their volume.
@@ -77,7 +79,7 @@ def arrange(instances: Sequence[Instance]) -> Grid:
     ordered = tuple(instances[index] for index in order)
     positions = positions[order]
 
-    even, step_warnings = _check_steps(ordered, positions @ normal)
+    even, step_warnings = _check_steps(ordered, positions @ normal, allow_gaps)
     tilted, tilt_warnings = _check_line(positions, normal, pixel_spacing)
     columns, rows = (int(ordered[0].numbers(keyword, 1)[0]) for keyword in ("Columns", "Rows"))
     if even and not tilted:
@@ -149,7 +151,9 @@ def _mixed(first: Instance, other: Instance, keyword: str) -> InputError:
     )
 
 
-def _check_steps(ordered: Sequence[Instance], heights: Array) -> tuple[bool, list[str]]:
+def _check_steps(
+    ordered: Sequence[Instance], heights: Array, allow_gaps: bool
+) -> tuple[bool, list[str]]:
     """Say whether slices at these heights (S,) along the normal, in mm, are evenly spaced."""
     steps = np.diff(heights)
     closest = int(steps.argmin())
@@ -161,7 +165,7 @@ def _check_steps(ordered: Sequence[Instance], heights: Array) -> tuple[bool, lis
         )
     usual = float(np.median(steps))
     gaps = find_gaps(steps)
-    if gaps:
+    if gaps and not allow_gaps:
         widest = max(gaps, key=steps.__getitem__)
         raise InputError(
             f"missing slices: gap of {steps[widest]:.2f} mm at z={heights[widest]:.2f} mm, "

@@ -17,6 +17,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from renalseg.dicom.choose import Candidate, StudyPlan, make_plan
+from renalseg.dicom.gaps import Gap, find_missing
 from renalseg.dicom.grid import Grid
 from renalseg.dicom.limits import check_free
 from renalseg.dicom.pixels import AIR_HU, PixelReader, fingerprint, write_hu
@@ -47,6 +48,7 @@ class CTSeries:
         planes: Where the slices lie in `image`, whose grid is regular even where they are not.
         frames: What the slices are frames of, by their SOPInstanceUID; empty where each is a file.
             An object that was derived from them needs `renalseg.dicom.references`.
+        gaps: Where slices are missing, if that is allowed; the image is interpolated there.
     """
 
     image: MetaTensor
@@ -56,6 +58,7 @@ class CTSeries:
     skipped: Mapping[str, int]
     planes: SourcePlanes
     frames: Mapping[str, SourceFrame] = field(default_factory=dict)
+    gaps: tuple[Gap, ...] = ()
 
     def to_slices(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Bring a label map from the grid of the image to the source slices.
@@ -157,8 +160,10 @@ def load(candidate: Candidate, *, progress: Progress | None = None) -> CTSeries:
         meta={"space": SpaceKeys.RAS},
     )
     headers = tuple(instance.header for instance in grid.instances)
+    gaps = find_missing(grid)
+    warnings = (*warnings, *(f"missing slices: {gap}, filled by interpolation" for gap in gaps))
     frames = {each.uid: each.source for each in grid.instances if each.source is not None}
-    return CTSeries(image, headers, input_hash, warnings, {}, grid.planes, frames)
+    return CTSeries(image, headers, input_hash, warnings, {}, grid.planes, frames, gaps)
 
 
 def _load(grid: Grid, progress: Progress | None) -> tuple[npt.NDArray[np.float32], str]:
