@@ -202,7 +202,9 @@ def make_plan(scan: Scan, *, allow_gaps: bool = False) -> Plan:
             reason = flaws[0] if flaws else str(error)
             candidates.append(Candidate(study, uid, tuple(instances), reason=reason))
             continue
-        candidates += [_candidate(study, uid, stack, allow_gaps) for stack in stacks]
+        parts = [_candidate(study, uid, stack, allow_gaps) for stack in stacks]
+        _refuse_fragments(parts)
+        candidates += parts
     for candidate in (candidate for found in studies.values() for candidate in found):
         logger.info("%s: %s", candidate.name, candidate.reason or dict(candidate.score))
     plans = tuple(StudyPlan(study, tuple(found)) for study, found in studies.items())
@@ -231,6 +233,16 @@ def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Path]]:
     unique, copies = drop_duplicates(flawless)
     flawed = [instance for instance in instances if instance.flaw is not None]
     return [*unique, *flawed], [copy.path for copy in copies]
+
+
+def _refuse_fragments(parts: Sequence[Candidate]) -> None:
+    """Refuse small parts of a series: they must not stand in where the large one is refused."""
+    most = max(len(part.instances) for part in parts)
+    for part in parts:
+        if 2 * len(part.instances) < most:
+            part.reason = part.reason or (
+                f"{len(part.instances)} slices are a fragment beside the {most} of another part"
+            )
 
 
 def _candidate(study: str, uid: str, stack: Stack, allow_gaps: bool) -> Candidate:

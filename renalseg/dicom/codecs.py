@@ -23,6 +23,8 @@ OCCURRING = (
 )
 """The compressed transfer syntaxes that CT comes in."""
 
+# Spectral selection and full progression: pydicom has no decoder for them, but JPEG's reads them.
+RETIRED = (UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55"))
 _PACKAGES = {
     **dict.fromkeys(
         (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1), "pylibjpeg-libjpeg"
@@ -51,9 +53,14 @@ def can_decode(syntax: UID) -> bool:
     from pydicom.pixels import get_decoder
 
     try:
-        return get_decoder(syntax).is_available
+        return get_decoder(as_decoded(syntax)).is_available
     except NotImplementedError:
         return False
+
+
+def as_decoded(syntax: UID) -> UID:
+    """Give the transfer syntax whose decoder reads another one, mostly that one itself."""
+    return JPEGExtended12Bit if syntax in RETIRED else syntax
 
 
 def stream_size(stream: bytes) -> tuple[int, int] | None:

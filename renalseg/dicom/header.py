@@ -120,8 +120,8 @@ def _check_inflated(path: Path, file: BinaryIO) -> None:
 
 def _drop_bulk(dataset: Dataset) -> None:
     """Drop private elements and overlays: they may be huge, and must never reach a result."""
-    for tag in list(dataset.keys()):
-        raw = dataset.get_item(tag)
+    # as they lie there: asked for by its tag, a value that was passed over would be read
+    for tag, raw in list(dataset.items()):
         deferred = getattr(raw, "value", b"") is None and getattr(raw, "length", 0) > 0
         bulk = tag.group >= 0x5000 and tag.group != _FRAMES and tag not in _OFFSET_TABLES
         if tag.is_private or bulk or deferred:

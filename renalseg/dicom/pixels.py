@@ -19,7 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from renalseg.dicom.codecs import stream_size
+from renalseg.dicom.codecs import as_decoded, stream_size
 from renalseg.dicom.files import open_regular
 from renalseg.dicom.limits import check_slice
 from renalseg.dicom.tags import Instance, describe
@@ -84,11 +84,13 @@ class PixelReader:
         from pydicom.pixels import get_decoder
         from pydicom.pixels.utils import as_pixel_options
 
+        decoded = as_decoded(syntax)
+
         source = self._of(instance, syntax)
         options: dict[str, Any] = as_pixel_options(
             instance.header,
             number_of_frames=instance.frames,
-            transfer_syntax_uid=syntax,
+            transfer_syntax_uid=decoded,
             pixel_keyword="PixelData",
             pixel_vr=instance.pixels.vr if instance.pixels else "OW",
         )
@@ -96,7 +98,7 @@ class PixelReader:
         if syntax.is_encapsulated:
             self._check_stream(instance, source, index)
         self._rewind(instance)
-        stored, _ = get_decoder(syntax).as_array(
+        stored, _ = get_decoder(decoded).as_array(
             source, index=index, validate=False, raw=True, **options
         )
         return np.asarray(stored)

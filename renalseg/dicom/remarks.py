@@ -14,6 +14,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
+from renalseg.dicom.codecs import RETIRED
 from renalseg.dicom.grid import Grid
 from renalseg.geometry import spacing_of
 
@@ -21,7 +22,9 @@ MIN_VALIDATED_SLICES = 20
 MAX_VALIDATED_STEP_MM = 5.0
 # Attributes that a complete series has and a stripped one lacks; none is needed to process it.
 _EXPECTED = ("PatientID", "PatientPosition", "Manufacturer", "FrameOfReferenceUID")
-_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC})
+_LOSSY = frozenset(
+    {*RETIRED, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC}
+)
 
 
 def remarks(grid: Grid) -> tuple[str, ...]:

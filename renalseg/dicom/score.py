@@ -14,7 +14,7 @@ from renalseg.geometry import spacing_of
 ENOUGH_MM = 240.0  # extent along the normal that holds both kidneys
 FINE_MM, COARSE_MM = 1.5, 6.0  # finer brings no more points, coarser none
 
-_TEXTS = ("SeriesDescription", "ProtocolName", "StudyDescription", "ImageComments")
+_TEXTS = ("SeriesDescription", "ProtocolName")
 _ABDOMEN = re.compile(r"ABD|KIDNEY|RENAL|URO|PELVI|TORSO|TRUNK|WHOLE ?BODY|\bTAP\b|\bCAP\b|\bKUB\b")
 _CHEST = re.compile(r"CHEST|LUNG|THORA|HEART|CARDI|CORONARY")
 _ELSEWHERE = re.compile(
