@@ -22,6 +22,11 @@ MIN_VALIDATED_SLICES = 20
 MAX_VALIDATED_STEP_MM = 5.0
 # Attributes that a complete series has and a stripped one lacks; none is needed to process it.
 _EXPECTED = ("PatientID", "PatientPosition", "Manufacturer", "FrameOfReferenceUID")
+# Attributes that must be there but may be empty; in what is written they are.
+_TYPE_2 = (
+    *("PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
+    *("AccessionNumber", "ReferringPhysicianName"),
+)
 _LOSSY = frozenset(
     {*RETIRED, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC}
 )
@@ -54,6 +59,7 @@ def _range_remarks(grid: Grid) -> Iterator[str]:
 
 def _header_remarks(first: Dataset) -> Iterator[str]:
     missing = [keyword for keyword in _EXPECTED if not first.get(keyword)]
+    missing += [keyword for keyword in _TYPE_2 if keyword not in first]
     if missing:
         yield f"the source lacks {', '.join(missing)}"
     if "FrameOfReferenceUID" in missing:

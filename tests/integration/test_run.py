@@ -1,0 +1,191 @@
+"""A run on a folder: several studies, refusals, gaps, and what result.json says of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from renalseg import pipeline
+from renalseg.archive import segment_all
+from renalseg.cli import main
+from renalseg.errors import InputError
+from renalseg.inspection import inspect_folder
+from renalseg.settings import Settings
+from tests.factories.folders import write_series
+from tests.factories.series import edit_all, write_case
+
+
+class Bright:
+    """Takes the place of `Models`: the marker of the series is a kidney."""
+
+    def __init__(self, *, allow_gaps: bool = False, blind: bool = False) -> None:
+        device = torch.device("cpu")
+        bundles = (Path("bundles"), "kidney_x", "tumor_x")
+        self.settings = Settings(*bundles, device, allow_gaps=allow_gaps)
+        self.blind = blind
+
+    def check(self) -> None:
+        pass
+
+    def localizer(self, image: MetaTensor) -> MetaTensor:
+        least = 5000 if self.blind else 500
+        return MetaTensor((image.as_tensor() > least).byte(), affine=image.affine)
+
+    def tumor(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+        return kidney
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "result.json").read_text())
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """Three studies; the second lacks a slice."""
+    for number, study in enumerate(("1.2.1", "1.2.2", "1.2.3")):
+        written = write_series(tmp_path / "in" / str(number), number, study)
+        if number == 1:
+            written.paths[9].unlink()
+    (tmp_path / "in" / "notes.txt").write_text("nothing")
+    return tmp_path / "in"
+
+
+def test_each_study_gets_a_result_and_one_refusal_stops_none(three: Path, tmp_path: Path) -> None:
+    result = pipeline.run(three, tmp_path / "out", Bright())
+    content = result_of(tmp_path / "out")
+    findings = [(study["study"], study["finding"]) for study in content["studies"]]
+    assert findings == [
+        ("1.2.1", "no tumor found"), ("1.2.2", "refused"), ("1.2.3", "no tumor found"),
+    ]  # fmt: skip
+    assert "gap of 3.00 mm" in content["studies"][1]["reason"]
+    statuses = {series["study"]: series["status"] for series in content["series"]}
+    assert statuses == {"1.2.1": "processed", "1.2.2": "refused", "1.2.3": "processed"}
+    files = content["files"]
+    assert files["processed"] == 44
+    assert files["skipped"] == {"not DICOM": ["notes.txt"]}
+    assert [len(paths) for paths in files["refused"].values()] == [21]
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {path.name for path in result.paths}
+    assert len(written) == 3
+
+
+def test_all_refused_leaves_nothing(three: Path, tmp_path: Path) -> None:
+    for number in ("0", "2"):
+        (three / number / "CT0010.dcm").unlink()
+    reasons = r"study 1\.2\.1: .*study 1\.2\.2: .*study 1\.2\.3: "
+    with pytest.raises(InputError, match=reasons) as caught:
+        pipeline.run(three, tmp_path / "out", Bright())
+    assert caught.value.exit_code == 2
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_folder_without_eligible_ct_ends_well_and_says_so(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", 1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    result = pipeline.run(tmp_path / "in", tmp_path / "out", Bright())
+    assert result.studies == ()
+    content = result_of(tmp_path / "out")
+    assert content["studies"] == []
+    assert {k: len(v) for k, v in content["files"]["skipped"].items()} == {"localizer": 22}
+
+
+def test_a_folder_with_nothing_but_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    written = write_case(tmp_path / "in")
+    data = written.paths[0].read_bytes()
+    for path in written.paths:
+        path.unlink()
+    written.paths[0].write_bytes(data[:300])
+    with pytest.raises(InputError, match="CT0001"):
+        pipeline.run(tmp_path / "in", tmp_path / "out", Bright())
+
+
+def test_an_archive_takes_folders_of_several_studies(three: Path, tmp_path: Path) -> None:
+    (outcome,) = segment_all([three], tmp_path / "out", Bright())
+    assert outcome.exit_code == 0
+    assert [(row["study"], row["exit_code"]) for row in outcome.rows()] == [
+        ("in/1.2.1", 0), ("in/1.2.2", 2), ("in/1.2.3", 0),
+    ]  # fmt: skip
+    assert len(result_of(tmp_path / "out" / "in")["studies"]) == 3
+
+
+# Gaps
+
+
+@pytest.fixture
+def far_gap(tmp_path: Path) -> Path:
+    """Slices are missing over 20 mm below the marker."""
+    written = write_case(tmp_path / "in", slices=60)
+    for path in written.paths[4:6]:
+        path.unlink()
+    return tmp_path / "in"
+
+
+def test_a_gap_is_refused_by_default(far_gap: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gap of 4\.50 mm at z=-135\.50"):
+        pipeline.run(far_gap, tmp_path / "out", Bright())
+
+
+def test_a_gap_away_from_the_kidneys_may_be_allowed(far_gap: Path, tmp_path: Path) -> None:
+    result = pipeline.run(far_gap, tmp_path / "out", Bright(allow_gaps=True))
+    (study,) = result.studies
+    assert study.slices == 58
+    assert "gap of 4.50 mm at z=-135.50 mm, filled by interpolation" in " ".join(study.warnings)
+    assert len(study.files) == 1
+
+
+def test_a_gap_at_the_kidneys_is_refused_all_the_same(tmp_path: Path) -> None:
+    write_case(tmp_path / "in", slices=60).paths[27].unlink()
+    with pytest.raises(InputError, match="within 10 mm of the kidneys"):
+        pipeline.run(tmp_path / "in", tmp_path / "out", Bright(allow_gaps=True))
+
+
+def test_a_gap_is_refused_where_no_kidney_is_found(far_gap: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="where the kidneys may be"):
+        pipeline.run(far_gap, tmp_path / "out", Bright(allow_gaps=True, blind=True))
+
+
+# renalseg inspect
+
+
+def test_inspect_says_what_a_run_would_do(three: Path, tmp_path: Path) -> None:
+    told = inspect_folder(three)
+    pipeline.run(three, tmp_path / "out", Bright())
+    content = result_of(tmp_path / "out")
+    assert told["files"] == content["files"]
+    assert [study["reason"] for study in told["studies"]] == [
+        study["reason"] for study in content["studies"]
+    ]
+    series = [series for study in told["studies"] for series in study["series"]]
+    keys = content["series"][0].keys()
+    assert [{key: each[key] for key in keys} for each in series] == content["series"]
+    assert series[0]["spacing_mm"] == [0.8, 0.8, 1.5]
+    assert series[0]["extent_mm"] == 31.5
+    assert told["exit_code"] == 0
+
+
+def test_inspect_prints_tables_without_patients(
+    three: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in three.glob("?"):
+        edit_all(sorted(folder.iterdir()), lambda ds: setattr(ds, "PatientID", "SECRET"))
+        edit_all(sorted(folder.iterdir()), lambda ds: setattr(ds, "PatientName", "Doe^Jane"))
+    assert main(["inspect", str(three)]) == 0
+    shown = capsys.readouterr().out
+    for part in ("study 1.2.2", "gap of 3.00 mm", "0.8 x 0.8 x 1.5", "notes.txt", "2 of 3 studies"):
+        assert part in shown
+    assert "SECRET" not in shown
+    assert "Doe" not in shown
+
+
+def test_inspect_ends_as_the_run_would(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(three / "1"), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 2
+    assert main(["inspect", str(three / "1"), "--allow-gaps"]) == 0
+    assert main(["inspect", str(tmp_path / "none")]) == 2
+    assert "found no folder" in capsys.readouterr().err
