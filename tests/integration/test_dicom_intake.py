@@ -252,11 +252,12 @@ def test_files_without_preamble_are_read(written: Written) -> None:
 def test_big_endian(written: Written) -> None:
     for path in written.paths:
         little = pydicom.dcmread(path)
+        stored = little.pixel_array
         big = Dataset()
         big.update({element.tag: element for element in little})
         big.file_meta = little.file_meta
         big.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
-        big.PixelData = little.pixel_array.astype(">u2").tobytes()
+        big.PixelData = stored.astype(">u2").tobytes()
         pydicom.dcmwrite(
             path, big, implicit_vr=False, little_endian=False, enforce_file_format=True
         )
