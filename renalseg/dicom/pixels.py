@@ -210,12 +210,12 @@ def fingerprint(stored: npt.NDArray[np.integer]) -> str:
 
 def _padding_range(instance: Instance) -> tuple[int, int] | None:
     """Give the lowest and highest stored value that mean "no measurement here", if any do."""
-    if instance.header.get("PixelPaddingValue") is None:
+    if instance.value("PixelPaddingValue") is None:
         return None
     limits = [int(instance.numbers("PixelPaddingValue", 1)[0])]
-    if instance.header.get("PixelPaddingRangeLimit") is not None:
+    if instance.value("PixelPaddingRangeLimit") is not None:
         limits.append(int(instance.numbers("PixelPaddingRangeLimit", 1)[0]))
-    if instance.header.get("PixelRepresentation") == 1:
+    if instance.value("PixelRepresentation") == 1:
         # Often written as an unsigned number although the pixels are signed: 63536 is -2000.
         limits = [limit - 0x10000 if limit > 0x7FFF else limit for limit in limits]
     return min(limits), max(limits)

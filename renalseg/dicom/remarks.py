@@ -16,6 +16,7 @@ from pydicom.uid import (
 
 from renalseg.dicom.codecs import RETIRED
 from renalseg.dicom.grid import Grid
+from renalseg.dicom.tags import Instance
 from renalseg.geometry import spacing_of
 
 MIN_VALIDATED_SLICES = 20
@@ -41,7 +42,7 @@ def remarks(grid: Grid) -> tuple[str, ...]:
     Returns:
         One sentence per finding; none quotes a value that could name a patient.
     """
-    first = grid.instances[0].header
+    first = grid.instances[0]
     return (*_range_remarks(grid), *_header_remarks(first), *_compression_remarks(grid))
 
 
@@ -57,17 +58,17 @@ def _range_remarks(grid: Grid) -> Iterator[str]:
         )
 
 
-def _header_remarks(first: Dataset) -> Iterator[str]:
-    missing = [keyword for keyword in _EXPECTED if not first.get(keyword)]
-    missing += [keyword for keyword in _TYPE_2 if keyword not in first]
+def _header_remarks(first: Instance) -> Iterator[str]:
+    missing = [keyword for keyword in _EXPECTED if not first.optional(keyword)]
+    missing += [keyword for keyword in _TYPE_2 if keyword not in first.header]
     if missing:
         yield f"the source lacks {', '.join(missing)}"
     if "FrameOfReferenceUID" in missing:
         yield "the result gets a FrameOfReferenceUID made from the source's SeriesInstanceUID"
-    position = str(first.get("PatientPosition") or "HFS")
+    position = first.optional("PatientPosition") or "HFS"
     if position != "HFS":
         yield f"patient position {position}: left and right are taken from patient coordinates"
-    units = str(first.get("RescaleType") or "HU")
+    units = first.optional("RescaleType") or "HU"
     if units not in ("HU", "US"):
         yield f"the pixels are labeled {units}, not HU; they were read as HU"
 
@@ -75,6 +76,6 @@ def _header_remarks(first: Dataset) -> Iterator[str]:
 def _compression_remarks(grid: Grid) -> Iterator[str]:
     for instance in grid.instances:
         syntax = getattr(instance.header, "file_meta", Dataset()).get("TransferSyntaxUID")
-        if instance.header.get("LossyImageCompression") == "01" or syntax in _LOSSY:
+        if instance.optional("LossyImageCompression") == "01" or syntax in _LOSSY:
             yield "the pixels were compressed with loss"
             return

@@ -5,6 +5,7 @@ Only headers are read here; the pixels of the series that is processed are read 
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -83,6 +84,15 @@ def scan_folder(folder: Path, progress: Progress | None = None) -> Scan:
                 refused.append((path, str(error).removeprefix(f"{path}: ")))
             except PermissionError:
                 refused.append((path, NO_PERMISSION))
+            except OSError as error:
+                if error.errno == errno.ENOMEM:
+                    raise
+                refused.append((path, f"cannot be read: {error.strerror or error}"))
+            except MemoryError:
+                raise
+            except Exception as error:
+                # Values are parsed late, with errors of many kinds; each means damage.
+                refused.append((path, f"the file is damaged ({type(error).__name__})"))
             if progress is not None:
                 progress(done, len(listing.files))
     _check_patients(folder, patients)
