@@ -44,7 +44,7 @@ class Stand:
             "write_study": object(),
         }
         plan = Plan(Scan(Path("in"), (), (), ()), (STUDY,), ())
-        monkeypatch.setattr(pipeline, "look_through", lambda folder: plan)
+        monkeypatch.setattr(pipeline, "look_through", lambda folder, **_: plan)
         for name in STAGES:
             owner = results if name == "write_study" else pipeline
             monkeypatch.setattr(owner, name, self.function(name))
