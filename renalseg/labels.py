@@ -105,6 +105,14 @@ class Third(StrEnum):
     LOWER = "lower"
 
 
+THIRDS = MappingProxyType(
+    {
+        Third.UPPER: Code("264217000", "SCT", "Superior"),
+        Third.MIDDLE: Code("11896004", "SCT", "Intermediate"),
+        Third.LOWER: Code("261089000", "SCT", "Inferior"),
+    }
+)
+
 SIZES_CM = (4, 7, 10)  # the cut-offs of TNM's T1 and T2; a size alone is not a stage
 
 
