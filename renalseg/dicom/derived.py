@@ -45,6 +45,11 @@ class Origin:
         """Give the UID that SEG and SR share for one structure."""
         return self.uid(f"tracking {label}")
 
+    @property
+    def device_uid(self) -> UID:
+        """Give the UID of the program as an observer: of this version with this method."""
+        return derive_uid("device", PRODUCT, self.version, self.algorithm)
+
     @cached_property
     def created(self) -> datetime:
         """Date and time of the content: those of the source, so that a rerun gives the same."""
