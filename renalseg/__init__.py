@@ -22,12 +22,14 @@ def segment(
     device: str | None = None,
     bundles: str | Path | None = None,
     overlay: str | Path | None = None,
+    outputs: str | None = None,
+    empty_frames: bool | None = None,
 ) -> Result:
     """Segments the kidneys and their tumors in a CT study.
 
     Args:
         dicom_dir: Folder with the DICOM files of the study; only read.
-        out_dir: Gets ``<series>.seg.dcm`` and result.json when they are complete.
+        out_dir: Gets segmentation, reports and result.json when they are complete.
         method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet"; or two of them, such as
             "sehdc+msvnet", of which the first finds the kidneys.
         localizer: Another method for the first stage.
@@ -35,6 +37,8 @@ def segment(
         device: "auto", "cpu", "cuda" or "cuda:<n>".
         bundles: Folder with the bundles.
         overlay: Folder that gets a picture of the result.
+        outputs: What is written, "seg,sr,pdf" by default; also "labelmap" and "sc".
+        empty_frames: Also write the frames of a segmentation in which there is nothing.
 
     Returns:
         What was found and written.
@@ -59,6 +63,8 @@ def segment(
         device=device,
         bundles=bundles,
         overlay=overlay,
+        outputs=outputs,
+        empty_frames=empty_frames,
     )
     with Models(settings, progress=bar_wanted()) as models:
         return pipeline.run(Path(dicom_dir), Path(out_dir), models)

@@ -13,14 +13,53 @@ from monai.data import MetaTensor
 
 from renalseg import __version__
 from renalseg.dicom.read import CTSeries
-from renalseg.dicom.seg import build_seg
-from renalseg.labels import KIDNEY, TUMOR, Segment
+from renalseg.earlier import RESULT_FILE, Earlier, find_earlier, remove_stale
+from renalseg.findings import finding
+from renalseg.labels import MeasuredSegment
+from renalseg.measurements import measure
+from renalseg.objects import make_objects
 from renalseg.output import complete_or_nothing
 from renalseg.segments import split_segments
 from renalseg.settings import Settings
 
-RESULT_FILE = "result.json"
 LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What was found in a study, and what was written.
+
+    Attributes:
+        study: StudyInstanceUID.
+        series: SeriesInstanceUID of the source.
+        finding: "no kidney found", "no tumor found" or "tumor found".
+        segments: What the segmentation holds, measured.
+        files: Names of the files.
+        pictures: Pictures that were asked for, in a folder of their own.
+        slices: Number of source slices.
+        input_hash: Of the source; another one supersedes this result.
+        supersedes: SOP Instance UIDs of the objects that these take the place of.
+        warnings: For people.
+        seconds: Of each stage.
+    """
+
+    study: str
+    series: str
+    finding: str
+    segments: tuple[MeasuredSegment, ...]
+    files: tuple[str, ...]
+    pictures: tuple[Path, ...]
+    slices: int
+    input_hash: str
+    supersedes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    seconds: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What result.json says about the study."""
+        seconds = {stage: round(value, 2) for stage, value in self.seconds.items()}
+        pictures = [str(path) for path in self.pictures]
+        return {**asdict(self), "pictures": pictures, "seconds": seconds}
 
 
 @dataclass(frozen=True)
@@ -37,7 +76,7 @@ class Result:
     """
 
     finding: str
-    segments: tuple[Segment, ...]
+    segments: tuple[MeasuredSegment, ...]
     files: tuple[Path, ...]
     pictures: tuple[Path, ...]
     seconds: Mapping[str, float]
@@ -63,7 +102,7 @@ def write_results(
     settings: Settings,
     timings: Mapping[str, float],
 ) -> Result:
-    """Writes ``<series>.seg.dcm`` and result.json, both or none.
+    """Writes the files of a study and result.json, all or none.
 
     Args:
         series: The source.
@@ -75,37 +114,73 @@ def write_results(
     Raises:
         OSError: The files cannot be written; the folder is then as it was.
     """
-    start = time.perf_counter()
-    segmented, segments = split_segments(pred, series.image)
-    source = str(series.headers[0].SeriesInstanceUID)
+    earlier = find_earlier(out_dir, series)
     with complete_or_nothing(out_dir) as folder:
-        names = []
-        if segments:
-            names.append(f"{source}.seg.dcm")
-            seg = build_seg(
-                series,
-                series.to_slices(segmented),
-                segments,
-                algorithm=settings.algorithm,
-                version=__version__,
-            )
-            seg.save_as(folder / names[0])
-        pictures = []
-        if settings.overlay is not None:
-            from renalseg.overlay import save_overlay
-
-            pictures.append(settings.overlay / f"{source}.png")
-            save_overlay(series.image, segmented, segments, pictures[0])
+        study = write_study(series, pred, folder, settings, timings, earlier=earlier)
         result = Result(
-            finding=_finding(segments),
-            segments=tuple(segments),
-            files=tuple(out_dir / name for name in (*names, RESULT_FILE)),
-            pictures=tuple(pictures),
-            seconds={**timings, "write": time.perf_counter() - start},
-            details=_details(series, settings),
+            finding=study.finding,
+            segments=study.segments,
+            files=tuple(out_dir / name for name in (*study.files, RESULT_FILE)),
+            pictures=study.pictures,
+            seconds=study.seconds,
+            details=_details(series, settings, study),
         )
         (folder / RESULT_FILE).write_text(result.to_json())
+    remove_stale(out_dir, earlier, set(study.files))
     return result
+
+
+def write_study(
+    series: CTSeries,
+    pred: MetaTensor,
+    folder: Path,
+    settings: Settings,
+    timings: Mapping[str, float],
+    *,
+    earlier: Earlier | None = None,
+) -> StudyResult:
+    """Writes the files of one study, named by its series, into a folder that is there.
+
+    Args:
+        series: The source.
+        pred: (1, X, Y, Z) uint8 on its grid.
+        folder: Gets what the settings ask for; the caller makes it appear as a whole.
+        settings: What ran.
+        timings: Seconds of the stages so far.
+        earlier: What the final folder holds of this series.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    start = time.perf_counter()
+    earlier = earlier or Earlier()
+    segmented, found = split_segments(pred, series.image)
+    segments = measure(series.image, segmented, found)
+    source = str(series.headers[0].SeriesInstanceUID)
+    warnings = (*series.warnings, *weak_bundles(settings))
+    files = []
+    for kind, built in make_objects(series, segmented, segments, settings, warnings, earlier):
+        files.append(f"{source}.{kind}.dcm")
+        built.save_as(folder / files[-1])
+    pictures = []
+    if settings.overlay is not None:
+        from renalseg.overlay import save_overlay
+
+        pictures.append(settings.overlay / f"{source}.png")
+        save_overlay(series.image, segmented, segments, pictures[0])
+    return StudyResult(
+        study=str(series.headers[0].get("StudyInstanceUID", "")),
+        series=source,
+        finding=finding(segments),
+        segments=tuple(segments),
+        files=tuple(files),
+        pictures=tuple(pictures),
+        slices=len(series.headers),
+        input_hash=series.input_hash,
+        supersedes=earlier.supersedes,
+        warnings=warnings,
+        seconds={**timings, "write": time.perf_counter() - start},
+    )
 
 
 def weak_bundles(settings: Settings) -> list[str]:
@@ -130,25 +205,18 @@ def weak_bundles(settings: Settings) -> list[str]:
     return said
 
 
-def _finding(segments: list[Segment]) -> str:
-    kinds = {segment.kind for segment in segments}
-    if TUMOR in kinds:
-        return "tumor found"
-    return "no tumor found" if KIDNEY in kinds else "no kidney found"
-
-
-def _details(series: CTSeries, settings: Settings) -> dict[str, Any]:
-    header = series.headers[0]
+def _details(series: CTSeries, settings: Settings, study: StudyResult) -> dict[str, Any]:
     return {
         "version": __version__,
         "use": "research use only",
         "localizer": settings.localizer,
         "tumor": settings.tumor,
         "device": str(settings.device),
-        "study": str(header.get("StudyInstanceUID", "")),
-        "series": str(header.SeriesInstanceUID),
-        "slices": len(series.headers),
-        "input_hash": series.input_hash,
-        "warnings": [*series.warnings, *weak_bundles(settings)],
+        "study": study.study,
+        "series": study.series,
+        "slices": study.slices,
+        "input_hash": study.input_hash,
+        "supersedes": list(study.supersedes),
+        "warnings": list(study.warnings),
         "skipped": dict(series.skipped),
     }

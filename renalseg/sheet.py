@@ -31,7 +31,7 @@ def defaults() -> Iterator[None]:
     """Makes sheets independent of the user's own settings of matplotlib."""
     with style.context("default"), mpl.rc_context():
         mpl.rcParams["font.family"] = _FONT
-        mpl.rcParams["pdf.fonttype"] = 42  # TrueType, which every viewer draws
+        mpl.rcParams["pdf.fonttype"] = 3  # glyphs as drawn: half the time of a TrueType subset
         mpl.rcParams["text.parse_math"] = False  # what stands in a header is no formula
         yield
 
