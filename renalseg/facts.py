@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from renalseg import __version__
 from renalseg.dicom.derived import PRODUCT
@@ -21,6 +22,7 @@ def study_facts(series: CTSeries) -> dict[str, str]:
     across, down, between = spacing_of(affine)
     with disable_value_validation():
         name = header.get("PatientName")
+        name = name[0] if isinstance(name, MultiValue) else name  # one with a backslash
         facts = {
             "Patient": name.family_comma_given() if name else "",
             "Patient ID": _value(header, "PatientID"),

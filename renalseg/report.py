@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from renalseg.errors import InputError
+from renalseg.findings import USE
 from renalseg.results import RESULT_FILE
 
 
 def print_result(folder: Path) -> None:
-    """Prints what a result folder holds: volumes, seconds of the stages, files.
+    """Prints what a result folder holds: measures, seconds of the stages, files.
 
     Args:
         folder: Output folder of a run.
@@ -28,28 +29,46 @@ def print_result(folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"Expected {RESULT_FILE} of a run in {folder}: {error}") from error
     console = Console(highlight=False, soft_wrap=True)
-    console.print(_volumes(result), _seconds(result))
-    for name in result["files"]:
-        console.print(f"{folder / name}", markup=False)
-    for picture in result.get("pictures", ()):
-        console.print(picture, markup=False)
-    console.print("Research use only, not for diagnosis.", style="dim")
+    for study in result.get("studies", [result]):
+        console.print(_measures(study, f"{result['localizer']}, {result['tumor']}"))
+        console.print(_seconds(study, result["device"]))
+        for name in study["files"]:
+            console.print(f"{folder / name}", markup=False)
+        for picture in study.get("pictures", ()):
+            console.print(picture, markup=False)
+        if study.get("supersedes"):
+            console.print(f"takes the place of {len(study['supersedes'])} earlier objects")
+    console.print(USE, style="dim")
 
 
-def _volumes(result: dict[str, Any]) -> Table:
-    title = f"{result['finding']} ({result['localizer']}, {result['tumor']})"
-    table = Table("structure", title=title, title_justify="left")
-    table.add_column("volume (ml)", justify="right")
-    for segment in result["segments"]:
-        table.add_row(segment["label"], f"{segment['volume_ml']:.1f}")
+def _measures(study: dict[str, Any], networks: str) -> Table:
+    table = Table("structure", title=f"{study['finding']} ({networks})", title_justify="left")
+    for heading in ("volume\nml", "longest\nmm", "in a slice\nmm", "mean\nHU"):
+        table.add_column(heading, justify="right")
+    table.add_column("third of\nkidney")
+    table.add_column("exophytic\n%", justify="right")
+    table.add_column("size")
+    for segment in study.get("segments", ()):
+        share = segment.get("exophytic_percent")
+        table.add_row(
+            segment["label"],
+            f"{segment['volume_ml']:.1f}",
+            f"{segment['longest_mm']:.0f}",
+            f"{segment['longest_axial_mm']:.0f}",
+            f"{segment['mean_hu']:.0f}",
+            segment.get("third") or "",
+            "" if share is None else f"{share:.0f}",
+            segment.get("size") or "",
+        )
     return table
 
 
-def _seconds(result: dict[str, Any]) -> Table:
+def _seconds(study: dict[str, Any], device: str) -> Table:
+    seconds = study.get("seconds", {})
     table = Table("stage")
-    table.add_column(f"seconds ({result['device']})", justify="right")
-    for stage, seconds in result["seconds"].items():
-        table.add_row(stage, f"{seconds:.1f}")
+    table.add_column(f"seconds ({device})", justify="right")
+    for stage, value in seconds.items():
+        table.add_row(stage, f"{value:.1f}")
     table.add_section()
-    table.add_row("all", f"{sum(result['seconds'].values()):.1f}")
+    table.add_row("all", f"{sum(seconds.values()):.1f}")
     return table
