@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -42,25 +43,29 @@ def print_result(folder: Path) -> None:
 
 
 def _measures(study: dict[str, Any], networks: str) -> Table:
-    table = Table("structure", title=f"{study['finding']} ({networks})", title_justify="left")
-    for heading in ("volume\nml", "longest\nmm", "in a slice\nmm", "mean\nHU"):
-        table.add_column(heading, justify="right")
-    table.add_column("third of\nkidney")
-    table.add_column("exophytic\n%", justify="right")
-    table.add_column("size")
+    title = f"{study['finding']} ({networks})"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("structure", no_wrap=True)
+    for heading in ("volume\nml", "longest\nmm", "axial\nmm", "mean\nHU"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("third", no_wrap=True)
+    table.add_column("exophytic\n%", justify="right", no_wrap=True)
+    table.add_column("size", no_wrap=True)
     for segment in study.get("segments", ()):
-        share = segment.get("exophytic_percent")
         table.add_row(
             segment["label"],
-            f"{segment['volume_ml']:.1f}",
-            f"{segment['longest_mm']:.0f}",
-            f"{segment['longest_axial_mm']:.0f}",
-            f"{segment['mean_hu']:.0f}",
+            _number(segment, "volume_ml", 1),
+            *(_number(segment, name) for name in ("longest_mm", "longest_axial_mm", "mean_hu")),
             segment.get("third") or "",
-            "" if share is None else f"{share:.0f}",
+            _number(segment, "exophytic_percent"),
             segment.get("size") or "",
         )
     return table
+
+
+def _number(segment: dict[str, Any], name: str, digits: int = 0) -> str:
+    value = segment.get(name)
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _seconds(study: dict[str, Any], device: str) -> Table:
