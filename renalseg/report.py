@@ -44,12 +44,12 @@ def print_result(folder: Path) -> None:
 
 def _measures(study: dict[str, Any], networks: str) -> Table:
     title = f"{study['finding']} ({networks})"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("structure", no_wrap=True)
     for heading in ("volume\nml", "longest\nmm", "axial\nmm", "mean\nHU"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("third", no_wrap=True)
-    table.add_column("exophytic\n%", justify="right", no_wrap=True)
+    table.add_column("outside\n%", justify="right", no_wrap=True)
     table.add_column("size", no_wrap=True)
     for segment in study.get("segments", ()):
         table.add_row(
