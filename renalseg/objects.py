@@ -42,8 +42,7 @@ def make_objects(
     origin = Origin(series, settings.algorithm, __version__)
     segmentation: Dataset | None = None
     if segments:  # DICOM has no empty segmentation
-        to_slices = getattr(series, "to_slices", None)
-        planes = segmented if to_slices is None else to_slices(segmented)
+        planes = series.to_slices(segmented)
         for kind in ("labelmap", "seg"):
             if kind in settings.outputs:
                 segmentation = build_seg(
