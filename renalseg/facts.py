@@ -52,12 +52,11 @@ def captions(series: CTSeries, view: View) -> tuple[str, str]:
     low, high = WINDOW
     window = f"window center {(low + high) / 2:.0f}, width {high - low:.0f} HU"
     affine = np.asarray(series.image.affine, dtype=np.float64)
-    slices = series.image.shape[-1]
     axial = "Axial"
-    # only where the slices of the source are what is shown
-    if slices == len(series.headers) and int(np.argmax(np.abs(affine[2, :3]))) == 2:
-        number = _value(series.headers[int(view.index[2])], "InstanceNumber")
-        axial += f", image {number}" if number else ""
+    if int(np.argmax(np.abs(affine[2, :3]))) == 2:  # the source is axial, too
+        shown = np.flatnonzero(series.planes.levels == view.index[2])
+        for header in (series.headers[int(number)] for number in shown[:1]):
+            axial += f", image {_value(header, 'InstanceNumber') or '?'}"
     return f"{axial}: {window}", f"Coronal through the same place: {window}"
 
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -44,7 +43,7 @@ def print_result(folder: Path) -> None:
 
 def _measures(study: dict[str, Any], networks: str) -> Table:
     title = f"{study['finding']} ({networks})"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("structure", no_wrap=True)
     for heading in ("volume\nml", "longest\nmm", "axial\nmm", "mean\nHU"):
         table.add_column(heading, justify="right", no_wrap=True)

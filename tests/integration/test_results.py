@@ -23,6 +23,7 @@ from renalseg.results import Result, write_results
 from renalseg.settings import Settings
 from tests.factories.pdf import count_pages, text_of
 from tests.factories.series import CASES, edit_all, write_case
+from tests.factories.stacks import stack_of, write_stack
 from tests.integration.test_dicom_seg import errors_of, segment_map
 
 ALL = ("seg", "labelmap", "sr", "pdf", "sc")
@@ -410,6 +411,20 @@ def test_any_orientation_has_a_page(tmp_path: Path, name: str) -> None:
     write_case(tmp_path / "in", CASES[name])
     write(tmp_path / "in", tmp_path / "out", ("pdf",))
     assert count_pages(pdf_of(tmp_path / "out")) == 1
+
+
+def test_tilted_slices_have_all_results(tmp_path: Path) -> None:
+    stack = stack_of(np.eye(3), [2.0] * 15, pixel_spacing=(1.1, 0.9), tilt_degrees=20)
+    write_stack(tmp_path / "in", stack, np.full(stack.shape, 40, np.int16))
+    series, result = write(tmp_path / "in", tmp_path / "out", ALL)
+    assert not series.planes.is_grid
+    assert len(result.files) == 6
+    sources = {header.SOPInstanceUID: header.ImagePositionPatient for header in series.headers}
+    for frame in read(tmp_path / "out", "seg").PerFrameFunctionalGroupsSequence:
+        uid = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        position = frame.PlanePositionSequence[0].ImagePositionPatient
+        np.testing.assert_allclose(position, sources[uid], atol=1e-6)
+    assert ", image " in text_of(pdf_of(tmp_path / "out"))
 
 
 # Superseding
