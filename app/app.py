@@ -20,6 +20,7 @@ from renalseg.account import Result
 from renalseg.dicom.choose import StudyPlan
 from renalseg.errors import RenalSegError
 from renalseg.models import Models
+from renalseg.place import Place
 from renalseg.progress import bar_wanted
 from renalseg.results import StudyResult
 from renalseg.settings import Settings
@@ -30,11 +31,11 @@ class RenalSegApp(Application):
 
     Args:
         study: The series of the study.
-        output: Folder for the files.
+        output: Gets the files.
         run: What the operators share.
     """
 
-    def __init__(self, study: StudyPlan, output: Path, run: Run) -> None:
+    def __init__(self, study: StudyPlan, output: Place, run: Run) -> None:
         self._study = study
         self._output = output
         self._run = run
@@ -76,10 +77,10 @@ def run_graph(study: Path, output: Path, settings: Settings) -> Result:
         return pipeline.run(study, output, models, segment_by_graph)
 
 
-def segment_by_graph(study: StudyPlan, folder: Path, models: Models) -> StudyResult:
+def segment_by_graph(study: StudyPlan, place: Place, models: Models) -> StudyResult:
     """Run the graph on one study; as `pipeline.segment_study`, which needs no Holoscan."""
     run = Run(models)
-    RenalSegApp(study, folder, run).run()
+    RenalSegApp(study, place, run).run()
     if run.error is not None:
         raise run.error
     if run.result is None:

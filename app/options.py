@@ -26,8 +26,8 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
         argv: Arguments without the program's name; those of the process when None.
 
     Returns:
-        `input` and `output` as paths; `model`, `method`, `localizer`, `tumor`, `device` and
-        `overlay`, None where not given; `verbose`.
+        `input` and `output` as paths; `model`, `method`, `localizer`, `tumor`, `device`,
+        `overlay`, `outputs` and `empty_frames`, None where not given; `verbose`.
 
     Raises:
         SystemExit: With code 2, after a message, where an argument is wrong or missing.

@@ -23,12 +23,14 @@ def segment(
     bundles: str | Path | None = None,
     overlay: str | Path | None = None,
     allow_gaps: bool = False,
+    outputs: str | None = None,
+    empty_frames: bool | None = None,
 ) -> Result:
     """Segments the kidneys and their tumors in each CT study of a folder.
 
     Args:
         dicom_dir: Folder with the DICOM files of one patient; only read.
-        out_dir: Gets the files of each study and result.json when all are complete.
+        out_dir: Gets segmentation and reports of each study and result.json when all are complete.
         method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet"; or two of them, such as
             "sehdc+msvnet", of which the first finds the kidneys.
         localizer: Another method for the first stage.
@@ -37,6 +39,8 @@ def segment(
         bundles: Folder with the bundles.
         overlay: Folder that gets a picture of the result.
         allow_gaps: Process series in which slices are missing away from the kidneys.
+        outputs: What is written, "seg,sr,pdf" by default; also "labelmap" and "sc".
+        empty_frames: Also write the frames of a segmentation in which there is nothing.
 
     Returns:
         What was found and written.
@@ -62,6 +66,8 @@ def segment(
         bundles=bundles,
         overlay=overlay,
         allow_gaps=allow_gaps,
+        outputs=outputs,
+        empty_frames=empty_frames,
     )
     with Models(settings, progress=bar_wanted()) as models:
         return pipeline.run(Path(dicom_dir), Path(out_dir), models)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from renalseg import __version__
 from renalseg.dicom.account import FileAccount, SeriesAccount
-from renalseg.results import RESULT_FILE, StudyResult
+from renalseg.earlier import RESULT_FILE
+from renalseg.results import StudyResult
 from renalseg.settings import Settings
 
 
@@ -48,7 +49,7 @@ class Result:
             "device": str(self.settings.device),
             "algorithm": self.settings.algorithm,
             "warnings": list(self.warnings),
-            "studies": [study.to_json() for study in self.studies],
+            "studies": [study.to_dict() for study in self.studies],
             "series": [series.to_json() for series in self.series],
             "files": self.files.to_json(),
         }

@@ -18,6 +18,7 @@ from renalseg.account import Result
 from renalseg.dicom.choose import Plan, StudyPlan, make_plan
 from renalseg.dicom.read import CTSeries, read_best
 from renalseg.dicom.scan import scan_folder
+from renalseg.earlier import RESULT_FILE
 from renalseg.errors import (
     EXIT_FAULT,
     EXIT_REFUSED,
@@ -27,10 +28,10 @@ from renalseg.errors import (
 )
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.models import Models
-from renalseg.output import complete_or_nothing
 from renalseg.pipeline import account, or_refusal, refuse_gaps, refuse_unreadable, timed
+from renalseg.place import Place, all_at_once
 from renalseg.progress import announce, bar_wanted
-from renalseg.results import REFUSED, RESULT_FILE, StudyResult, weak_bundles, write_study
+from renalseg.results import REFUSED, StudyResult, weak_bundles
 from renalseg.settings import Settings
 
 SUMMARY_FILE = "archive.csv"
@@ -248,18 +249,18 @@ def _segment(readings: Iterator[_Reading], out_dir: Path, models: Models) -> Res
     if first.plan is None:
         raise first.error or AssertionError
     refuse_unreadable(first.plan)
-    with complete_or_nothing(out_dir) as folder:
+    with all_at_once(out_dir) as place:
         studies = [
-            or_refusal(reading.study, partial(_segment_study, reading, folder, models))
+            or_refusal(reading.study, partial(_segment_study, reading, place, models))
             for reading in chain((first,), readings)
             if reading.study is not None
         ]
         result = account(first.plan, studies, out_dir, models.settings)
-        result.write(folder)
+        result.write(place.folder)
     return result
 
 
-def _segment_study(reading: _Reading, folder: Path, models: Models) -> StudyResult:
+def _segment_study(reading: _Reading, place: Place, models: Models) -> StudyResult:
     if reading.series is None:
         raise reading.error or AssertionError
     series, timings = reading.series, {"read": reading.seconds}
@@ -268,4 +269,4 @@ def _segment_study(reading: _Reading, folder: Path, models: Models) -> StudyResu
         refuse_gaps(series, kidney)
     with timed("tumor", timings):
         pred = models.tumor(series.image, kidney)
-    return write_study(series, pred, folder, models.settings, timings)
+    return place.write(series, pred, models.settings, timings)

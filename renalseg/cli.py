@@ -72,13 +72,17 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
     add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
     add("--allow-gaps", action="store_true", help="slices may be missing away from the kidneys")
+    outputs = "seg, labelmap, sr, pdf, sc: what is written (seg,sr,pdf; or RENALSEG_OUTPUTS)"
+    add("--outputs", metavar="NAMES", help=outputs)
+    empty = "also write the frames of a segmentation in which there is nothing"
+    add("--empty-frames", action="store_true", default=None, help=empty)
     add("-v", "--verbose", action="store_true", help="show tracebacks of errors")
 
 
 def choices(options: argparse.Namespace) -> dict[str, Any]:
     """What the options of `add_choices` say, by the names that `Settings.resolve` has for them."""
-    names = ("method", "localizer", "tumor", "device", "overlay", "allow_gaps")
-    return {name: getattr(options, name) for name in names}
+    names = ("method", "localizer", "tumor", "device", "overlay", "outputs", "empty_frames")
+    return {name: getattr(options, name) for name in (*names, "allow_gaps")}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -95,3 +95,55 @@ class Segment:
     kind: int
     side: Side
     volume_ml: float
+
+
+class Third(StrEnum):
+    """Third of a kidney along its long axis, from its upper pole to its lower."""
+
+    UPPER = "upper"
+    MIDDLE = "middle"
+    LOWER = "lower"
+
+
+THIRDS = MappingProxyType(
+    {
+        Third.UPPER: Code("264217000", "SCT", "Superior"),
+        Third.MIDDLE: Code("11896004", "SCT", "Intermediate"),
+        Third.LOWER: Code("261089000", "SCT", "Inferior"),
+    }
+)
+
+SIZES_CM = (4, 7, 10)  # the cut-offs of TNM's T1 and T2; a size alone is not a stage
+
+
+def size_category(longest_mm: float) -> str:
+    """Name the size of a tumor by the cut-offs of TNM, which count to the smaller size."""
+    for at_least, at_most in zip((None, *SIZES_CM), SIZES_CM, strict=False):
+        if longest_mm <= 10 * at_most:
+            return f"up to {at_most} cm" if at_least is None else f"{at_least} to {at_most} cm"
+    return f"over {SIZES_CM[-1]} cm"
+
+
+@dataclass(frozen=True)
+class MeasuredSegment(Segment):
+    """A segment and its measures; `renalseg.measurements` says how each is taken.
+
+    The values are rounded here and nowhere else, so that all files of a result say the same.
+
+    Attributes:
+        longest_mm: Longest diameter.
+        longest_axial_mm: Longest diameter within one axial slice.
+        mean_hu: Mean of the CT's values.
+        sd_hu: Standard deviation of the CT's values.
+        third: Of a tumor: where along its kidney it lies; None without a kidney on its side.
+        exophytic_percent: Of a tumor: how much of it lies outside of its kidney, likewise.
+        size: Of a tumor: its size category.
+    """
+
+    longest_mm: float
+    longest_axial_mm: float
+    mean_hu: float
+    sd_hu: float
+    third: Third | None = None
+    exophytic_percent: float | None = None
+    size: str | None = None

@@ -21,12 +21,12 @@ from renalseg.dicom.read import CTSeries, read_best
 from renalseg.dicom.scan import scan_folder
 from renalseg.errors import InputError
 from renalseg.models import Models
-from renalseg.output import complete_or_nothing
+from renalseg.place import Place, all_at_once
 from renalseg.progress import announce, steps
-from renalseg.results import REFUSED, StudyResult, weak_bundles, write_study
+from renalseg.results import REFUSED, StudyResult, weak_bundles
 from renalseg.settings import Settings
 
-SegmentStudy = Callable[[StudyPlan, Path, Models], StudyResult]
+SegmentStudy = Callable[[StudyPlan, Place, Models], StudyResult]
 
 LOOKING = "Looking through the folder"
 STAGES: Mapping[str, str] = {
@@ -118,12 +118,12 @@ def find_tumors(series: CTSeries, kidney: MetaTensor, models: Models) -> MetaTen
     return models.tumor(series.image, kidney)
 
 
-def segment_study(study: StudyPlan, folder: Path, models: Models) -> StudyResult:
+def segment_study(study: StudyPlan, place: Place, models: Models) -> StudyResult:
     """Runs the stages on one study.
 
     Args:
         study: What is known of it.
-        folder: Gets its files.
+        place: Gets its files.
         models: What runs; they may still be compiled.
 
     Raises:
@@ -137,7 +137,7 @@ def segment_study(study: StudyPlan, folder: Path, models: Models) -> StudyResult
     with stage("tumor", timings):
         pred = find_tumors(series, kidney, models)
     with stage("write", timings):
-        return write_study(series, pred, folder, models.settings, timings)
+        return place.write(series, pred, models.settings, timings)
 
 
 def run(
@@ -159,14 +159,14 @@ def run(
     announce(LOOKING)
     plan = look_through(dicom_dir, allow_gaps=models.settings.allow_gaps)
     refuse_unreadable(plan)
-    with complete_or_nothing(out_dir) as folder:
+    with all_at_once(out_dir) as place:
         studies = []
         for number, study in enumerate(plan.studies, start=1):
             if len(plan.studies) > 1:
                 announce(f"Study {number} of {len(plan.studies)}: {study.study}")
-            studies.append(or_refusal(study, partial(segment, study, folder, models)))
+            studies.append(or_refusal(study, partial(segment, study, place, models)))
         result = account(plan, studies, out_dir, models.settings)
-        result.write(folder)
+        result.write(place.folder)
     return result
 
 

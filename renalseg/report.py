@@ -9,12 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from renalseg.earlier import RESULT_FILE
 from renalseg.errors import InputError
-from renalseg.results import REFUSED, RESULT_FILE
+from renalseg.findings import USE
+from renalseg.results import REFUSED
 
 
 def print_result(folder: Path) -> None:
-    """Prints what a result folder holds: volumes, seconds of the stages, files, of each study.
+    """Prints what a result folder holds: measures, seconds of the stages, files of each study.
 
     Args:
         folder: Output folder of a run.
@@ -32,15 +34,18 @@ def print_result(folder: Path) -> None:
         if study["finding"] == REFUSED:
             console.print(f"refused: study {study['study']}: {study['reason']}", markup=False)
             continue
-        console.print(_volumes(study, result), _seconds(study, result))
+        console.print(_measures(study, f"{result['localizer']}, {result['tumor']}"))
+        console.print(_seconds(study, result["device"]))
         for name in study["files"]:
             console.print(f"{folder / name}", markup=False)
-        for picture in study["pictures"]:
+        for picture in study.get("pictures", ()):
             console.print(picture, markup=False)
+        if study.get("supersedes"):
+            console.print(f"takes the place of {len(study['supersedes'])} earlier objects")
     if not result["studies"]:
         console.print(f"no CT to segment: {_skipped(result)}")
     console.print(f"{path}", markup=False)
-    console.print("Research use only, not for diagnosis.", style="dim")
+    console.print(USE, style="dim")
 
 
 def _skipped(result: dict[str, Any]) -> str:
@@ -48,20 +53,38 @@ def _skipped(result: dict[str, Any]) -> str:
     return ", ".join(f"{len(paths)} x {reason}" for reason, paths in skipped.items())
 
 
-def _volumes(study: dict[str, Any], result: dict[str, Any]) -> Table:
-    title = f"{study['finding']} ({result['localizer']}, {result['tumor']})"
-    table = Table("structure", title=title, title_justify="left")
-    table.add_column("volume (ml)", justify="right")
-    for segment in study["segments"]:
-        table.add_row(segment["label"], f"{segment['volume_ml']:.1f}")
+def _measures(study: dict[str, Any], networks: str) -> Table:
+    title = f"{study['finding']} ({networks})"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("structure", no_wrap=True)
+    for heading in ("volume\nml", "longest\nmm", "axial\nmm", "mean\nHU"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("third", no_wrap=True)
+    table.add_column("outside\n%", justify="right", no_wrap=True)
+    table.add_column("size", no_wrap=True)
+    for segment in study.get("segments", ()):
+        table.add_row(
+            segment["label"],
+            _number(segment, "volume_ml", 1),
+            *(_number(segment, name) for name in ("longest_mm", "longest_axial_mm", "mean_hu")),
+            segment.get("third") or "",
+            _number(segment, "exophytic_percent"),
+            segment.get("size") or "",
+        )
     return table
 
 
-def _seconds(study: dict[str, Any], result: dict[str, Any]) -> Table:
+def _number(segment: dict[str, Any], name: str, digits: int = 0) -> str:
+    value = segment.get(name)
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _seconds(study: dict[str, Any], device: str) -> Table:
+    seconds = study.get("seconds", {})
     table = Table("stage")
-    table.add_column(f"seconds ({result['device']})", justify="right")
-    for stage, seconds in study["seconds"].items():
-        table.add_row(stage, f"{seconds:.1f}")
+    table.add_column(f"seconds ({device})", justify="right")
+    for stage, value in seconds.items():
+        table.add_row(stage, f"{value:.1f}")
     table.add_section()
-    table.add_row("all", f"{sum(study['seconds'].values()):.1f}")
+    table.add_row("all", f"{sum(seconds.values()):.1f}")
     return table

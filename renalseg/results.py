@@ -11,33 +11,36 @@ from typing import Any
 
 from monai.data import MetaTensor
 
-from renalseg import __version__
 from renalseg.dicom.read import CTSeries
-from renalseg.dicom.seg import build_seg
-from renalseg.labels import KIDNEY, TUMOR, Segment
+from renalseg.dicom.references import refer_to_frames
+from renalseg.earlier import Earlier
+from renalseg.findings import finding
+from renalseg.labels import MeasuredSegment
+from renalseg.measurements import measure
+from renalseg.objects import make_objects
 from renalseg.segments import split_segments
 from renalseg.settings import Settings
 
-RESULT_FILE = "result.json"
 REFUSED = "refused"  # the finding where there is none
 LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What was found in a study, and what was written about it.
+    """What was found in a study, and what was written.
 
     Attributes:
         study: StudyInstanceUID.
-        series: SeriesInstanceUID of the series that was processed; "" where all were refused.
+        series: SeriesInstanceUID of the source; "" where the study was refused.
         finding: "no kidney found", "no tumor found", "tumor found" or "refused".
         reason: Why the study was refused; None where it was not.
-        segments: What the segmentation holds.
-        files: Names of the files in the output folder.
+        segments: What the segmentation holds, measured.
+        files: Names of the files.
         pictures: Pictures that were asked for, in a folder of their own.
-        slices: Number of slices of the series.
-        input_hash: Names the input by its UIDs and pixels.
-        warnings: What is unusual about the study but was processed.
+        slices: Number of source slices.
+        input_hash: Of the source; another one supersedes this result.
+        supersedes: SOP Instance UIDs of the objects that these take the place of.
+        warnings: For people.
         seconds: Of each stage.
     """
 
@@ -45,29 +48,20 @@ class StudyResult:
     series: str
     finding: str
     reason: str | None = None
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[MeasuredSegment, ...] = ()
     files: tuple[str, ...] = ()
     pictures: tuple[Path, ...] = ()
     slices: int = 0
     input_hash: str = ""
+    supersedes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """The study's entry in result.json."""
-        return {
-            "study": self.study,
-            "series": self.series,
-            "finding": self.finding,
-            "reason": self.reason,
-            "segments": [asdict(segment) for segment in self.segments],
-            "files": list(self.files),
-            "pictures": [str(path) for path in self.pictures],
-            "slices": self.slices,
-            "input_hash": self.input_hash,
-            "warnings": list(self.warnings),
-            "seconds": {stage: round(value, 2) for stage, value in self.seconds.items()},
-        }
+    def to_dict(self) -> dict[str, Any]:
+        """What result.json says about the study."""
+        seconds = {stage: round(value, 2) for stage, value in self.seconds.items()}
+        pictures = [str(path) for path in self.pictures]
+        return {**asdict(self), "pictures": pictures, "seconds": seconds}
 
 
 def write_study(
@@ -76,34 +70,33 @@ def write_study(
     folder: Path,
     settings: Settings,
     timings: Mapping[str, float],
+    *,
+    earlier: Earlier | None = None,
 ) -> StudyResult:
-    """Writes ``<series>.seg.dcm``.
+    """Writes the files of one study, named by its series, into a folder that is there.
 
     Args:
         series: The source.
         pred: (1, X, Y, Z) uint8 on its grid.
-        folder: Is there; its files reach the output folder when all studies are done.
+        folder: Gets what the settings ask for; the caller makes it appear as a whole.
         settings: What ran.
         timings: Seconds of the stages so far.
+        earlier: What the final folder holds of this series.
 
     Raises:
-        OSError: The files cannot be written.
+        OSError: A file cannot be written.
     """
     start = time.perf_counter()
-    segmented, segments = split_segments(pred, series.image)
-    header = series.headers[0]
-    source = str(header.SeriesInstanceUID)
-    names = []
-    if segments:
-        names.append(f"{source}.seg.dcm")
-        seg = build_seg(
-            series,
-            series.to_slices(segmented),
-            segments,
-            algorithm=settings.algorithm,
-            version=__version__,
-        )
-        seg.save_as(folder / names[0])
+    earlier = earlier or Earlier()
+    segmented, found = split_segments(pred, series.image)
+    segments = measure(series.image, segmented, found)
+    source = str(series.headers[0].SeriesInstanceUID)
+    warnings = (*series.warnings, *weak_bundles(settings))
+    files = []
+    for kind, built in make_objects(series, segmented, segments, settings, warnings, earlier):
+        files.append(f"{source}.{kind}.dcm")
+        refer_to_frames(built, series.frames)
+        built.save_as(folder / files[-1])
     pictures = []
     if settings.overlay is not None:
         from renalseg.overlay import save_overlay
@@ -111,15 +104,16 @@ def write_study(
         pictures.append(settings.overlay / f"{source}.png")
         save_overlay(series.image, segmented, segments, pictures[0])
     return StudyResult(
-        study=str(header.get("StudyInstanceUID", "")),
+        study=str(series.headers[0].get("StudyInstanceUID", "")),
         series=source,
-        finding=_finding(segments),
+        finding=finding(segments),
         segments=tuple(segments),
-        files=tuple(names),
+        files=tuple(files),
         pictures=tuple(pictures),
         slices=len(series.headers),
         input_hash=series.input_hash,
-        warnings=(*series.warnings, *weak_bundles(settings)),
+        supersedes=earlier.supersedes,
+        warnings=warnings,
         seconds={**timings, "write": time.perf_counter() - start},
     )
 
@@ -144,10 +138,3 @@ def weak_bundles(settings: Settings) -> list[str]:
                 "do not rely on what it finds or does not find"
             )
     return said
-
-
-def _finding(segments: list[Segment]) -> str:
-    kinds = {segment.kind for segment in segments}
-    if TUMOR in kinds:
-        return "tumor found"
-    return "no tumor found" if KIDNEY in kinds else "no kidney found"

@@ -13,6 +13,8 @@ import yaml
 from renalseg.errors import ConfigError
 
 DEFAULT_METHOD = "sehdc+msvnet"  # what finds most at the fewest false tumors; see the README
+OUTPUTS = ("seg", "labelmap", "sr", "pdf", "sc")  # what can be written of a study
+DEFAULT_OUTPUTS = "seg,sr,pdf"
 LOCALIZER, TUMOR = "kidney_", "tumor_"  # what the names of the bundles begin with
 
 
@@ -27,6 +29,9 @@ class Settings:
         device: Where the networks run.
         overlay: Folder that gets a picture of the result, if any.
         allow_gaps: Whether slices may be missing away from the kidneys.
+        outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
+            (structured report), "pdf" (report), "sc" (picture as secondary capture).
+        empty_frames: Whether segmentations also hold the frames in which there is nothing.
     """
 
     bundles: Path
@@ -35,6 +40,8 @@ class Settings:
     device: torch.device
     overlay: Path | None = None
     allow_gaps: bool = False
+    outputs: tuple[str, ...] = tuple(DEFAULT_OUTPUTS.split(","))
+    empty_frames: bool = False
 
     @property
     def algorithm(self) -> str:
@@ -53,6 +60,8 @@ class Settings:
         bundles: str | Path | None = None,
         overlay: str | Path | None = None,
         allow_gaps: bool = False,
+        outputs: str | None = None,
+        empty_frames: bool | None = None,
         config: str | Path | None = None,
     ) -> Settings:
         """Settles the choices: an argument before the environment, before a file, before a default.
@@ -67,12 +76,21 @@ class Settings:
             overlay: Folder for a picture of the result.
             allow_gaps: Process series in which slices are missing away from the kidneys; "1" in
                 RENALSEG_ALLOW_GAPS says so too.
+            outputs: What is written, such as "seg,sr,pdf" (RENALSEG_OUTPUTS).
+            empty_frames: Also write the empty frames of segmentations (RENALSEG_EMPTY_FRAMES).
             config: YAML file with some of these names.
 
         Raises:
-            ConfigError: A bundle or device does not exist; the message lists those that do.
+            ConfigError: A bundle, device or output does not exist; the message lists those that do.
         """
-        given = {"method": method, "localizer": localizer, "tumor": tumor, "device": device}
+        given = {
+            "method": method,
+            "localizer": localizer,
+            "tumor": tumor,
+            "device": device,
+            "outputs": outputs,
+            "empty_frames": None if empty_frames is None else str(empty_frames),
+        }
         environment = {name: os.environ.get(f"RENALSEG_{name.upper()}") for name in given}
         sources: tuple[Mapping[str, str | None], ...] = (given, environment, _read(config))
 
@@ -96,7 +114,30 @@ class Settings:
             device=_device(pick("device", default="auto")),
             overlay=Path(overlay) if overlay else None,
             allow_gaps=allow_gaps or os.environ.get("RENALSEG_ALLOW_GAPS") == "1",
+            outputs=_outputs(pick("outputs", default=DEFAULT_OUTPUTS)),
+            empty_frames=_switch("empty_frames", pick("empty_frames", default="false")),
         )
+
+
+def _outputs(names: str) -> tuple[str, ...]:
+    """The outputs that a list such as "seg,sr" names, in the order in which they are made."""
+    wanted = {name.strip() for name in names.split(",") if name.strip()}
+    unknown = sorted(wanted - set(OUTPUTS))
+    if unknown or not wanted:
+        raise ConfigError(
+            f"Expected outputs among {', '.join(OUTPUTS)}, as in {DEFAULT_OUTPUTS}, got {names!r}"
+        )
+    if "sr" in wanted and not wanted & {"seg", "labelmap"}:
+        raise ConfigError(f"Expected seg or labelmap beside sr, which refers to it, got {names!r}")
+    return tuple(name for name in OUTPUTS if name in wanted)
+
+
+def _switch(name: str, value: str) -> bool:
+    """A choice that is on or off."""
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if value.lower() not in known:
+        raise ConfigError(f"Expected true or false for {name}, got {value!r}")
+    return known[value.lower()]
 
 
 def _of_pair(method: str, stage: int) -> str:
@@ -115,10 +156,15 @@ def _read(config: str | Path | None) -> Mapping[str, str | None]:
         stored = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"Expected a YAML file with the settings, got {path}: {error}") from error
-    known = {"method", "localizer", "tumor", "device"}
+    known = {"method", "localizer", "tumor", "device", "outputs", "empty_frames"}
     if not isinstance(stored, dict) or not set(stored) <= known:
         raise ConfigError(f"Expected the settings {sorted(known)} in {path}, found {stored!r}")
-    return stored
+    return {name: None if value is None else _text(value) for name, value in stored.items()}
+
+
+def _text(value: object) -> str:
+    """A value of a file as the environment would give it; YAML also has lists and switches."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def available_methods(folder: Path) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from monai.deploy.core import Operator, OperatorSpec
 
 from app.run import Run
-from renalseg import results
+from renalseg.place import Place
 
 
 class DicomSegWriterOperator(Operator):
@@ -19,11 +18,11 @@ class DicomSegWriterOperator(Operator):
         pred: (1, X, Y, Z) uint8 on the grid of the series: 0 background, 1 kidney, 2 tumor.
 
     Args:
-        output: Folder that the files go to; it becomes the output when all studies are done.
+        output: Where the files go.
         run: What the operators of this run share; gets the result.
     """
 
-    def __init__(self, fragment: Any, *args: Any, output: Path, run: Run, **kwargs: Any) -> None:
+    def __init__(self, fragment: Any, *args: Any, output: Place, run: Run, **kwargs: Any) -> None:
         self._output = output
         self._run = run
         super().__init__(fragment, *args, **kwargs)
@@ -38,6 +37,5 @@ class DicomSegWriterOperator(Operator):
         series = op_input.receive("series")
         pred = op_input.receive("pred")
         with self._run.stage("write"):
-            self._run.result = results.write_study(
-                series, pred, self._output, self._run.models.settings, self._run.timings
-            )
+            settings, timings = self._run.models.settings, self._run.timings
+            self._run.result = self._output.write(series, pred, settings, timings)

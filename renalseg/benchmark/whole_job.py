@@ -14,9 +14,9 @@ from pathlib import Path
 
 import renalseg
 from renalseg.benchmark import launch
+from renalseg.earlier import RESULT_FILE
 from renalseg.errors import RenalSegError
 from renalseg.pipeline import STAGES
-from renalseg.results import RESULT_FILE
 from renalseg.settings import Settings
 
 Command = Callable[[Path, Path, Settings], list[str]]

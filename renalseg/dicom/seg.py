@@ -19,19 +19,14 @@ from highdicom.sr import CodedConcept
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID
-from pydicom.valuerep import DA, DT, TM
 
+from renalseg.dicom.derived import LONG_STRING, PRODUCT, Origin, without_names
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.references import refer_to_frames
-from renalseg.dicom.source import acquisition_time, complete_headers
-from renalseg.dicom.uids import derive_uid
+from renalseg.dicom.source import complete_headers
 from renalseg.errors import RenalSegError
 from renalseg.labels import LABELS, LATERALITY, Code, Segment
 
-SERIES_NUMBER = 900
-PRODUCT = "RenalSeg"
-_LONG_STRING = 64  # characters that a DICOM LO value holds
 _SAME_PLACE_MM = 1e-3
 
 
@@ -43,8 +38,10 @@ def build_seg(
     algorithm: str,
     version: str,
     created: datetime | None = None,
+    labelmap: bool = False,
+    empty_frames: bool = False,
 ) -> hd.seg.Segmentation:
-    """Build a binary segmentation whose frames lie on the source slices; empty frames are left out.
+    """Build a segmentation whose frames lie on the source slices.
 
     All UIDs derive from the input, the version and the algorithm, so that a rerun gives the same
     object.
@@ -58,6 +55,9 @@ def build_seg(
         version: Version of RenalSeg.
         created: Date and time of the content; by default that of the source, so that a rerun gives
             the same bytes.
+        labelmap: One frame a slice that holds the numbers of all segments (LABELMAP), instead of
+            one frame a slice and segment (BINARY), which more viewers read.
+        empty_frames: Also write the frames in which there is nothing.
 
     Returns:
         The segmentation, ready for `save_as`.
@@ -68,55 +68,37 @@ def build_seg(
         RenalSegError: If a frame does not lie on the slice that it refers to.
     """
     _check_arguments(series, segmented, segments)
+    origin = Origin(series, algorithm, version)
+    kind = "labelmap" if labelmap else "seg"
+    purpose = (kind.upper(), *(["empty frames"] if empty_frames else []))
     # highdicom looks at every source slice: those before and behind all segments are left out
     found = np.flatnonzero(segmented.any(axis=(0, 1)))
-    span = slice(int(found[0]), int(found[-1]) + 1)
+    span = slice(None) if empty_frames else slice(int(found[0]), int(found[-1]) + 1)
     sources = complete_headers(series.headers[span])
-    created = created or acquisition_time(series.headers[0])
-    # highdicom logs a name that it finds odd and refuses rare character sets, so the object gets
-    # both afterwards.
-    patient_name, sources[0].PatientName = sources[0].PatientName, ""
-    descriptions = [_describe(series, segment, algorithm, version) for segment in segments]
+    sources[0] = without_names(sources[0])  # it stands for the patient
     with disable_value_validation():
         seg = hd.seg.Segmentation(
             source_images=sources,
             # (X, Y, S) to frames of rows: S, Y, X.
             pixel_array=np.ascontiguousarray(segmented[..., span].transpose(2, 1, 0)),
-            segmentation_type=SegmentationTypeValues.BINARY,
-            segment_descriptions=descriptions,
-            series_instance_uid=_uid(series, algorithm, version, "SEG series"),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=_uid(series, algorithm, version, "SEG"),
-            instance_number=1,
-            manufacturer=PRODUCT,
-            manufacturer_model_name=PRODUCT,
-            software_versions=version,
-            device_serial_number=version,
+            segmentation_type=SegmentationTypeValues.LABELMAP
+            if labelmap
+            else SegmentationTypeValues.BINARY,
+            segment_descriptions=[_describe(origin, segment) for segment in segments],
+            sop_instance_uid=origin.uid(*purpose),
+            omit_empty_frames=not empty_frames,
             content_label="KIDNEYS",
             content_description="Kidneys and tumors, for research use only",
             content_creator_name=f"{PRODUCT}^",
-            series_description=f"{PRODUCT} {version} {algorithm}"[: _LONG_STRING - 15]
-            + " (research use)",
-            content_date=created.date(),
-            content_time=created.time(),
             specific_character_set=None,
+            **origin.series_arguments(kind),
         )
-        if sources[0].get("SpecificCharacterSet"):
-            seg.SpecificCharacterSet = sources[0].SpecificCharacterSet
-        seg.PatientName = patient_name
-        _finish(seg, created, _uid(series, algorithm, version, "dimensions"))
+        origin.complete(seg, created)
+        for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):
+            item.DimensionOrganizationUID = origin.uid("dimensions", *purpose[1:])
         _check_frames(seg, sources)
         refer_to_frames(seg, series.frames)
     return seg
-
-
-def tracking_uid(series: CTSeries, segment: Segment, *, algorithm: str, version: str) -> UID:
-    """Give the UID by which other objects, such as a report, refer to a segment's structure."""
-    return _uid(series, algorithm, version, f"tracking {segment.label}")
-
-
-def _uid(series: CTSeries, algorithm: str, version: str, purpose: str) -> UID:
-    return derive_uid(series.input_hash, version, algorithm, purpose)
 
 
 def _check_arguments(
@@ -138,9 +120,7 @@ def _check_arguments(
         )
 
 
-def _describe(
-    series: CTSeries, segment: Segment, algorithm: str, version: str
-) -> SegmentDescription:
+def _describe(origin: Origin, segment: Segment) -> SegmentDescription:
     """Describe one segment by codes, side and color."""
     info = LABELS[segment.kind]
     side = LATERALITY[segment.side]
@@ -151,11 +131,11 @@ def _describe(
         segmented_property_type=_concept(info.type),
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
-            name=f"{PRODUCT} {algorithm}"[:_LONG_STRING],
+            name=f"{PRODUCT} {origin.algorithm}"[:LONG_STRING],
             family=codes.DCM.ArtificialIntelligence,
-            version=version,
+            version=origin.version,
         ),
-        tracking_uid=tracking_uid(series, segment, algorithm=algorithm, version=version),
+        tracking_uid=origin.tracking_uid(segment.label),
         tracking_id=segment.label,
         anatomic_regions=None if info.region is None else [_concept(info.region)],
         display_color=CIELabColor.from_rgb(*info.rgb),
@@ -171,16 +151,6 @@ def _describe(
 
 def _concept(code: Code) -> CodedConcept:
     return CodedConcept(code.value, code.scheme, code.meaning)
-
-
-def _finish(seg: hd.seg.Segmentation, created: datetime, dimensions: UID) -> None:
-    """Set what the constructor leaves out, draws at random or takes from the clock."""
-    seg.InstanceCreationDate = seg.SeriesDate = DA(created.date())
-    seg.InstanceCreationTime = seg.SeriesTime = TM(created.time())
-    # The last item is the library's note about itself.
-    seg.ContributingEquipmentSequence[-1].ContributionDateTime = DT(created)
-    for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):
-        item.DimensionOrganizationUID = dimensions
 
 
 def _check_frames(seg: hd.seg.Segmentation, sources: Sequence[Dataset]) -> None:

@@ -40,10 +40,10 @@ def test_ends_with_success_and_says_what_it_did(application_run: Run) -> None:
     assert "Left kidney" in application_run.process.stdout
 
 
-def test_writes_segmentation_result_and_picture(application_run: Run) -> None:
+def test_writes_segmentation_reports_result_and_picture(application_run: Run) -> None:
     names = sorted(path.name for path in application_run.out.iterdir())
     series = application_run.study["series"]
-    assert names == [f"{series}.seg.dcm", "result.json"]
+    assert names == [f"{series}.{kind}.dcm" for kind in ("pdf", "seg", "sr")] + ["result.json"]
     (picture,) = application_run.study["pictures"]
     assert Path(picture).read_bytes().startswith(b"\x89PNG")
 
@@ -66,24 +66,27 @@ def test_volumes_are_those_of_the_frames(application_run: Run) -> None:
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is absent")
-def test_sample_and_segmentation_are_valid_dicom(application_run: Run) -> None:
+def test_sample_and_results_are_valid_dicom(application_run: Run) -> None:
     slices = sorted((application_run.source / "dicom").iterdir())
-    for path in (application_run.seg, slices[0], slices[-1]):
+    for path in (*application_run.out.glob("*.dcm"), slices[0], slices[-1]):
         check = subprocess.run(["dciodvfy", path], capture_output=True, text=True)
         errors = [line for line in check.stderr.splitlines() if line.startswith("Error")]
         assert errors == []
 
 
-def test_application_and_library_write_the_same_object(
+def test_application_and_library_write_the_same_objects(
     small_sample: Path, program: Program, tmp_path: Path
 ) -> None:
     app = program("-m", "app", "-i", small_sample, "-o", tmp_path / "app")
     assert app.returncode == 0, app.stderr
     library = program("-m", "renalseg.cli", "run", small_sample, tmp_path / "library")
     assert library.returncode == 0, library.stderr
-    (first,), (second,) = ((tmp_path / name).glob("*.seg.dcm") for name in ("app", "library"))
-    assert first.name == second.name
-    assert first.read_bytes() == second.read_bytes()
+    names = sorted(path.name for path in (tmp_path / "app").glob("*.dcm"))
+    assert names == sorted(path.name for path in (tmp_path / "library").glob("*.dcm"))
+    assert len(names) == 3
+    for name in names:
+        first, second = ((tmp_path / folder / name).read_bytes() for folder in ("app", "library"))
+        assert first == second
 
 
 def test_the_tumor_bundle_alone_gives_the_voxels_of_the_application(

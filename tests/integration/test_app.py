@@ -14,11 +14,12 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg import pipeline, results
+from renalseg import pipeline
 from renalseg.dicom.choose import Plan, StudyPlan
 from renalseg.dicom.scan import Scan
 from renalseg.errors import ConfigError, InputError
 from renalseg.models import Models
+from renalseg.place import Place
 from tests.factories.series import write_case
 
 pytest.importorskip("monai.deploy", reason="the MONAI Deploy SDK is not installed")
@@ -28,8 +29,9 @@ from app.app import run_graph, segment_by_graph
 from renalseg.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-STAGES = ["load_study", "localize", "find_tumors", "write_study"]
+STAGES = ["load_study", "localize", "find_tumors", "write"]
 STUDY = StudyPlan("1.2", ())
+PLACE = Place(Path("hidden"), Path("out"))
 
 
 class Stand:
@@ -41,12 +43,12 @@ class Stand:
             "load_study": object(),
             "localize": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 2),
             "find_tumors": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 3),
-            "write_study": object(),
+            "write": object(),
         }
         plan = Plan(Scan(Path("in"), (), (), ()), (STUDY,), ())
         monkeypatch.setattr(pipeline, "look_through", lambda folder, **_: plan)
         for name in STAGES:
-            owner = results if name == "write_study" else pipeline
+            owner = Place if name == "write" else pipeline
             monkeypatch.setattr(owner, name, self.function(name))
 
     def function(self, name: str) -> Callable[..., object]:
@@ -73,17 +75,19 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def test_operators_pass_the_very_objects_on(stand: Stand, settings: Settings) -> None:
-    result = segment_by_graph(STUDY, Path("out"), Models(settings))
+    result = segment_by_graph(STUDY, PLACE, Models(settings))
     series, kidney, pred, written = (stand.values[name] for name in STAGES)
     assert result is written
     assert stand.calls["load_study"] == (STUDY,)
     assert stand.calls["localize"][0] is series
     assert stand.calls["find_tumors"][0] is series
     assert stand.calls["find_tumors"][1] is kidney
-    assert stand.calls["write_study"][0] is series
-    assert stand.calls["write_study"][1] is pred
-    assert stand.calls["write_study"][2:4] == (Path("out"), settings)
-    assert list(stand.calls["write_study"][4]) == ["read", "localize", "tumor", "write"]
+    place, *given = stand.calls["write"]
+    assert place is PLACE
+    assert given[0] is series
+    assert given[1] is pred
+    assert given[2] is settings
+    assert list(given[3]) == ["read", "localize", "tumor", "write"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -92,7 +96,7 @@ def test_failed_stage_ends_the_graph_with_its_own_error(
 ) -> None:
     error = stand.values[stage] = InputError("expected this, found that")
     with pytest.raises(InputError) as raised:
-        segment_by_graph(STUDY, Path("out"), Models(settings))
+        segment_by_graph(STUDY, PLACE, Models(settings))
     assert raised.value is error
     assert list(stand.calls) == STAGES[: STAGES.index(stage) + 1]
 

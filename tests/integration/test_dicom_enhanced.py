@@ -9,6 +9,8 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+import torch
+from monai.data import MetaTensor
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     EnhancedCTImageStorage,
@@ -21,6 +23,8 @@ from renalseg.dicom.read import read_series
 from renalseg.dicom.seg import build_seg
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, Segment, Side
+from renalseg.place import all_at_once
+from renalseg.settings import Settings
 from tests.factories.enhanced import write_enhanced
 from tests.factories.series import CASES, Case, Written, write_case
 
@@ -161,3 +165,20 @@ def test_no_reference_names_a_frame_as_an_object(tmp_path: Path, written: Writte
     seg = build_seg(series, segmented, segments, algorithm="test", version="1")
     text = str(seg)
     assert not any(uid in text for uid in series.frames)
+
+
+def test_every_result_refers_to_the_frames(tmp_path: Path, written: Written) -> None:
+    path = write_enhanced(tmp_path / "multi" / "ct.dcm", written.paths)
+    outputs = ("labelmap", "seg", "sr", "pdf", "sc")
+    settings = Settings(tmp_path, "kidney_x", "tumor_x", torch.device("cpu"), outputs=outputs)
+    series = read_series(path.parent)
+    pred = MetaTensor((series.image.as_tensor() > 500).byte(), affine=series.image.affine)
+    with all_at_once(tmp_path / "out") as place:
+        place.write(series, pred, settings, {})
+    objects = sorted((tmp_path / "out").glob("*.dcm"))
+    assert len(objects) == len(outputs)
+    source = pydicom.dcmread(path).SOPInstanceUID
+    for derived in objects:
+        text = str(pydicom.dcmread(derived))
+        assert not any(uid in text for uid in series.frames), derived.name
+        assert source in text or derived.name.endswith(".sc.dcm")

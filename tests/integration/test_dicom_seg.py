@@ -15,9 +15,10 @@ import pytest
 from pydicom.dataset import Dataset
 
 from renalseg.dicom.ct import write_ct_series
+from renalseg.dicom.derived import Origin
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.dicom.read_seg import read_seg
-from renalseg.dicom.seg import build_seg, tracking_uid
+from renalseg.dicom.seg import build_seg
 from renalseg.errors import InputError
 from renalseg.geometry import affine_from_dicom, to_index, to_world
 from renalseg.grids import Grid
@@ -188,7 +189,7 @@ def test_description_of_the_object(written: Written, tmp_path: Path) -> None:
     assert item.SegmentAlgorithmType == "AUTOMATIC"
     assert item.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == "0.1.0"
     assert item.TrackingID == "Left kidney tumor 1"
-    assert item.TrackingUID == tracking_uid(series, SEGMENTS[2], algorithm="sehdc", version="0.1.0")
+    assert item.TrackingUID == Origin(series, "sehdc", "0.1.0").tracking_uid(SEGMENTS[2].label)
     assert len(item.RecommendedDisplayCIELabValue) == 3
 
 

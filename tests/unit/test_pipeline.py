@@ -27,7 +27,7 @@ STUDY = StudyResult(
 
 
 def test_a_study_describes_its_segments() -> None:
-    (segment,) = STUDY.to_json()["segments"]
+    (segment,) = STUDY.to_dict()["segments"]
     assert segment == {
         **{"number": 1, "label": "Left kidney", "kind": KIDNEY},
         **{"side": "left", "volume_ml": 151.26},
@@ -35,7 +35,7 @@ def test_a_study_describes_its_segments() -> None:
 
 
 def test_a_study_holds_files_and_seconds() -> None:
-    content = STUDY.to_json()
+    content = STUDY.to_dict()
     assert content["files"] == ["1.2.seg.dcm"]
     assert content["seconds"] == {"read": 1.23}
     assert content["reason"] is None

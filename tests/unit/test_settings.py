@@ -210,3 +210,40 @@ def test_a_bundle_without_weights_is_not_offered(bundles: Path) -> None:
 
 def test_a_method_is_available_with_both_bundles_alone(bundles: Path) -> None:
     assert available_methods(bundles) == ["one", "sehdc", "two"]
+
+
+def test_segmentation_and_reports_are_written_by_default(bundles: Path) -> None:
+    settings = Settings.resolve(bundles=bundles)
+    assert settings.outputs == ("seg", "sr", "pdf")
+    assert settings.empty_frames is False
+
+
+def test_outputs_come_from_an_option_the_environment_or_a_file(
+    bundles: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text("outputs: [sc, seg]\nempty_frames: true\n")
+    settings = Settings.resolve(bundles=bundles, config=config)
+    assert (settings.outputs, settings.empty_frames) == (("seg", "sc"), True)
+    monkeypatch.setenv("RENALSEG_OUTPUTS", "pdf")
+    monkeypatch.setenv("RENALSEG_EMPTY_FRAMES", "no")
+    settings = Settings.resolve(bundles=bundles, config=config)
+    assert (settings.outputs, settings.empty_frames) == (("pdf",), False)
+    settings = Settings.resolve(bundles=bundles, outputs="labelmap, sr", empty_frames=True)
+    assert (settings.outputs, settings.empty_frames) == (("labelmap", "sr"), True)
+
+
+@pytest.mark.parametrize("outputs", ["seg,nifti", ",", "SEG"])
+def test_unknown_outputs_are_refused_with_the_known(bundles: Path, outputs: str) -> None:
+    with pytest.raises(ConfigError, match=f"seg, labelmap, sr, pdf, sc.*{outputs}"):
+        Settings.resolve(bundles=bundles, outputs=outputs)
+
+
+def test_a_structured_report_needs_a_segmentation(bundles: Path) -> None:
+    with pytest.raises(ConfigError, match="seg or labelmap beside sr"):
+        Settings.resolve(bundles=bundles, outputs="sr,pdf")
+
+
+def test_a_switch_is_true_or_false(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENALSEG_EMPTY_FRAMES", "perhaps")
+    with pytest.raises(ConfigError, match="empty_frames, got 'perhaps'"):
+        Settings.resolve(bundles=bundles)

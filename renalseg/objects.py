@@ -1,0 +1,96 @@
+"""The DICOM objects that are made of one study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from renalseg import __version__
+from renalseg.dicom.derived import PRODUCT, Origin
+from renalseg.dicom.read import CTSeries
+from renalseg.dicom.seg import build_seg
+from renalseg.earlier import Earlier
+from renalseg.findings import USE, finding
+from renalseg.labels import MeasuredSegment
+from renalseg.settings import Settings
+
+
+def make_objects(
+    series: CTSeries,
+    segmented: npt.NDArray[np.uint8],
+    segments: list[MeasuredSegment],
+    settings: Settings,
+    warnings: tuple[str, ...],
+    earlier: Earlier,
+) -> Iterator[tuple[str, Dataset]]:
+    """Makes the objects that the settings ask for, each when it is its turn.
+
+    Args:
+        series: The source.
+        segmented: Segment numbers (X, Y, Z) on the grid of its image.
+        segments: What was found.
+        settings: What ran, and what is wanted.
+        warnings: For the report.
+        earlier: What the new objects supersede.
+
+    Yields:
+        The kind, one of `renalseg.settings.OUTPUTS`, and the object.
+    """
+    origin = Origin(series, settings.algorithm, __version__)
+    segmentation: Dataset | None = None
+    if segments:  # DICOM has no empty segmentation
+        planes = series.to_slices(segmented)
+        for kind in ("labelmap", "seg"):
+            if kind in settings.outputs:
+                segmentation = build_seg(
+                    series,
+                    planes,
+                    segments,
+                    algorithm=settings.algorithm,
+                    version=__version__,
+                    labelmap=kind == "labelmap",
+                    empty_frames=settings.empty_frames,
+                )
+                yield kind, segmentation
+    if "sr" in settings.outputs:
+        from renalseg.dicom.sr import build_sr
+
+        yield "sr", build_sr(origin, segments, segmentation, earlier.report)
+    if "pdf" in settings.outputs:
+        yield "pdf", _report(origin, segmented, segments, settings, warnings)
+    if "sc" in settings.outputs:
+        from renalseg.dicom.capture import build_capture
+        from renalseg.overlay import overlay_pixels
+
+        note = f"{finding(segments)}. {PRODUCT} {__version__} {settings.algorithm}. {USE}"
+        yield (
+            "sc",
+            build_capture(origin, overlay_pixels(series.image, segmented, segments, note)),
+        )
+
+
+def _report(
+    origin: Origin,
+    segmented: npt.NDArray[np.uint8],
+    segments: list[MeasuredSegment],
+    settings: Settings,
+    warnings: tuple[str, ...],
+) -> Dataset:
+    # matplotlib takes a third of a second to import: only where a page is drawn
+    from renalseg.dicom.pdf import build_pdf
+    from renalseg.facts import captions, method_fact, study_facts
+    from renalseg.page import TITLE, Facts, draw_page
+    from renalseg.view import look
+
+    view = look(origin.series.image, segmented, segments)
+    facts = Facts(
+        study=study_facts(origin.series),
+        method=method_fact(origin.series, settings),
+        warnings=warnings,
+        created=origin.created,
+        captions=captions(origin.series, view),
+    )
+    return build_pdf(origin, draw_page(facts, view, segments), TITLE)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from renalseg.findings import finding, missing_kidneys, sentences
+from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Side, Third
+
+LEFT = MeasuredSegment(1, "Left kidney", KIDNEY, Side.LEFT, 150, 110, 60, 100, 20)
+RIGHT = MeasuredSegment(2, "Right kidney", KIDNEY, Side.RIGHT, 150, 110, 60, 100, 20)
+
+
+def tumor(longest_mm: float, third: Third | None = Third.LOWER) -> MeasuredSegment:
+    return MeasuredSegment(
+        *(3, "Left kidney tumor 1", TUMOR, Side.LEFT, 10, longest_mm, 20, 60, 9),
+        third=third,
+        size="4 to 7 cm",
+    )
+
+
+def test_findings() -> None:
+    assert finding([]) == "no kidney found"
+    assert finding([LEFT]) == "no tumor found"
+    assert finding([LEFT, tumor(30)]) == "tumor found"
+
+
+def test_sides_without_a_kidney() -> None:
+    assert missing_kidneys([]) == [Side.LEFT, Side.RIGHT]
+    assert missing_kidneys([RIGHT, tumor(30)]) == [Side.LEFT]
+
+
+@pytest.mark.parametrize(
+    ("segments", "text"),
+    [
+        ([LEFT, RIGHT], "No tumor found."),
+        ([RIGHT], "No tumor found. No left kidney found."),
+        (
+            [LEFT, RIGHT, tumor(44.4)],
+            "One tumor found: it is 44 mm long (4 to 7 cm), in the lower third of the left kidney.",
+        ),
+        (
+            [LEFT, tumor(20), tumor(61, None)],
+            "2 tumors found: the largest is 61 mm long (4 to 7 cm), in the left kidney. "
+            "No right kidney found.",
+        ),
+    ],
+)
+def test_sentences(segments: list[MeasuredSegment], text: str) -> None:
+    assert sentences(segments) == text
+
+
+def test_without_a_kidney_nothing_is_said_of_tumors() -> None:
+    text = sentences([])
+    assert text.startswith("No kidney found.")
+    assert "No tumor found" not in text
