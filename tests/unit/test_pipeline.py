@@ -35,7 +35,7 @@ def test_a_study_describes_its_segments() -> None:
 
 
 def test_a_study_holds_files_and_seconds() -> None:
-    content = STUDY.to_dict()
+    content = json.loads(json.dumps(STUDY.to_dict()))
     assert content["files"] == ["1.2.seg.dcm"]
     assert content["seconds"] == {"read": 1.23}
     assert content["reason"] is None
