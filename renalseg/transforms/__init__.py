@@ -4,6 +4,7 @@ from renalseg.transforms.body import CropToBodyd
 from renalseg.transforms.channel import TakeChanneld
 from renalseg.transforms.crop import CropToKidneysd
 from renalseg.transforms.fill_outside import FillOutsided
+from renalseg.transforms.fluid_tumors import DropFluidTumorsd
 from renalseg.transforms.grow_mask import RandGrowMaskd
 from renalseg.transforms.keep_largest import KeepLargestComponentsd
 from renalseg.transforms.level_slices import LevelSlicesd
@@ -22,6 +23,7 @@ from renalseg.transforms.tumor_in_kidney import TumorInKidneyd
 __all__ = [
     "CropToBodyd",
     "CropToKidneysd",
+    "DropFluidTumorsd",
     "DropSmallTumorsd",
     "EachKidney",
     "FillOutsided",

@@ -9,7 +9,13 @@ from renalseg.grids import Grid
 from renalseg.synthesis.patches import SyntheticPatches
 from renalseg.synthesis.stacks import SliceStacks
 from renalseg.synthesis.tissues import Anatomy, Tissue
-from renalseg.transforms import LevelSlicesd, RandGrowMaskd, ToSliceSized, ToSliceStackd
+from renalseg.transforms import (
+    DropFluidTumorsd,
+    LevelSlicesd,
+    RandGrowMaskd,
+    ToSliceSized,
+    ToSliceStackd,
+)
 from tests.factories.scenes import EXTENT, GRIDS, make_grid, volume, world_of
 
 grids = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
@@ -161,3 +167,19 @@ def test_masks_stay_when_nothing_is_drawn() -> None:
     mask = torch.zeros((1, 9, 9, 2), dtype=torch.uint8)
     mask[0, 4, 4] = 1
     assert torch.equal(RandGrowMaskd("mask", most=2, prob=0.0)({"mask": mask})["mask"], mask)
+
+
+# DropFluidTumorsd
+
+
+def test_tumors_of_fluid_are_dropped_and_others_stay() -> None:
+    grid = make_grid("RAS")
+    probs, hu = np.zeros(grid.shape, np.float32), np.full(grid.shape, 150, np.float32)
+    probs[1:4, 1:4, 1:4], hu[1:4, 1:4, 1:4] = 0.9, 10
+    probs[6:9, 6:9, 6:9], hu[6:9, 6:9, 6:9] = 0.9, 35
+    hu[1, 1:4, 1:4] = 200  # a third of the cyst: its median is still that of fluid
+    case = {"pred": volume(probs, grid), "hu": volume(hu, grid)}
+    result = DropFluidTumorsd("pred", image_key="hu", fluid_hu=20.0)(case)
+    assert list(result) == ["pred"]
+    probs[1:4, 1:4, 1:4] = 0
+    np.testing.assert_array_equal(result["pred"][0], probs)
