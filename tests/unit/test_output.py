@@ -192,10 +192,14 @@ def test_earlier_results_survive_when_a_move_fails(
                 raise OSError(errno.EIO, "broken disk")
         return rename(path, target)
 
-    with pytest.raises(OSError, match="broken disk"), complete_or_nothing(out) as folder:
-        for name in ("aa.seg.dcm", "result.json", "zz.seg.dcm"):
-            (folder / name).write_text("later")
-        monkeypatch.setattr(Path, "rename", fail)
+    def write() -> None:
+        with complete_or_nothing(out) as folder:
+            for name in ("aa.seg.dcm", "result.json", "zz.seg.dcm"):
+                (folder / name).write_text("later")
+            monkeypatch.setattr(Path, "rename", fail)
+
+    with pytest.raises(OSError, match="broken disk"):
+        write()
     assert {path.name: path.read_text() for path in out.iterdir()} == {
         "result.json": "earlier",
         "zz.seg.dcm": "earlier",
