@@ -5,17 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from renalseg import __version__
+from renalseg import __version__, log
 from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.data.command import add_data_command
-from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_for
+from renalseg.errors import (
+    EXIT_FAULT,
+    ConfigError,
+    InputError,
+    RenalSegError,
+    causes,
+    exit_code_for,
+    what_ran_out,
+)
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
+from renalseg.memory import require_memory
+from renalseg.privacy import format_traceback, message_of
 from renalseg.process import leave, prepare
+from renalseg.signals import end_on_signals
 
 _BUNDLES = "folder with the bundles"
 
@@ -29,20 +39,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 refused, 75 retryable, 1 a fault of the program.
     """
-    options = _parser().parse_args(argv)
-    prepare(verbose=options.verbose)
-    try:
-        ensure_cuda_runtime()
-        return options.action(options) or 0
-    except Exception as error:
-        if may_lack_imports(error):
-            start_again_with_all()
-        return report_error(error, verbose=options.verbose)
+    return _main(_parser().parse_args(argv))
 
 
 def program() -> NoReturn:
     """The console script: `main`, and the end of the process."""
-    leave(main())
+    options = _parser().parse_args()
+    if options.action in (_run, _archive):
+        end_on_signals()
+    leave(_main(options))
+
+
+def _main(options: argparse.Namespace) -> int:
+    prepare(verbose=options.verbose)
+    if options.action in (_run, _archive):
+        log.start(
+            as_json=options.log_json, folder=getattr(options, "dicom_in", None) or options.root
+        )
+    try:
+        ensure_cuda_runtime()
+        code: int = options.action(options) or 0
+    except Exception as error:
+        if may_lack_imports(error):
+            start_again_with_all()
+        return report_error(error, verbose=options.verbose)
+    log.note("ended", exit_code=code)
+    return code
 
 
 def report_error(error: BaseException, *, verbose: bool = False) -> int:
@@ -52,12 +74,20 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
         error: What ended the program.
         verbose: Whether the traceback of an expected error is shown too.
     """
-    expected = isinstance(error, RenalSegError) or exit_code_for(error) != 1
-    if verbose or not expected:
-        traceback.print_exception(error)
-    kind = "error" if expected else "internal error"
-    print(f"renalseg: {kind}: {str(error) or type(error).__name__}", file=sys.stderr)
-    return exit_code_for(error)
+    code = exit_code_for(error)
+    fault = code == EXIT_FAULT and not isinstance(error, RenalSegError)
+    trace = format_traceback(error) if verbose or fault else None
+    ran_out = next((text for text in map(what_ran_out, causes(error)) if text), None)
+    message = message_of(error) or type(error).__name__
+    if ran_out:
+        message = f"{ran_out} ({' '.join(message.split())})"
+    if log.in_json():
+        log.note("ended", "error", message=message, exit_code=code, traceback=trace)
+        return code
+    if trace:
+        sys.stderr.write(trace)
+    print(f"renalseg: {'internal error' if fault else 'error'}: {message}", file=sys.stderr)
+    return code
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +98,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     add("--tumor", metavar="T", help="tumor bundle, if not the method's own")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
     add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
+    add("--log-json", action="store_true", help="log JSON lines on stderr (or RENALSEG_LOG=json)")
     add("-v", "--verbose", action="store_true", help="show tracebacks of errors")
 
 
@@ -192,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
+    require_memory()
     import_monai_quickly()
     from renalseg import segment
     from renalseg.report import print_result
@@ -206,6 +238,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _archive(options: argparse.Namespace) -> int:
+    require_memory()
     import_monai_quickly()
     from renalseg.archive import SUMMARY_FILE, segment_archive, worst
     from renalseg.settings import Settings

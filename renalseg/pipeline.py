@@ -12,6 +12,7 @@ from pathlib import Path
 
 from monai.data import MetaTensor
 
+from renalseg import log
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.models import Models
 from renalseg.progress import announce, steps
@@ -46,9 +47,10 @@ def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
         name: A key of `STAGES`.
         timings: Gets the seconds under that name.
     """
-    announce(STAGES[name])
+    log.say(STAGES[name], "stage began", stage=name)
     with timed(name, timings):
         yield
+    log.note("stage ended", stage=name, seconds=round(timings[name], 3))
 
 
 def load_study(dicom_dir: Path) -> CTSeries:
@@ -59,6 +61,7 @@ def load_study(dicom_dir: Path) -> CTSeries:
     """
     with steps("slices") as progress:
         series = read_series(dicom_dir, progress=progress)
+    log.bind_study(series.headers[0].get("StudyInstanceUID"))
     for warning in series.warnings:
         announce(f"Warning: {warning}")
     return series

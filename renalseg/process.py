@@ -12,6 +12,9 @@ import sys
 import warnings
 from typing import NoReturn
 
+from renalseg.caches import use_writable_folders
+from renalseg.privacy import hide_header_values
+
 STACK_BYTES = 32 * 1024 * 1024
 """What Holoscan recommends."""
 
@@ -22,9 +25,11 @@ def prepare(*, verbose: bool = False) -> None:
     """Raise the limits and hide the chatter of the libraries; call it before importing them.
 
     Args:
-        verbose: Hide nothing.
+        verbose: Hide nothing but what may quote a patient's data.
     """
     raise_stack_limit()
+    use_writable_folders()
+    hide_header_values()
     if not verbose:
         hide_chatter()
 
