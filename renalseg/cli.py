@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from renalseg import __version__, log
+from renalseg.checksums import MANIFEST, add_checksums_command, write_manifest
 from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.data.command import add_data_command
 from renalseg.errors import (
@@ -77,7 +78,7 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
     code = exit_code_for(error)
     fault = code == EXIT_FAULT and not isinstance(error, RenalSegError)
     trace = format_traceback(error) if verbose or fault else None
-    ran_out = next((text for text in map(what_ran_out, causes(error)) if text), None)
+    ran_out = _what_ran_out(error)
     message = message_of(error) or type(error).__name__
     if ran_out:
         message = f"{ran_out} ({' '.join(message.split())})"
@@ -88,6 +89,15 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
         sys.stderr.write(trace)
     print(f"renalseg: {'internal error' if fault else 'error'}: {message}", file=sys.stderr)
     return code
+
+
+def _what_ran_out(error: BaseException) -> str | None:
+    for cause in causes(error):
+        if isinstance(cause, RenalSegError):
+            return None  # it says so itself
+        if text := what_ran_out(cause):
+            return text
+    return None
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
@@ -211,13 +221,17 @@ def _parser() -> argparse.ArgumentParser:
     implant.set_defaults(action=_implant)
 
     add_data_command(commands)
+    checksums = add_checksums_command(commands)
 
     export = commands.add_parser("export", help="make a bundle's weights of a training run")
     export.add_argument("train_dir", type=Path, help="output_dir of the training")
     export.add_argument("bundle", type=Path, help="folder of the bundle")
     export.add_argument("--last", action="store_true", help="not the best in validation")
     export.set_defaults(action=_export)
-    for command in (sample, summary, evaluate, bench, gate, accuracy, library, implant, export):
+    for command in (
+        *(sample, summary, evaluate, bench, gate, accuracy),
+        *(library, implant, export, checksums),
+    ):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
 
@@ -378,6 +392,8 @@ def _export(options: argparse.Namespace) -> None:
         raise InputError(f"Expected a bundle with a folder configs, found none at {options.bundle}")
     model = options.bundle / "models" / "model.pt"
     print(export_weights(options.train_dir, model, last=options.last))
+    if (options.bundle / MANIFEST).is_file():
+        print(write_manifest(options.bundle))
 
 
 if __name__ == "__main__":

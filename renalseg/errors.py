@@ -31,8 +31,8 @@ _AWAY = frozenset(
 # How native libraries say it in errors that have no type of their own: the loader, torch's
 # allocators, C++, OpenVINO and Python's threads.
 _NO_MEMORY = re.compile(
-    r"failed to map segment|cannot allocate memory|can't alloc(?:\b|ate memory)|bad.?alloc|out of memory"
-    r"|not enough memory|unable to allocate|can't start new thread",
+    r"failed to map segment|cannot allocate memory|can't alloc(?:\b|ate memory)|bad.?alloc"
+    r"|out of memory|not enough memory|unable to allocate|can't start new thread",
     re.IGNORECASE,
 )
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from renalseg.errors import EXIT_FAULT, ConfigError, exit_code_for
-from renalseg.staging import Staging, moving, remove_abandoned
+from renalseg.staging import Staging, moving, remove_abandoned, sync, sync_all
 
 LAST = "result.json"
 """The file that says that all others are there: it comes last and goes first."""
@@ -42,7 +42,7 @@ def complete_or_nothing(out_dir: Path) -> Iterator[Path]:
     hidden = _make_hidden(out_dir)
     try:
         yield hidden.files
-        _sync_all(hidden.files)
+        sync_all(hidden.files)
         with moving:
             _move(hidden, out_dir)
     finally:
@@ -72,7 +72,7 @@ def _move(hidden: Staging, out_dir: Path) -> None:
     if not out_dir.exists():
         with suppress(OSError):  # somebody else was quicker
             hidden.files.rename(out_dir)
-            _sync(out_dir.parent)
+            sync(out_dir.parent)
             return
         out_dir.mkdir(exist_ok=True)
     names = sorted((path.name for path in hidden.files.iterdir()), key=lambda n: (n == LAST, n))
@@ -93,9 +93,9 @@ def _replace(hidden: Path, out_dir: Path, names: Sequence[str]) -> None:
             (out_dir / name).rename(old / name)
     for name in names:
         if name == names[-1]:
-            _sync(out_dir)  # the others are there for good before the last one is
+            sync(out_dir)  # the others are there for good before the last one is
         (hidden / "files" / name).rename(out_dir / name)
-    _sync(out_dir)
+    sync(out_dir)
 
 
 def _take_back(hidden: Path, note: str) -> None:
@@ -118,7 +118,7 @@ def _undo(hidden: Path, out_dir: Path, names: Sequence[str]) -> None:
             _delete(out_dir / name)
         if os.path.lexists(old / name):
             (old / name).rename(out_dir / name)
-    _sync(out_dir)
+    sync(out_dir)
 
 
 def _delete(path: Path) -> None:
@@ -126,23 +126,3 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sync_all(folder: Path) -> None:
-    """Has the disk keep all that was written, before its name says that it is complete."""
-    for path in (*folder.rglob("*"), folder):
-        if not path.is_symlink():
-            _sync(path)
-
-
-def _sync(path: Path) -> None:
-    if os.name != "posix" and path.is_dir():
-        return  # only POSIX opens folders
-    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    except OSError:
-        if not path.is_dir():  # some file systems cannot do that for folders
-            raise
-    finally:
-        os.close(handle)

@@ -35,7 +35,7 @@ def _wait(wanted: set[signal.Signals]) -> None:
     number = signal.Signals(signal.sigwait(wanted))
     try:
         remove_all()
-        text = f"renalseg: ended by {number.name}; nothing was written"
+        text = f"renalseg: ended by {number.name}; what was not complete is removed"
         log.say(text, "ended", "error", signal=number.name, exit_code=128 + number)
     finally:
         os._exit(128 + number)

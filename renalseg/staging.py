@@ -117,6 +117,27 @@ def remove_all() -> None:
             _remove(folder)
 
 
+def sync_all(folder: Path) -> None:
+    """Has the disk keep all that was written, before its name says that it is complete."""
+    for path in (*folder.rglob("*"), folder):
+        if not path.is_symlink():
+            sync(path)
+
+
+def sync(path: Path) -> None:
+    """Has the disk keep a file, or the names in a folder."""
+    if os.name != "posix" and path.is_dir():
+        return  # only POSIX opens folders
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():  # some file systems cannot do that for folders
+            raise
+    finally:
+        os.close(handle)
+
+
 def _make(parent: Path) -> tuple[Path, int]:
     """A new folder, and its lock."""
     while True:

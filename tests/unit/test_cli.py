@@ -17,7 +17,7 @@ from tests.factories.scenes import make_grid, volume
 
 COMMANDS = (
     *("run", "archive", "sample", "summary", "evaluate", "bench", "gate", "accuracy"),
-    *("library", "implant", "data", "export"),
+    *("library", "implant", "data", "export", "checksums"),
 )
 GRID = make_grid("LPS")
 

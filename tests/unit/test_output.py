@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from renalseg import output
+from renalseg import output, staging
 from renalseg.errors import ConfigError
 from renalseg.output import complete_or_nothing
 
@@ -209,7 +209,7 @@ def test_earlier_results_survive_when_a_move_fails(
 
 def test_all_is_on_the_disk_before_it_moves(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
-    monkeypatch.setattr(output, "_sync", lambda path: synced.append(path.name))
+    monkeypatch.setattr(staging, "sync", lambda path: synced.append(path.name))
     monkeypatch.setattr(output, "_move", lambda *_: synced.append("moved"))
     with complete_or_nothing(out) as folder:
         (folder / "a.txt").write_text("a")
