@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     from renalseg.cli import choices
     from renalseg.cuda_runtime import ensure_cuda_runtime
     from renalseg.imports import import_monai_quickly
-    from renalseg.memory import require_memory
+    from renalseg.process import require_memory
 
     require_memory()
     ensure_cuda_runtime()

@@ -23,9 +23,8 @@ from renalseg.errors import (
     what_ran_out,
 )
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
-from renalseg.memory import require_memory
 from renalseg.privacy import format_traceback, message_of
-from renalseg.process import leave, prepare
+from renalseg.process import leave, prepare, require_memory
 from renalseg.signals import end_on_signals
 
 _BUNDLES = "folder with the bundles"
