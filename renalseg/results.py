@@ -12,6 +12,7 @@ from typing import Any
 from monai.data import MetaTensor
 
 from renalseg import __version__
+from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.seg import build_seg
 from renalseg.labels import KIDNEY, TUMOR, Segment
@@ -56,6 +57,7 @@ class Result:
         return json.dumps(content, indent=2) + "\n"
 
 
+@damage_refused("the results cannot be made from the headers of their source")
 def write_results(
     series: CTSeries,
     pred: MetaTensor,

@@ -16,6 +16,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from renalseg.dicom.choose import choose_series
+from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.grid import Grid, arrange
 from renalseg.dicom.pixels import decode, fingerprint, write_hu
 from renalseg.dicom.remarks import remarks
@@ -48,6 +49,7 @@ class CTSeries:
     skipped: Mapping[str, int]
 
 
+@damage_refused("the series cannot be read")
 def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
     """Read the CT series that suits best among those in a folder, at any depth.
 

@@ -22,6 +22,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 from pydicom.valuerep import DA, DT, TM
 
+from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.source import acquisition_time, complete_headers
 from renalseg.dicom.uids import derive_uid
@@ -34,6 +35,7 @@ _LONG_STRING = 64  # characters that a DICOM LO value holds
 _SAME_PLACE_MM = 1e-3
 
 
+@damage_refused("the segmentation cannot be made from the headers of its source")
 def build_seg(
     series: CTSeries,
     segmented: npt.NDArray[np.uint8],
@@ -63,6 +65,7 @@ def build_seg(
     Raises:
         ValueError: If there is no segment (DICOM has no empty segmentation), the numbers have gaps
             or miss one that the map holds, or the map does not fit the series.
+        InputError: If the headers hold values that must not stand in a segmentation.
         RenalSegError: If a frame does not lie on the slice that it refers to.
     """
     _check_arguments(series, segmented, segments)
