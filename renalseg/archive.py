@@ -12,6 +12,7 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 from tqdm import tqdm
 
+from renalseg import log
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.errors import (
     EXIT_FAULT,
@@ -128,9 +129,20 @@ def segment_archive(
             outcomes.append(outcome)
             append_row(out_root / SUMMARY_FILE, outcome)
             with bar.external_write_mode():
-                announce(f"{outcome.study.name}: {outcome.summary} ({outcome.seconds:.1f} s)")
+                _tell(outcome)
             bar.update()
     return outcomes
+
+
+def _tell(outcome: Outcome) -> None:
+    log.say(
+        f"{outcome.study.name}: {outcome.summary} ({outcome.seconds:.1f} s)",
+        "study ended",
+        "error" if outcome.error else "info",
+        message=f"{outcome.study}: {outcome.summary}",
+        exit_code=outcome.exit_code,
+        seconds=round(outcome.seconds, 3),
+    )
 
 
 def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iterator[Outcome]:

@@ -59,11 +59,19 @@ def bind_study(uid: str | None) -> None:
         _context["study"] = hash_uid(uid)
 
 
-def say(text: str, event: str = "message", level: str = "info", **fields: Any) -> None:
+def say(
+    text: str,
+    event: str = "message",
+    level: str = "info",
+    *,
+    message: str | None = None,
+    **fields: Any,
+) -> None:
     """Writes a line.
 
     Args:
         text: For people.
+        message: Instead of it in JSON, where the text holds a name that must not be there.
         event: What happened, in JSON.
         level: info, warning or error.
         fields: What belongs to the event, in JSON.
@@ -71,7 +79,7 @@ def say(text: str, event: str = "message", level: str = "info", **fields: Any) -
     if _json:
         if text.startswith(_WARNING):
             text, event, level = text.removeprefix(_WARNING), "warning", "warning"
-        note(event, level, message=text, **fields)
+        note(event, level, message=text if message is None else message, **fields)
     else:
         _write(text)
 
