@@ -66,9 +66,9 @@ def check_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> bool:
 
 
 def add_checksums_command(commands: Any) -> argparse.ArgumentParser:
-    """Adds ``renalseg checksums`` to the subcommands."""
+    """Adds ``renalseg manifest`` to the subcommands."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "checksums", help=f"write {MANIFEST} of bundles, or check it"
+        "manifest", help=f"write {MANIFEST} of bundles, or check it"
     )
     parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="folder")
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
@@ -76,7 +76,7 @@ def add_checksums_command(commands: Any) -> argparse.ArgumentParser:
     return parser
 
 
-_ADVICE = "get the bundle anew, or, if you changed it, run `renalseg checksums` on it"
+_ADVICE = "get the bundle anew, or, if you changed it, run `renalseg manifest` on it"
 
 
 def _run(options: argparse.Namespace) -> None:

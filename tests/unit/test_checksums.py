@@ -79,12 +79,12 @@ def test_a_broken_manifest_is_refused(bundle: Path, line: str) -> None:
 
 
 def test_the_command_writes_and_checks(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["checksums", "--check", str(bundle)]) == 2
-    assert main(["checksums", str(bundle)]) == 0
-    assert main(["checksums", "--check", str(bundle)]) == 0
+    assert main(["manifest", "--check", str(bundle)]) == 2
+    assert main(["manifest", str(bundle)]) == 0
+    assert main(["manifest", "--check", str(bundle)]) == 0
     change(bundle)
     capsys.readouterr()
-    assert main(["checksums", "--check", str(bundle)]) == 2
+    assert main(["manifest", "--check", str(bundle)]) == 2
     assert str(bundle / "models" / "model.pt") in capsys.readouterr().err
 
 

@@ -17,7 +17,7 @@ from tests.factories.scenes import make_grid, volume
 
 COMMANDS = (
     *("run", "archive", "sample", "summary", "evaluate", "bench", "gate", "accuracy"),
-    *("library", "implant", "data", "export", "checksums"),
+    *("library", "implant", "data", "export", "manifest"),
 )
 GRID = make_grid("LPS")
 
