@@ -27,18 +27,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imports stand where they are needed: a wrong call is answered before the SDK is loaded, and
     # that in turn must find a prepared process.
     from app.options import parse_options
+    from renalseg import log
     from renalseg.cli import report_error
     from renalseg.imports import may_lack_imports, start_again_with_all
     from renalseg.process import prepare
 
     options = parse_options(argv)
     prepare(verbose=options.verbose)
+    log.start(as_json=options.log_json, folder=options.input)
     try:
         run(options)
     except (Exception, SystemExit) as error:  # a library that exits is no success
         if may_lack_imports(error):
             start_again_with_all()
         return report_error(error, verbose=options.verbose)
+    log.note("ended", exit_code=0)
     return 0
 
 
@@ -47,7 +50,9 @@ def run(options: argparse.Namespace) -> None:
     from renalseg.cli import choices
     from renalseg.cuda_runtime import ensure_cuda_runtime
     from renalseg.imports import import_monai_quickly
+    from renalseg.process import require_memory
 
+    require_memory()
     ensure_cuda_runtime()
     import_monai_quickly()
     from renalseg.settings import Settings
@@ -72,5 +77,7 @@ def _default_bundles() -> Path | None:
 
 if __name__ == "__main__":
     from renalseg.process import leave
+    from renalseg.signals import end_on_signals
 
+    end_on_signals()
     leave(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from renalseg import __version__
 from renalseg.dicom.account import FileAccount, SeriesAccount
-from renalseg.earlier import RESULT_FILE
+from renalseg.output import RESULT_FILE
 from renalseg.results import StudyResult
 from renalseg.settings import Settings
 

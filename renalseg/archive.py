@@ -14,11 +14,11 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 from tqdm import tqdm
 
+from renalseg import log
 from renalseg.account import Result
 from renalseg.dicom.choose import Plan, StudyPlan, make_plan
 from renalseg.dicom.read import CTSeries, read_best
 from renalseg.dicom.scan import scan_folder
-from renalseg.earlier import RESULT_FILE
 from renalseg.errors import (
     EXIT_FAULT,
     EXIT_REFUSED,
@@ -28,6 +28,7 @@ from renalseg.errors import (
 )
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.models import Models
+from renalseg.output import RESULT_FILE
 from renalseg.pipeline import account, or_refusal, refuse_gaps, refuse_unreadable, timed
 from renalseg.place import Place, all_at_once
 from renalseg.progress import announce, bar_wanted
@@ -149,9 +150,20 @@ def segment_archive(
             outcomes.append(outcome)
             append_row(out_root / SUMMARY_FILE, outcome)
             with bar.external_write_mode():
-                announce(f"{outcome.study.name}: {outcome.summary} ({outcome.seconds:.1f} s)")
+                _tell(outcome)
             bar.update()
     return outcomes
+
+
+def _tell(outcome: Outcome) -> None:
+    log.say(
+        f"{outcome.study.name}: {outcome.summary} ({outcome.seconds:.1f} s)",
+        "study ended",
+        "error" if outcome.error else "info",
+        message=f"{outcome.study}: {outcome.summary}",
+        exit_code=outcome.exit_code,
+        seconds=round(outcome.seconds, 3),
+    )
 
 
 def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iterator[Outcome]:

@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import nn
 
+from renalseg.checksums import check_manifest
 from renalseg.engine import OpenVINOEngine, make_engine
 from renalseg.errors import EXIT_RETRYABLE, ConfigError, causes, exit_code_for
 from renalseg.grids import Grid
@@ -141,7 +142,8 @@ class Bundle:
         overrides: Values that replace those of the same names in the config.
 
     Raises:
-        ConfigError: The folder holds no bundle, or a broken one.
+        ConfigError: The folder holds no bundle, a broken one, or one whose files are not those of
+            its manifest.
     """
 
     def __init__(
@@ -157,6 +159,7 @@ class Bundle:
         metadata = self.root / "configs" / "metadata.json"
         if not config.is_file() or not metadata.is_file():
             raise ConfigError(f"Expected a bundle with {config} and {metadata}, found none")
+        check_manifest(self.root)
         parser = ConfigParser()
         with warnings.catch_warnings():
             # that a config executes code is said in the documentation, not at each start

@@ -5,18 +5,28 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from renalseg import __version__
+from renalseg import __version__, log
+from renalseg.checksums import MANIFEST, add_checksums_command, write_manifest
 from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.data.command import add_data_command
-from renalseg.errors import ConfigError, InputError, RenalSegError, exit_code_for
+from renalseg.errors import (
+    EXIT_FAULT,
+    ConfigError,
+    InputError,
+    RenalSegError,
+    causes,
+    exit_code_for,
+    what_ran_out,
+)
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.inspection import add_inspect_command
-from renalseg.process import leave, prepare
+from renalseg.privacy import HIDDEN, format_traceback, message_of
+from renalseg.process import leave, prepare, require_memory
+from renalseg.signals import end_on_signals
 from renalseg.worker.command import add_worker_command
 from renalseg.worker.listing import add_jobs_command
 
@@ -32,20 +42,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 refused, 75 retryable, 1 a fault of the program.
     """
-    options = _parser().parse_args(argv)
-    prepare(verbose=options.verbose)
-    try:
-        ensure_cuda_runtime()
-        return options.action(options) or 0
-    except Exception as error:
-        if may_lack_imports(error):
-            start_again_with_all()
-        return report_error(error, verbose=options.verbose)
+    return _main(_parser().parse_args(argv))
 
 
 def program() -> NoReturn:
     """The console script: `main`, and the end of the process."""
-    leave(main())
+    options = _parser().parse_args()
+    if options.action in (_run, _archive):
+        end_on_signals()
+    leave(_main(options))
+
+
+def _main(options: argparse.Namespace) -> int:
+    prepare(verbose=options.verbose)
+    if options.action in (_run, _archive):
+        log.start(
+            as_json=options.log_json, folder=getattr(options, "dicom_in", None) or options.root
+        )
+    try:
+        ensure_cuda_runtime()
+        code: int = options.action(options) or 0
+    except Exception as error:
+        if may_lack_imports(error):
+            start_again_with_all()
+        return report_error(error, verbose=options.verbose)
+    log.note("ended", exit_code=code)
+    return code
 
 
 def report_error(error: BaseException, *, verbose: bool = False) -> int:
@@ -55,12 +77,29 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
         error: What ended the program.
         verbose: Whether the traceback of an expected error is shown too.
     """
-    expected = isinstance(error, RenalSegError) or exit_code_for(error) != 1
-    if verbose or not expected:
-        traceback.print_exception(error)
-    kind = "error" if expected else "internal error"
-    print(f"renalseg: {kind}: {str(error) or type(error).__name__}", file=sys.stderr)
-    return exit_code_for(error)
+    code = exit_code_for(error)
+    fault = code == EXIT_FAULT and not isinstance(error, RenalSegError)
+    trace = format_traceback(error) if verbose or fault else None
+    ran_out = _what_ran_out(error)
+    message = message_of(error) or type(error).__name__
+    if ran_out:
+        message = ran_out if HIDDEN in message else f"{ran_out} ({' '.join(message.split())})"
+    if log.in_json():
+        log.note("ended", "error", message=message, exit_code=code, traceback=trace)
+        return code
+    if trace:
+        sys.stderr.write(trace)
+    print(f"renalseg: {'internal error' if fault else 'error'}: {message}", file=sys.stderr)
+    return code
+
+
+def _what_ran_out(error: BaseException) -> str | None:
+    for cause in causes(error):
+        if isinstance(cause, RenalSegError):
+            return None  # it says so itself
+        if text := what_ran_out(cause):
+            return text
+    return None
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +115,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     add("--outputs", metavar="NAMES", help=outputs)
     empty = "also write the frames of a segmentation in which there is nothing"
     add("--empty-frames", action="store_true", default=None, help=empty)
+    add("--log-json", action="store_true", help="log JSON lines on stderr (or RENALSEG_LOG=json)")
     add("-v", "--verbose", action="store_true", help="show tracebacks of errors")
 
 
@@ -191,18 +231,23 @@ def _parser() -> argparse.ArgumentParser:
     add_worker_command(commands)
     add_jobs_command(commands)
     add_inspect_command(commands)
+    checksums = add_checksums_command(commands)
 
     export = commands.add_parser("export", help="make a bundle's weights of a training run")
     export.add_argument("train_dir", type=Path, help="output_dir of the training")
     export.add_argument("bundle", type=Path, help="folder of the bundle")
     export.add_argument("--last", action="store_true", help="not the best in validation")
     export.set_defaults(action=_export)
-    for command in (sample, summary, evaluate, bench, gate, accuracy, library, implant, export):
+    for command in (
+        *(sample, summary, evaluate, bench, gate, accuracy),
+        *(library, implant, export, checksums),
+    ):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
 
 
 def _run(options: argparse.Namespace) -> None:
+    require_memory()
     import_monai_quickly()
     from renalseg import segment
     from renalseg.report import print_result
@@ -217,6 +262,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _archive(options: argparse.Namespace) -> int:
+    require_memory()
     import_monai_quickly()
     from renalseg.archive import SUMMARY_FILE, segment_archive, worst
     from renalseg.settings import Settings
@@ -356,6 +402,8 @@ def _export(options: argparse.Namespace) -> None:
         raise InputError(f"Expected a bundle with a folder configs, found none at {options.bundle}")
     model = options.bundle / "models" / "model.pt"
     print(export_weights(options.train_dir, model, last=options.last))
+    if (options.bundle / MANIFEST).is_file():
+        print(write_manifest(options.bundle))
 
 
 if __name__ == "__main__":

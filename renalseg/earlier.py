@@ -13,8 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from renalseg.dicom.read import CTSeries
-
-RESULT_FILE = "result.json"
+from renalseg.output import RESULT_FILE
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,18 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from renalseg.checksums import check_manifest, write_manifest
 from renalseg.errors import ConfigError
+from renalseg.staging import remove_abandoned, staging, sync_all
 
 if TYPE_CHECKING:
     import openvino
@@ -82,7 +84,8 @@ class OpenVINOEngine(nn.Module):
 
     The network is converted once for each shape of its input, which takes seconds; the result is
     kept in `cache_dir`, under a name that changes with the weights, the code of the networks and
-    the versions. Where that folder cannot be written, each process converts anew.
+    the versions, with its checksums: what is damaged there is made again. Where that folder cannot
+    be written, each process converts anew.
 
     Args:
         network: On the CPU, in evaluation mode.
@@ -141,10 +144,12 @@ class OpenVINOEngine(nn.Module):
             return _convert(self.network, shape)
         size = "x".join(map(str, shape))
         folder = cache / f"{type(self.network).__name__}-{size}-{self._hash()}"
-        if (folder / "model.xml").is_file():
+        if folder.is_dir():
             try:
+                if not check_manifest(folder, "."):
+                    raise ConfigError(f"no checksums in {folder}")
                 return core.read_model(folder / "model.xml")
-            except RuntimeError as error:
+            except (ConfigError, OSError, RuntimeError) as error:
                 _log.warning("converting again what cannot be read in %s: %s", folder, error)
                 shutil.rmtree(folder, ignore_errors=True)
         model = _convert(self.network, shape)
@@ -159,10 +164,12 @@ class OpenVINOEngine(nn.Module):
             import openvino
 
             digest = hashlib.sha256()
-            for part in (torch.__version__, openvino.__version__, repr(self.network)):
+            versions = (torch.__version__, openvino.__version__, version("monai"))
+            for part in (*versions, repr(self.network)):
                 digest.update(part.encode())
             digest.update(json.dumps(_constants(self.network)).encode())
-            for source in sorted(Path(__file__).parent.glob("networks/*.py")):
+            own = Path(__file__)
+            for source in (own, *sorted(own.parent.glob("networks/*.py"))):
                 digest.update(source.read_bytes())
             for name, weight in self.network.state_dict().items():
                 digest.update(name.encode())
@@ -210,12 +217,13 @@ def _save(model: openvino.Model, folder: Path) -> None:
     import openvino
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-    try:
-        openvino.save_model(model, partial / "model.xml", compress_to_fp16=False)
-        partial.rename(folder)
-    except (OSError, RuntimeError) as error:
-        if not folder.is_dir():  # else another process was first
-            raise OSError(str(error)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    remove_abandoned(folder.parent)
+    with staging(folder.parent) as partial:
+        try:
+            openvino.save_model(model, partial.files / "model.xml", compress_to_fp16=False)
+            write_manifest(partial.files, ".")
+            sync_all(partial.files)
+            partial.files.rename(folder)
+        except (OSError, RuntimeError) as error:
+            if not folder.is_dir():  # else another process was first
+                raise OSError(str(error)) from error

@@ -6,6 +6,8 @@
     └── RetryableError          75   the same call may succeed later (disk full, out of memory,
                                      network down)
 
+A signal ends a program with 128 + its number (`renalseg.signals`): 130 for SIGINT, 143 for SIGTERM.
+
 Messages give what was expected, what was found, and the file or UID. They never hold a patient's
 name or ID.
 """
@@ -13,13 +15,27 @@ name or ID.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 
 EXIT_FAULT = 1
 EXIT_REFUSED = 2
 EXIT_RETRYABLE = 75  # EX_TEMPFAIL of sysexits.h
 
-_RETRYABLE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM})
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_AWAY = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "EMFILE", "ENFILE", "EAGAIN", "ESTALE", "ETIMEDOUT", "EHOSTDOWN")
+    if hasattr(errno, name)
+)
+# How native libraries say it in errors that have no type of their own: the loader, torch's
+# allocators, C++, OpenVINO and Python's threads.
+_NO_MEMORY = re.compile(
+    r"failed to map segment|cannot allocate memory|can't alloc(?:\b|ate memory)|bad.?alloc"
+    r"|out of memory|not enough memory|unable to allocate|can't start new thread",
+    re.IGNORECASE,
+)
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
 
 class RenalSegError(Exception):
@@ -61,7 +77,7 @@ def exit_code_for(exc: BaseException) -> int:
     for cause in causes(exc):
         if isinstance(cause, RenalSegError):
             return cause.exit_code
-        if _is_exhausted(cause):
+        if what_ran_out(cause) is not None:
             return EXIT_RETRYABLE
     return EXIT_FAULT
 
@@ -81,10 +97,28 @@ def causes(exc: BaseException, *, implicit: bool = False) -> Iterator[BaseExcept
         current = current.__cause__ or (current.__context__ if implicit else None)
 
 
-def _is_exhausted(exc: BaseException) -> bool:
-    if isinstance(exc, MemoryError):
-        return True
-    if isinstance(exc, OSError):
-        return exc.errno in _RETRYABLE_ERRNOS
+def what_ran_out(exc: BaseException) -> str | None:
+    """Say which resource ran out, and what to do, if an error that is not ours means that."""
+    if isinstance(exc, RenalSegError):
+        return None
+    if isinstance(exc, OSError) and exc.errno is not None:
+        if exc.errno == errno.ENOMEM:
+            return _MEMORY
+        if exc.errno in _DISK:
+            return _SPACE
+        return _DEVICE if exc.errno in _AWAY else None
     # By name, so that a caller without torch does not import it.
-    return any(cls.__name__ == "OutOfMemoryError" for cls in type(exc).__mro__)
+    names = {cls.__name__ for cls in type(exc).__mro__}
+    if names & {"MemoryError", "OutOfMemoryError"}:
+        return _MEMORY
+    if isinstance(exc, OSError | RuntimeError | ImportError):
+        text = str(exc)
+        if _NO_MEMORY.search(text):
+            return _MEMORY
+        return _SPACE if _NO_SPACE.search(text) else None
+    return None
+
+
+_MEMORY = "out of memory; end other programs, raise the limit, or take a machine that has more"
+_SPACE = "the disk is full, or a file or quota at its limit; make room"
+_DEVICE = "a disk, file server or limit of open files failed; try again later"

@@ -20,7 +20,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from renalseg.errors import InputError, RetryableError, causes
+from renalseg.errors import EXIT_RETRYABLE, InputError, causes, exit_code_for
 
 VARIABLE = "RENALSEG_IMPORTS"
 """Environment variable; "all" imports MONAI in the usual way."""
@@ -69,7 +69,7 @@ def may_lack_imports(error: BaseException) -> bool:
 
     What is wrong with a study, such as a codec that is not installed, is not of that kind.
     """
-    if isinstance(error, InputError | RetryableError):
+    if isinstance(error, InputError) or exit_code_for(error) == EXIT_RETRYABLE:
         return False
     return _quick and any(isinstance(cause, ImportError) for cause in causes(error, implicit=True))
 

@@ -1,44 +1,131 @@
-"""Output folders that hold complete results or nothing."""
+"""Output folders that hold complete results or nothing, also after a crash or a power cut."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = ".renalseg-"
+from renalseg.errors import EXIT_FAULT, ConfigError, exit_code_for
+from renalseg.staging import Staging, moving, remove_abandoned, sync, sync_all
+
+RESULT_FILE = "result.json"
+"""The file that says that all others are there: it comes last and goes first."""
+
+_OLD = "old"
 
 
 @contextmanager
 def complete_or_nothing(out_dir: Path) -> Iterator[Path]:
     """Gives a hidden folder to write to; what is in it moves to `out_dir` if nothing fails.
 
+    A new `out_dir` appears at once with all that is in it. In one that is there already, files of
+    the same names are replaced, and `RESULT_FILE` is absent while that goes on. What a killed
+    process left in the same place is removed first; was it killed while its files moved, they are
+    taken back.
+
     Args:
-        out_dir: Made if it is not there; files of the same names are replaced.
+        out_dir: Made, if it is not there, when all is complete.
 
     Yields:
         The folder to write to, beside `out_dir` where that can be written to, else in it.
 
     Raises:
-        OSError: The folders or files cannot be written; `out_dir` then gets nothing.
+        ConfigError: `out_dir` is no folder, or one that cannot be written to.
+        OSError: The disk is full or broken; `out_dir` is then as it was.
     """
     out_dir = out_dir.resolve()
-    out_dir.mkdir(parents=True, exist_ok=True)
+    for place in (out_dir.parent, out_dir):
+        remove_abandoned(place, _take_back)
     hidden = _make_hidden(out_dir)
     try:
-        yield hidden
-        for path in sorted(hidden.iterdir()):
-            path.replace(out_dir / path.name)
+        yield hidden.files
+        sync_all(hidden.files)
+        with moving:
+            _move(hidden, out_dir)
     finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        hidden.remove()
 
 
-def _make_hidden(out_dir: Path) -> Path:
+def _make_hidden(out_dir: Path) -> Staging:
     """A folder from which a file moves to `out_dir` by a rename, which never leaves half a file."""
-    hidden = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=out_dir))
     try:
-        return hidden.rename(out_dir.parent / hidden.name)
-    except OSError:  # in a container the folder above is often read-only or another mount
-        return hidden
+        if not out_dir.exists():
+            out_dir.parent.mkdir(parents=True, exist_ok=True)
+            return Staging(out_dir.parent)
+        hidden = Staging(out_dir)
+    except OSError as error:
+        if exit_code_for(error) != EXIT_FAULT:
+            raise
+        raise ConfigError(
+            f"Expected an output folder that can be written to, got {out_dir}: {error.strerror}"
+        ) from error
+    with suppress(OSError):  # in a container the folder above is often read-only or another mount
+        hidden.move_to(out_dir.parent)
+    return hidden
+
+
+def _move(hidden: Staging, out_dir: Path) -> None:
+    """Puts the files into `out_dir`, all or none."""
+    if not out_dir.exists():
+        with suppress(OSError):  # somebody else was quicker
+            hidden.files.rename(out_dir)
+            sync(out_dir.parent)
+            return
+        out_dir.mkdir(exist_ok=True)
+    names = sorted(
+        (path.name for path in hidden.files.iterdir()), key=lambda n: (n == RESULT_FILE, n)
+    )
+    target = "" if hidden.folder.parent == out_dir else out_dir.name
+    hidden.note(json.dumps({"target": target, "names": names}))
+    try:
+        _replace(hidden.folder, out_dir, names)
+    except BaseException:
+        _undo(hidden.folder, out_dir, names)
+        raise
+
+
+def _replace(hidden: Path, out_dir: Path, names: Sequence[str]) -> None:
+    old = hidden / _OLD
+    old.mkdir()
+    for name in reversed(names):
+        if os.path.lexists(out_dir / name):
+            (out_dir / name).rename(old / name)
+    for name in names:
+        if name == names[-1]:
+            sync(out_dir)  # the others are there for good before the last one is
+        (hidden / "files" / name).rename(out_dir / name)
+    sync(out_dir)
+
+
+def _take_back(hidden: Path, note: str) -> None:
+    """Takes back what a killed process has moved, if it had not moved all."""
+    if not note:
+        return
+    content = json.loads(note)
+    names = [name for name in content["names"] if Path(name).name == name]
+    target = Path(content["target"]).name
+    _undo(hidden, hidden.parent / target, names)
+
+
+def _undo(hidden: Path, out_dir: Path, names: Sequence[str]) -> None:
+    files, old = hidden / "files", hidden / _OLD
+    # The last file is there: all were moved, or another process has put its own results there.
+    if not names or os.path.lexists(out_dir / names[-1]):
+        return
+    for name in names:
+        if not os.path.lexists(files / name):
+            _delete(out_dir / name)
+        if os.path.lexists(old / name):
+            (old / name).rename(out_dir / name)
+    sync(out_dir)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

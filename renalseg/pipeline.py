@@ -13,6 +13,7 @@ from pathlib import Path
 
 from monai.data import MetaTensor
 
+from renalseg import log
 from renalseg.account import Result
 from renalseg.dicom.choose import Plan, StudyPlan, make_plan
 from renalseg.dicom.codecs import missing_decoders
@@ -58,9 +59,10 @@ def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
         name: A key of `STAGES`.
         timings: Gets the seconds under that name.
     """
-    announce(STAGES[name])
+    log.say(STAGES[name], "stage began", stage=name)
     with timed(name, timings):
         yield
+    log.note("stage ended", stage=name, seconds=round(timings[name], 3))
 
 
 def look_through(dicom_dir: Path, *, allow_gaps: bool = False) -> Plan:
@@ -84,6 +86,7 @@ def load_study(study: StudyPlan) -> CTSeries:
     """
     with steps("slices") as progress:
         series = read_best(study, progress=progress)
+    log.bind_study(series.headers[0].get("StudyInstanceUID"))
     for warning in series.warnings:
         announce(f"Warning: {warning}")
     return series

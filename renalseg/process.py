@@ -7,13 +7,21 @@
 from __future__ import annotations
 
 import atexit
+import mmap
 import os
 import sys
 import warnings
 from typing import NoReturn
 
+from renalseg.caches import use_writable_folders
+from renalseg.errors import RetryableError
+from renalseg.privacy import hide_header_values
+
 STACK_BYTES = 32 * 1024 * 1024
 """What Holoscan recommends."""
+
+LEAST_BYTES = 3 << 29
+"""Address space below which the libraries cannot start: 1.5 GiB."""
 
 LOG_LEVEL = "HOLOSCAN_LOG_LEVEL"
 
@@ -22,9 +30,11 @@ def prepare(*, verbose: bool = False) -> None:
     """Raise the limits and hide the chatter of the libraries; call it before importing them.
 
     Args:
-        verbose: Hide nothing.
+        verbose: Hide nothing but what may quote a patient's data.
     """
     raise_stack_limit()
+    use_writable_folders()
+    hide_header_values()
     if not verbose:
         hide_chatter()
 
@@ -44,6 +54,24 @@ def raise_stack_limit(wanted: int = STACK_BYTES) -> None:
         wanted = min(wanted, hard)
     if soft != unlimited and soft < wanted:
         resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
+
+
+def require_memory(least: int = LEAST_BYTES) -> None:
+    """Ends a run that cannot go well before the libraries do: some of them exit without a word.
+
+    Args:
+        least: Bytes of address space; none is used.
+
+    Raises:
+        RetryableError: There is less, by a limit (``ulimit -v``) or for want of memory.
+    """
+    try:
+        mmap.mmap(-1, least).close()
+    except OSError as error:
+        raise RetryableError(
+            f"out of memory: expected at least {least / 2**30:.1f} GiB of address space, found "
+            "less; raise the limit (ulimit -v), or take a machine that has more"
+        ) from error
 
 
 def leave(code: int) -> NoReturn:

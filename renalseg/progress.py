@@ -8,16 +8,17 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from renalseg import log
+
 
 def announce(text: str) -> None:
-    """Writes a line to standard error."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """Writes a line to standard error; "Warning: " in front makes it one in a log of JSON."""
+    log.say(text)
 
 
 def bar_wanted() -> bool:
-    """Whether somebody looks: standard error is a terminal."""
-    return sys.stderr.isatty()
+    """Whether somebody looks: standard error is a terminal, and no log of JSON."""
+    return sys.stderr.isatty() and not log.in_json()
 
 
 @contextmanager

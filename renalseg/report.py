@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from renalseg.earlier import RESULT_FILE
 from renalseg.errors import InputError
 from renalseg.findings import USE
+from renalseg.output import RESULT_FILE
 from renalseg.results import REFUSED
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from monai.data import MetaTensor
 
+from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.references import refer_to_frames
 from renalseg.earlier import Earlier
@@ -64,6 +65,7 @@ class StudyResult:
         return {**asdict(self), "pictures": pictures, "seconds": seconds}
 
 
+@damage_refused("the results cannot be made from the headers of their source")
 def write_study(
     series: CTSeries,
     pred: MetaTensor,

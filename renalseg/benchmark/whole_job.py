@@ -14,8 +14,8 @@ from pathlib import Path
 
 import renalseg
 from renalseg.benchmark import launch
-from renalseg.earlier import RESULT_FILE
 from renalseg.errors import RenalSegError
+from renalseg.output import RESULT_FILE
 from renalseg.pipeline import STAGES
 from renalseg.settings import Settings
 

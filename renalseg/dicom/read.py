@@ -17,6 +17,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from renalseg.dicom.choose import Candidate, StudyPlan, make_plan
+from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.gaps import Gap, find_missing
 from renalseg.dicom.grid import Grid
 from renalseg.dicom.limits import check_free
@@ -76,6 +77,7 @@ class CTSeries:
         return self.planes.to_slices(labels)
 
 
+@damage_refused("the series cannot be read")
 def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
     """Read the CT series that suits best among those in a folder, at any depth.
 
@@ -107,6 +109,7 @@ def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
     return replace(series, warnings=(*series.warnings, *plan.warnings), skipped=skipped)
 
 
+@damage_refused("the series cannot be read")
 def read_best(study: StudyPlan, *, progress: Progress | None = None) -> CTSeries:
     """Read what suits best of a study; where its pixels turn out damaged, the next best.
 

@@ -20,6 +20,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.derived import LONG_STRING, PRODUCT, Origin, without_names
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.references import refer_to_frames
@@ -30,6 +31,7 @@ from renalseg.labels import LABELS, LATERALITY, Code, Segment
 _SAME_PLACE_MM = 1e-3
 
 
+@damage_refused("the segmentation cannot be made from the headers of its source")
 def build_seg(
     series: CTSeries,
     segmented: npt.NDArray[np.uint8],
@@ -65,6 +67,7 @@ def build_seg(
     Raises:
         ValueError: If there is no segment (DICOM has no empty segmentation), the numbers have gaps
             or miss one that the map holds, or the map does not fit the series.
+        InputError: If the headers hold values that must not stand in a segmentation.
         RenalSegError: If a frame does not lie on the slice that it refers to.
     """
     _check_arguments(series, segmented, segments)

@@ -18,6 +18,7 @@ from tests.e2e.test_application import labels_of
 def test_both_kidneys_of_a_portal_venous_ct(data_dir: Path, tmp_path: Path) -> None:
     folder = data_dir / "ct" / "ircadb17"
     result = renalseg.segment(folder / "dicom", tmp_path, device="cpu")
-    found = torch.from_numpy(labels_of(result.files[0], folder / "dicom"))
+    (seg,) = (path for path in result.paths if path.name.endswith(".seg.dcm"))
+    found = torch.from_numpy(labels_of(seg, folder / "dicom"))
     silver = load_nifti(folder / "kidney_silver.nii.gz", torch.uint8)[0].as_tensor()
     assert dice(found, silver) >= 0.9

@@ -103,12 +103,12 @@ def test_failed_stage_ends_the_graph_with_its_own_error(
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize(
-    ("error", "code"),
+    ("error", "code", "said"),
     [
-        (InputError("missing slices"), 2),
-        (ConfigError("no such bundle"), 2),
-        (OSError(errno.ENOSPC, "No space left on device"), 75),
-        (MemoryError("too large"), 75),
+        (InputError("missing slices"), 2, "missing slices"),
+        (ConfigError("no such bundle"), 2, "no such bundle"),
+        (OSError(errno.ENOSPC, "No space left on device"), 75, "the disk is full"),
+        (MemoryError("too large"), 75, "out of memory"),
     ],
 )
 def test_expected_error_in_an_operator_is_one_line_and_its_code(
@@ -116,6 +116,7 @@ def test_expected_error_in_an_operator_is_one_line_and_its_code(
     stage: str,
     error: Exception,
     code: int,
+    said: str,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -123,7 +124,7 @@ def test_expected_error_in_an_operator_is_one_line_and_its_code(
     assert main(["-i", "in", "-o", str(tmp_path / "out")]) == code
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == pipeline.LOOKING
-    assert lines[-1] == f"renalseg: error: {error}"
+    assert lines[-1].startswith(f"renalseg: error: {said}")
     assert len(lines) == STAGES.index(stage) + 3  # the stages that began, and the error
 
 

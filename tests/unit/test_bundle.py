@@ -10,6 +10,7 @@ from torch import nn
 
 from renalseg import bundle as module
 from renalseg.bundle import Bundle, empty_prediction, load_network, make_case, segment_case
+from renalseg.checksums import write_manifest
 from renalseg.errors import EXIT_RETRYABLE, ConfigError, exit_code_for
 from tests.factories.scenes import GRIDS, volume
 
@@ -118,6 +119,20 @@ def test_wrong_weights_are_named(root: Path, spoil: Callable[[Path], None]) -> N
 def test_a_broken_bundle_is_named(root: Path, name: str, text: str) -> None:
     (root / "configs" / name).write_text(text)
     with pytest.raises(ConfigError, match=f"bundle {root} is broken"):
+        Bundle(root, CPU)
+
+
+def test_a_bundle_with_a_right_manifest_is_loaded(root: Path) -> None:
+    write_manifest(root)
+    assert Bundle(root, CPU).version == "4.5.6"
+
+
+@pytest.mark.parametrize("name", ["models/model.pt", "configs/inference.yaml"])
+def test_a_bundle_that_is_not_as_its_manifest_says_is_refused(root: Path, name: str) -> None:
+    write_manifest(root)
+    with (root / name).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(ConfigError, match=f"{root / name} is not the file"):
         Bundle(root, CPU)
 
 

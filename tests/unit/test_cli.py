@@ -17,7 +17,7 @@ from tests.factories.scenes import make_grid, volume
 
 COMMANDS = (
     *("run", "archive", "sample", "summary", "evaluate", "bench", "gate", "accuracy"),
-    *("library", "implant", "data", "worker", "jobs", "export"),
+    *("library", "implant", "data", "worker", "jobs", "export", "manifest"),
 )
 GRID = make_grid("LPS")
 
@@ -181,7 +181,9 @@ def test_exit_codes(error: Exception, code: int) -> None:
 
 def test_an_error_without_a_message_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     report_error(MemoryError())
-    assert capsys.readouterr().err == "renalseg: error: MemoryError\n"
+    shown = capsys.readouterr().err
+    assert shown.startswith("renalseg: error: out of memory; ")
+    assert shown.endswith("(MemoryError)\n")
 
 
 def test_a_fault_of_the_program_shows_where_it_happened(

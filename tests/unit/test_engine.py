@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,52 @@ def test_a_broken_cache_is_made_again(cache: Path, conversions: list[torch.Size]
     assert len(conversions) == 2
 
 
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize("spoil", [flipped, truncated, Path.unlink])
+@pytest.mark.parametrize("name", ["model.bin", "model.xml", "SHA256SUMS"])
+def test_damage_in_the_cache_is_noticed(
+    cache: Path, conversions: list[torch.Size], name: str, spoil: Callable[[Path], None]
+) -> None:
+    """OpenVINO itself reads other weights than were written without a word."""
+    expected = OpenVINOEngine(make_network())(image(8, 8, 8))
+    (path,) = cache.glob(f"*/{name}")
+    spoil(path)
+    for _ in range(2):
+        assert torch.equal(OpenVINOEngine(make_network())(image(8, 8, 8)), expected)
+    assert len(conversions) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits of POSIX")
+def test_a_full_disk_leaves_nothing_in_the_cache(
+    cache: Path, conversions: list[torch.Size]
+) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        first = OpenVINOEngine(make_network())(image(8, 8, 8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(cache.iterdir()) == []
+    assert torch.equal(OpenVINOEngine(make_network())(image(8, 8, 8)), first)
+
+
+def test_what_a_killed_process_left_in_the_cache_is_removed(cache: Path) -> None:
+    (cache / ".renalseg-x").mkdir()
+    OpenVINOEngine(make_network())(image(8, 8, 8))
+    assert len(list(cache.iterdir())) == 1
+
+
 def test_a_folder_that_cannot_be_written_is_no_obstacle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +171,8 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(
 def test_nothing_half_written_stays_in_the_cache(cache: Path) -> None:
     OpenVINOEngine(make_network())(image(8, 8, 8))
     (folder,) = cache.iterdir()
-    assert sorted(path.name for path in folder.iterdir()) == ["model.bin", "model.xml"]
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["SHA256SUMS", "model.bin", "model.xml"]
 
 
 def test_cache_is_the_users_where_none_is_chosen(

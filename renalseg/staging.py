@@ -1,0 +1,186 @@
+"""Hidden folders to write to, removed when the work in them ends, however it ends.
+
+A process that is killed removes nothing. So each folder holds a file that its owner keeps locked:
+the system gives the lock back when the owner ends, and who works in the same place next removes
+what nobody holds. Nothing of another user, and no symbolic link, is ever touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows; nothing that was left behind is removed there
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX = ".renalseg-"
+_LOCK = "lock"
+
+moving = threading.Lock()
+"""Held while results move to where they belong, which `remove_all` waits for."""
+
+_alive: dict[Path, int] = {}
+
+
+class Staging:
+    """A hidden folder of this process.
+
+    Args:
+        parent: Folder to make it in.
+
+    Attributes:
+        folder: The hidden folder, which nobody else can look into.
+        files: Folder in it to write to, with the permissions that any new folder gets.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self.folder, lock = _make(parent)
+        _alive[self.folder] = lock
+        try:
+            self.files.mkdir()
+        except OSError:
+            self.remove()
+            raise
+
+    @property
+    def files(self) -> Path:
+        """Folder to write to."""
+        return self.folder / "files"
+
+    def move_to(self, parent: Path) -> None:
+        """Moves the folder to another parent.
+
+        Raises:
+            OSError: That is another file system, or cannot be written to; it then stays.
+        """
+        moved = self.folder.rename(parent / self.folder.name)
+        _alive[moved] = _alive.pop(self.folder)
+        self.folder = moved
+
+    def note(self, text: str) -> None:
+        """Leaves a text for who finds the folder after this process was killed."""
+        lock = _alive[self.folder]
+        os.truncate(lock, 0)
+        os.pwrite(lock, text.encode(), 0)
+        os.fsync(lock)
+
+    def remove(self) -> None:
+        """Removes the folder with all that is in it."""
+        lock = _alive.pop(self.folder, None)
+        _remove(self.folder)
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
+def staging(parent: Path) -> Iterator[Staging]:
+    """A hidden folder that is removed at the end."""
+    made = Staging(parent)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+def remove_abandoned(
+    parent: Path, before: Callable[[Path, str], None] = lambda _folder, _note: None
+) -> None:
+    """Removes the hidden folders in a folder whose owners were killed.
+
+    Args:
+        parent: Folder to look into; nothing happens if it cannot be read.
+        before: Called with a hidden folder and its note before that is removed.
+    """
+    if fcntl is None:
+        return
+    with suppress(OSError):
+        for folder in [path for path in parent.iterdir() if path.name.startswith(PREFIX)]:
+            with suppress(OSError):
+                _remove_abandoned(folder, before)
+
+
+def remove_all() -> None:
+    """Removes all hidden folders of this process, as the last thing that it does."""
+    with moving:
+        for folder in list(_alive):
+            _remove(folder)
+
+
+def sync_all(folder: Path) -> None:
+    """Has the disk keep all that was written, before its name says that it is complete."""
+    for path in (*folder.rglob("*"), folder):
+        if not path.is_symlink():
+            sync(path)
+
+
+def sync(path: Path) -> None:
+    """Has the disk keep a file, or the names in a folder."""
+    if os.name != "posix" and path.is_dir():
+        return  # only POSIX opens folders
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():  # some file systems cannot do that for folders
+            raise
+    finally:
+        os.close(handle)
+
+
+def _make(parent: Path) -> tuple[Path, int]:
+    """A new folder, and its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        with suppress(FileNotFoundError):  # removed by who took it for an abandoned one
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            if _take(lock) is not False and os.fstat(lock).st_nlink:
+                return folder, lock
+            os.close(lock)
+
+
+def _take(lock: int) -> bool | None:
+    """Whether a lock could be taken; None where the file system has no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
+    return True
+
+
+def _remove_abandoned(folder: Path, before: Callable[[Path, str], None]) -> None:
+    if folder.is_symlink() or folder.lstat().st_uid != os.geteuid():
+        return
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:  # killed before it was locked, so there is nothing in it
+        folder.rmdir()
+        return
+    try:
+        if _take(lock):
+            before(folder, os.pread(lock, os.fstat(lock).st_size, 0).decode(errors="replace"))
+            _remove(folder)
+    finally:
+        os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder, its lock last: what is left of it can be told from one in use."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name != _LOCK:
+                shutil.rmtree(path, ignore_errors=True)
+        (folder / _LOCK).unlink(missing_ok=True)
+        folder.rmdir()

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from renalseg import log
+from renalseg.privacy import hash_uid
+
+UID = "1.2.840.113619.2.55.3"
+
+
+@pytest.fixture
+def as_json() -> Iterator[None]:
+    handlers, show = list(logging.root.handlers), warnings.showwarning
+    log.start(as_json=True)
+    yield
+    log.start()
+    logging.root.handlers[:], warnings.showwarning = handlers, show
+
+
+def test_lines_are_for_people_unless_json_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    log.start()
+    log.say("Reading", "stage began", stage="read")
+    log.note("stage ended", stage="read")
+    assert capsys.readouterr().err == "Reading\n"
+
+
+def test_the_environment_asks_for_json(monkeypatch: pytest.MonkeyPatch, as_json: None) -> None:
+    monkeypatch.setenv("RENALSEG_LOG", "json")
+    log.start()
+    assert log.in_json()
+
+
+@pytest.mark.usefixtures("as_json")
+def test_a_line_has_time_level_event_study_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    log.bind_study(UID)
+    log.say("Reading\nit", "stage began", stage="read")
+    (line,) = capsys.readouterr().err.splitlines()
+    stored = json.loads(line)
+    assert stored.pop("time").endswith("+00:00")
+    assert stored == {
+        **{"level": "info", "event": "stage began", "study": hash_uid(UID)},
+        **{"message": "Reading\nit", "stage": "read"},
+    }
+
+
+@pytest.mark.usefixtures("as_json")
+def test_warnings_and_logs_of_libraries_are_lines_too(capsys: pytest.CaptureFixture[str]) -> None:
+    log.say("Warning: 8 slices")
+    logging.getLogger("library").warning("low on %s", "space")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = log._show_warning
+        warnings.warn("overflow", RuntimeWarning, stacklevel=1)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["level"], line["event"], line["message"]) for line in lines] == [
+        ("warning", "warning", "8 slices"),
+        ("warning", "log", "low on space"),
+        ("warning", "warning", "overflow"),
+    ]
+
+
+@pytest.mark.usefixtures("as_json")
+def test_no_uid_and_no_name_of_a_file_is_in_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Doe").touch()
+    log.start(as_json=True, folder=tmp_path)
+    log.say("Doe: done", message=f"{tmp_path / 'Doe'}: done, {UID}")
+    shown = capsys.readouterr().err
+    assert "Doe" not in shown
+    assert UID not in shown
