@@ -39,7 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "tumor_resvnet": {"box_size": [32, 32, 16]},
     "tumor_sehdc": {"roi_size": [32, 32, 16]},
 }
-SHORT = {"epochs": 1, "epoch_length": 2, "batch_size": 2, "workers": 0, "val_cases": 6}
+SHORT = {"epochs": 1, "epoch_length": 2, "batch_size": 2, "workers": 0, "val_cases": 12}
 every_bundle = pytest.mark.parametrize("name", sorted(SMALL))
 
 
