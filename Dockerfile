@@ -62,11 +62,12 @@ LABEL base="${BASE}" \
       org.nvidia.holoscan="${HOLOSCAN}" \
       org.monai.deploy.app-sdk="${APP_SDK}"
 
-# Ubuntu's images have a user of this number already.
+# Ubuntu's images have a user of this number already. /var/lib/renalseg is for `renalseg worker`.
 RUN other=$(getent passwd 1000 | cut -d: -f1); if [ -n "$other" ]; then userdel -r "$other" 2>/dev/null; fi; \
     groupadd -f -g 1000 holoscan && \
     useradd -u 1000 -g 1000 -M -d ${HOLOSCAN_WORKDIR} -s /bin/bash holoscan && \
-    install -d -o 1000 -g 1000 ${HOLOSCAN_INPUT_PATH} ${HOLOSCAN_OUTPUT_PATH} ${HOLOSCAN_LOGS_PATH}
+    install -d -o 1000 -g 1000 ${HOLOSCAN_INPUT_PATH} ${HOLOSCAN_OUTPUT_PATH} ${HOLOSCAN_LOGS_PATH} \
+        /var/lib/renalseg
 COPY --from=build /opt /opt
 COPY --from=build /etc/holoscan /etc/holoscan
 COPY app/app.yaml ${HOLOSCAN_CONFIG_PATH}
