@@ -3,8 +3,8 @@
 The base is a Debian that debootstrap makes, the build is buildah's with chroot isolation, the
 containers are podman's with runc: none of it needs a daemon or nested virtualization. What is built
 stays in build/container, so that a second run is quick; `make clean` removes it. Variables:
-RENALSEG_TEST_BASE (an image to build on instead), RENALSEG_TEST_STORAGE (vfs where overlay is not
-to be had).
+RENALSEG_TEST_BASE (an image to build on instead), RENALSEG_TEST_IMAGE (an image to test instead of
+building one), RENALSEG_TEST_STORAGE (vfs where overlay is not to be had).
 """
 
 from __future__ import annotations
@@ -61,10 +61,13 @@ def base(engine: Engine) -> str:
 
 
 @pytest.fixture(scope="session")
-def image(engine: Engine, base: str) -> str:
+def image(engine: Engine, request: pytest.FixtureRequest) -> str:
     """The image for CPUs, by `make image`."""
-    name = "localhost/renalseg:test"
-    flags = ["--isolation=chroot", "--network=host", "--layers", *machine_pip(HOME)]
+    given = os.environ.get("RENALSEG_TEST_IMAGE")
+    if given:
+        return given
+    name, base = "localhost/renalseg:test", request.getfixturevalue("base")
+    flags = ["--isolation=chroot", "--network=host", *machine_pip(HOME)]
     subprocess.run(
         ["make", "image", f"IMAGE_TOOL={engine.buildah}", f"IMAGE={name}", f"BASE={base}",
          f"BUILD_FLAGS={' '.join(flags)}"],
