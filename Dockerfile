@@ -42,10 +42,12 @@ RUN pip install --no-cache-dir --no-deps /src && python -m renalseg.cuda_runtime
 COPY app ${HOLOSCAN_APPLICATION}
 COPY bundles ${HOLOSCAN_MODEL_PATH}
 COPY README.md CHANGELOG.md LICENSE ${HOLOSCAN_DOCS_PATH}/
+# The last line: for any user, whatever the umask of who builds.
 RUN python -m renalseg.package.manifests --config ${HOLOSCAN_APPLICATION}/app.yaml \
         --bundles ${HOLOSCAN_MODEL_PATH} --out /etc/holoscan && \
     python -m renalseg.package.networks --bundles ${HOLOSCAN_MODEL_PATH} && \
-    python -m compileall -q ${HOLOSCAN_APPLICATION}
+    python -m compileall -q ${HOLOSCAN_APPLICATION} && \
+    chmod -R a+rX /opt/holoscan /etc/holoscan
 
 # ------------------------------------------------------------------------------------------------
 FROM python

@@ -2,9 +2,10 @@
 
 The base is a Debian that debootstrap makes, the build is buildah's with chroot isolation, the
 containers are podman's with runc: none of it needs a daemon or nested virtualization. What is built
-stays in build/container, so that a second run is quick; `make clean` removes it. Variables:
-RENALSEG_TEST_BASE (an image to build on instead), RENALSEG_TEST_IMAGE (an image to test instead of
-building one), RENALSEG_TEST_STORAGE (vfs where overlay is not to be had).
+stays in build/container, so that the base is made once; `make clean` removes it. Variables:
+RENALSEG_TEST_FOLDER (another folder than that; it takes 10 GB), RENALSEG_TEST_BASE (an image to
+build on instead), RENALSEG_TEST_IMAGE (an image to test instead of building one),
+RENALSEG_TEST_STORAGE (vfs where overlay is not to be had).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from renalseg.synthesis.sample import write_sample
 from tests.factories.containers import Engine, machine_pip
 
 ROOT = Path(__file__).parents[2]
-HOME = ROOT / "build" / "container"
+HOME = Path(os.environ.get("RENALSEG_TEST_FOLDER", ROOT / "build" / "container"))
 PROGRAMS = ("podman", "buildah", "runc", "debootstrap")
 
 
