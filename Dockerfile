@@ -42,8 +42,9 @@ RUN pip install --no-cache-dir --no-deps /src && python -m renalseg.cuda_runtime
 COPY app ${HOLOSCAN_APPLICATION}
 COPY bundles ${HOLOSCAN_MODEL_PATH}
 COPY README.md CHANGELOG.md LICENSE ${HOLOSCAN_DOCS_PATH}/
-# The last line: for any user, whatever the umask of who builds.
-RUN python -m renalseg.package.manifests --config ${HOLOSCAN_APPLICATION}/app.yaml \
+# The checksums are compared at each start. The last line: for any user, whatever the umask of who builds.
+RUN renalseg manifest ${HOLOSCAN_MODEL_PATH}/* && \
+    python -m renalseg.package.manifests --config ${HOLOSCAN_APPLICATION}/app.yaml \
         --bundles ${HOLOSCAN_MODEL_PATH} --out /etc/holoscan && \
     python -m renalseg.package.networks --bundles ${HOLOSCAN_MODEL_PATH} && \
     python -m compileall -q ${HOLOSCAN_APPLICATION} && \

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from renalseg.results import RESULT_FILE
+from renalseg.output import RESULT_FILE
 
 NOTIFICATION = "__mercure_notification"
 
@@ -21,7 +21,7 @@ def add_notification(folder: Path) -> None:
     """
     path = folder / RESULT_FILE
     result = json.loads(path.read_text())
-    studies = result.get("studies", [result])
+    studies = result["studies"]
     result[NOTIFICATION] = {
         "text": "; ".join(
             [f"RenalSeg {result['version']}, {result['use']}", *map(_describe, studies)]
