@@ -4,6 +4,8 @@
 # (what `make train` trains), BUNDLES (what `make train-all` trains, all by default), KNOBS (of train.yaml,
 # such as "--epochs 20"), EXPORT (1: `make train-all` puts the weights into the bundles), DATA (folder with the label maps that `make train` draws from as well),
 # SLICES (sizes that `make bench` measures), RESULTS (files that it writes, without .json and .png).
+# Of the container image: IMAGE (its name), BASE (image that it is built on; CUDA 13 by default), IMAGE_TOOL
+# (docker, podman or buildah, the one that works by default), BUILD_FLAGS (further options of its `build`).
 
 PYTHON      ?= $(shell command -v python3.11 || command -v python3)
 VENV        ?= .venv
@@ -16,6 +18,11 @@ EXPORT      ?=
 DATA        ?=
 SLICES      ?= 50 200 500 1059
 RESULTS     ?= docs/benchmarks/cpu
+VERSION     := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' renalseg/__init__.py)
+IMAGE       ?= localhost/renalseg:$(VERSION)
+BASE        ?=
+BUILD_FLAGS ?=
+IMAGE_TOOL  ?= $(shell docker info >/dev/null 2>&1 && echo docker || command -v podman || command -v buildah)
 
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -25,7 +32,7 @@ DEMO  := build/demo
 NNUNET := build/nnunet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-worker test-all lint check bench goldens train train-all clean
+.PHONY: help demo test test-worker test-all test-container lint check bench goldens train train-all image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -68,6 +75,14 @@ train-all: $(RUN) build/.library  ## train bundles one after another: make train
 build/.library: | $(RUN)
 	$(BIN)/renalseg library build/library $(if $(DATA),--phantoms 30 --implanted 120 --data $(DATA))
 	@touch $@
+
+image:  ## build the container image; for CPUs: make image BASE=python:3.11-slim TORCH_INDEX=...
+	$(or $(IMAGE_TOOL),$(error make image needs docker, podman or buildah)) build --tag $(IMAGE) \
+		$(if $(BASE),--build-arg BASE=$(BASE)) --build-arg TORCH=$(TORCH) \
+		$(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) --build-arg VERSION=$(VERSION) $(BUILD_FLAGS) .
+
+test-container: $(DEV)  ## build the image without a registry and run the sample through it (as root; minutes)
+	RENALSEG_TEST_CONTAINER=1 $(BIN)/python -m pytest tests/container
 
 clean:  ## remove what the other targets made, the environment included
 	rm -rf build $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> None:
     require_memory()
     ensure_cuda_runtime()
     import_monai_quickly()
+    from app.mercure import add_notification
+    from app.options import MERCURE_OUTPUT
     from renalseg.settings import Settings
 
     settings = Settings.resolve(
@@ -67,6 +69,8 @@ def run(options: argparse.Namespace) -> None:
 
     run_graph(options.input, options.output, settings)
     print_result(options.output)
+    if os.environ.get(MERCURE_OUTPUT):
+        add_notification(options.output)
 
 
 def _default_bundles() -> Path | None:

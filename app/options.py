@@ -17,6 +17,9 @@ from renalseg.cli import add_choices
 INPUT = "HOLOSCAN_INPUT_PATH"
 OUTPUT = "HOLOSCAN_OUTPUT_PATH"
 MODEL = "HOLOSCAN_MODEL_PATH"
+# Of mercure, whose older versions set no others: they go before those that the image itself sets.
+MERCURE_INPUT = "MERCURE_IN_DIR"
+MERCURE_OUTPUT = "MERCURE_OUT_DIR"
 
 
 def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,9 +37,12 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """
     parser = _parser()
     options = parser.parse_args(argv)
-    for name, flag, variable in (("input", "-i", INPUT), ("output", "-o", OUTPUT)):
+    for name, flag, mercure, variable in (
+        ("input", "-i", MERCURE_INPUT, INPUT),
+        ("output", "-o", MERCURE_OUTPUT, OUTPUT),
+    ):
         if getattr(options, name) is None:
-            value = os.environ.get(variable)
+            value = os.environ.get(mercure) or os.environ.get(variable)
             if not value:
                 parser.error(f"no {name} folder: give {flag} {name.upper()} or set {variable}")
             setattr(options, name, Path(value))

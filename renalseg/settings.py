@@ -16,6 +16,7 @@ DEFAULT_METHOD = "sehdc+msvnet"  # what finds most at the fewest false tumors; s
 OUTPUTS = ("seg", "labelmap", "sr", "pdf", "sc")  # what can be written of a study
 DEFAULT_OUTPUTS = "seg,sr,pdf"
 LOCALIZER, TUMOR = "kidney_", "tumor_"  # what the names of the bundles begin with
+_OF_THE_PACKAGE = frozenset({"application", "resources"})  # read by renalseg.package.manifests
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,13 @@ def _read(config: str | Path | None) -> Mapping[str, str | None]:
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"Expected a YAML file with the settings, got {path}: {error}") from error
     known = {"method", "localizer", "tumor", "device", "outputs", "empty_frames"}
-    if not isinstance(stored, dict) or not set(stored) <= known:
+    if not isinstance(stored, dict) or not set(stored) <= known | _OF_THE_PACKAGE:
         raise ConfigError(f"Expected the settings {sorted(known)} in {path}, found {stored!r}")
-    return {name: None if value is None else _text(value) for name, value in stored.items()}
+    return {
+        name: None if value is None else _text(value)
+        for name, value in stored.items()
+        if name in known
+    }
 
 
 def _text(value: object) -> str:

@@ -57,7 +57,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the choices of the user's own environment out of the tests."""
     for name in os.environ:
-        if name.startswith(("RENALSEG_", "HOLOSCAN_")) and name not in KEPT:
+        if name.startswith(("RENALSEG_", "HOLOSCAN_", "MERCURE_")) and name not in KEPT:
             monkeypatch.delenv(name)
 
 

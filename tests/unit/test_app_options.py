@@ -20,6 +20,15 @@ def test_folders_come_from_the_environment_else(monkeypatch: pytest.MonkeyPatch)
     assert (options.input, options.output) == (Path("given"), Path("out"))
 
 
+def test_folders_of_mercure_go_before_those_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("HOLOSCAN_INPUT_PATH", "image"), ("HOLOSCAN_OUTPUT_PATH", "image")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MERCURE_IN_DIR", "in")
+    monkeypatch.setenv("MERCURE_OUT_DIR", "out")
+    options = parse_options([])
+    assert (options.input, options.output) == (Path("in"), Path("out"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

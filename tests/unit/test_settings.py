@@ -247,3 +247,9 @@ def test_a_switch_is_true_or_false(bundles: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("RENALSEG_EMPTY_FRAMES", "perhaps")
     with pytest.raises(ConfigError, match="empty_frames, got 'perhaps'"):
         Settings.resolve(bundles=bundles)
+
+
+def test_what_the_file_says_of_the_package_is_left_to_it(bundles: Path, tmp_path: Path) -> None:
+    config = tmp_path / "app.yaml"
+    config.write_text("method: two\napplication: {title: T}\nresources: {gpu: 1}\n")
+    assert Settings.resolve(bundles=bundles, config=config).algorithm == "two"

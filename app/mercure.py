@@ -1,0 +1,39 @@
+"""What mercure, the DICOM orchestrator, reads of a result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from renalseg.output import RESULT_FILE
+
+NOTIFICATION = "__mercure_notification"
+
+
+def add_notification(folder: Path) -> None:
+    """Add to result.json what mercure shows, and whether it is to notify (mercure, docs/modules).
+
+    It asks for a notification where a tumor was found; the rule of mercure says who gets it.
+
+    Args:
+        folder: With result.json, which is replaced as a whole.
+    """
+    path = folder / RESULT_FILE
+    result = json.loads(path.read_text())
+    studies = result["studies"]
+    result[NOTIFICATION] = {
+        "text": "; ".join(
+            [f"RenalSeg {result['version']}, {result['use']}", *map(_describe, studies)]
+        ),
+        "requested": any(study["finding"] == "tumor found" for study in studies),
+    }
+    hidden = folder / f".{RESULT_FILE}"
+    hidden.write_text(json.dumps(result, indent=2) + "\n")
+    hidden.replace(path)
+
+
+def _describe(study: dict[str, Any]) -> str:
+    """The finding and the volumes; nothing that names a patient."""
+    found = [f"{s['label']} {s['volume_ml']:.0f} ml" for s in study.get("segments", [])]
+    return f"{study['finding']}: {', '.join(found)}" if found else str(study["finding"])

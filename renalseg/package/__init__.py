@@ -1,0 +1,1 @@
+"""What makes a container image of this project a MONAI Application Package."""

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.mercure import NOTIFICATION, add_notification
+
+KIDNEY = {"number": 1, "label": "Left kidney", "kind": 1, "side": "left", "volume_ml": 180.4}
+TUMOR = {"number": 2, "label": "Left kidney tumor 1", "kind": 2, "side": "left", "volume_ml": 9.6}
+
+
+def notified(folder: Path, *studies: dict[str, Any]) -> dict[str, Any]:
+    content = {"version": "0.1.0", "use": "research use only", "studies": list(studies)}
+    (folder / "result.json").write_text(json.dumps(content))
+    add_notification(folder)
+    result = json.loads((folder / "result.json").read_text())
+    assert {name: result[name] for name in content} == content
+    return result[NOTIFICATION]
+
+
+def test_a_tumor_asks_for_a_notification_that_says_what_was_found(tmp_path: Path) -> None:
+    found = notified(tmp_path, {"finding": "tumor found", "segments": [KIDNEY, TUMOR]})
+    assert found["requested"] is True
+    assert found["text"] == (
+        "RenalSeg 0.1.0, research use only; "
+        "tumor found: Left kidney 180 ml, Left kidney tumor 1 10 ml"
+    )
+
+
+@pytest.mark.parametrize("finding", ["no tumor found", "no kidney found", "refused"])
+def test_what_is_no_tumor_asks_for_none(finding: str, tmp_path: Path) -> None:
+    found = notified(tmp_path, {"finding": finding, "segments": []})
+    assert found["requested"] is False
+    assert found["text"].endswith(f"; {finding}")
+
+
+def test_all_studies_are_told_and_one_tumor_is_enough(tmp_path: Path) -> None:
+    found = notified(tmp_path, {"finding": "no tumor found"}, {"finding": "tumor found"})
+    assert found["requested"] is True
+    assert found["text"].endswith("; no tumor found; tumor found")
+
+
+def test_the_folder_holds_nothing_else_afterwards(tmp_path: Path) -> None:
+    notified(tmp_path, {"finding": "no tumor found"})
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
