@@ -29,6 +29,8 @@ def print_result(folder: Path) -> None:
         result: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"Expected {RESULT_FILE} of a run in {folder}: {error}") from error
+    if "studies" not in result:
+        raise InputError(f"Expected a list of studies in {path}, found an older version's result")
     console = Console(highlight=False, soft_wrap=True)
     for study in result["studies"]:
         if study["finding"] == REFUSED:

@@ -32,11 +32,8 @@ def print_of(folder: Path, result: dict[str, Any], capsys: pytest.CaptureFixture
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("result", [{**RUN, **STUDY}, {**RUN, "studies": [STUDY]}])
-def test_measures_are_printed(
-    tmp_path: Path, result: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    printed = print_of(tmp_path, result, capsys)
+def test_measures_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = print_of(tmp_path, {**RUN, "studies": [STUDY]}, capsys)
     (row,) = (line for line in printed.splitlines() if "tumor 1" in line)
     cells = re.split(r"\s{2,}", row.strip())
     assert cells == ["Left kidney tumor 1", "12.3", "32", "29", "61", "lower", "42", "up to 4 cm"]
@@ -47,3 +44,10 @@ def test_measures_are_printed(
 def test_a_folder_without_a_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"result\.json"):
         print_result(tmp_path)
+
+
+def test_a_result_of_an_older_version_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match="older version"):
+        print_of(tmp_path, {**RUN, **STUDY}, capsys)

@@ -288,7 +288,8 @@ def test_patches_near_a_kidney_hold_one(anatomy: Anatomy) -> None:
 
 def test_patches_near_a_tumor_hold_one(anatomy: Anatomy) -> None:
     near = SyntheticPatches([anatomy], ROI, FINE, near_kidney=1.0, near_tumor=1.0, reach_mm=10.0)
-    assert all((patch["label"] == TUMOR).any() for patch in islice(near, 5))
+    hold = [bool((patch["label"] == TUMOR).any()) for patch in islice(near, 30)]
+    assert 15 <= sum(hold) < 30  # in three of ten scans the tumors are cysts
 
 
 def test_image_and_label_of_a_patch_are_aligned() -> None:
