@@ -17,6 +17,7 @@ from renalseg.findings import sentences
 from renalseg.html.page import Content, make_page
 from renalseg.labels import MeasuredSegment, Segment, Side, Third
 from renalseg.page import MEASURES
+from renalseg.staging import staging
 
 Entry = Mapping[str, Any]
 S = TypeVar("S", bound=Segment)
@@ -27,7 +28,7 @@ _SHOWN = ("Study date", "Slices", "Pixels")
 def save_page(
     series: CTSeries, segmented: npt.NDArray[np.uint8], entry: Entry, run: Entry, path: Path
 ) -> None:
-    """Writes the page of a study.
+    """Writes the page of a study, all of it or nothing.
 
     Args:
         series: The source.
@@ -42,7 +43,9 @@ def save_page(
     segments = segments_of(entry)
     page = make_page(_content(series, entry, run, segments), series.image, segmented, segments)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    with staging(path.parent) as place:  # a full disk leaves no half of a page
+        (place.files / path.name).write_text(page, encoding="utf-8")
+        (place.files / path.name).replace(path)
 
 
 def segments_of(entry: Entry) -> Sequence[Segment]:

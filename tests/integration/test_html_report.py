@@ -51,7 +51,7 @@ def run(folder: Path, *, empty: bool = False, outputs: str = "seg", case: str = 
     series = read_series(folder / "ct")
     settings = Settings.resolve(device="cpu", outputs=outputs, report=folder / "pages")
     write_as_run(series, predict(series, empty=empty), folder / "out", settings)
-    (page,) = (folder / "pages").glob("*.html")
+    (page,) = (folder / "pages").iterdir()
     return page
 
 
