@@ -118,7 +118,7 @@ def test_the_page_of_a_report_shows_the_label_where_it_is(study: Study, pictures
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(study.page.as_uri())
         page.wait_for_function("document.documentElement.dataset.viewer === 'ready'")
-        screenshot(page, pictures / "page.png", height=1060)
+        screenshot(page, pictures / "page.png", height=1290)
         page.locator("[data-layout=axial]").dispatch_event("click")
         page.evaluate("renalsegViewer.setCrosshairWidth(0)")
         rgb = read_rgb(page.locator(".stage").screenshot(path=pictures / "page-axial.png"))
