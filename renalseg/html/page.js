@@ -9,7 +9,7 @@
   const segments = new Map(settings.segments.map((segment) => [segment.number, segment]));
   let viewer;
 
-  const fields = { center: find("center"), width: find("width"), opacity: find("opacity"), outline: find("outline") };
+  const fields = { center: find("center"), width: find("width"), opacity: find("opacity") };
   const draw = () => viewer.drawScene();
 
   function setWindow(center, width) {
@@ -37,11 +37,6 @@
     fields.opacity.value = value;
     viewer.setOpacity(1, Number(value));
   }
-  function setOutline(on) {
-    fields.outline.checked = on;
-    viewer.overlayOutlineWidth = on ? 0.25 : 0;
-    viewer.updateGLVolume();
-  }
   function goTo(place) {
     viewer.scene.crosshairPos = viewer.mm2frac(place);
     viewer.createOnLocationChange();
@@ -53,7 +48,6 @@
     viewer.setRenderAzimuthElevation(settings.turn[0], settings.turn[1]);
     setLayout("all");
     resetWindow();
-    setOutline(false);
     setOpacity(0.45);
     goTo(settings.place);
   }
@@ -136,7 +130,6 @@
     }
     find("window").addEventListener("click", resetWindow);
     fields.opacity.addEventListener("input", () => setOpacity(fields.opacity.value));
-    fields.outline.addEventListener("change", () => setOutline(fields.outline.checked));
     for (const button of document.querySelectorAll("#segments button")) {
       button.addEventListener("click", () => goTo(segments.get(Number(button.value)).place));
     }

@@ -122,6 +122,8 @@ def test_the_page_of_a_report_shows_the_label_where_it_is(study: Study, pictures
         page.locator("[data-layout=axial]").dispatch_event("click")
         page.evaluate("renalsegViewer.setCrosshairWidth(0)")
         rgb = read_rgb(page.locator(".stage").screenshot(path=pictures / "page-axial.png"))
+        page.locator("#view").dispatch_event("keydown", {"key": "3"})
+        assert page.locator("[aria-pressed=true]").inner_text() == "Coronal"
         assert page.locator("h1").inner_text().startswith("One tumor found")
         assert "HU, Left kidney tumor 1 at" in page.locator("#readout").inner_text()
     assert errors == []
