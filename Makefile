@@ -30,9 +30,10 @@ RUN   := $(VENV)/.installed
 DEV   := $(VENV)/.installed-dev
 DEMO  := build/demo
 NNUNET := build/nnunet
+OHIF   := build/ohif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-worker test-all test-container lint check bench goldens train train-all image clean
+.PHONY: help demo test test-worker test-all test-container test-view lint check bench goldens train train-all image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -50,6 +51,14 @@ test-worker: $(DEV)  ## run the tests of the worker, with a real Orthanc where i
 
 test-all: $(DEV)  ## run all tests
 	$(BIN)/python -m pytest
+
+test-view: $(DEV) $(OHIF)/index.html  ## look at the results in headless browsers: docs/how-to/view.md
+	OHIF_DIST=$(OHIF) SCREENSHOTS=build/view $(BIN)/python -m pytest tests/e2e/test_viewers.py
+
+$(OHIF)/index.html:
+	mkdir -p $(OHIF)
+	cd build && npm pack --silent @ohif/app@3.13.2 && tar -xzf ohif-app-3.13.2.tgz -C ohif --strip-components=2 package/dist \
+		|| echo "OHIF could not be fetched: its test is skipped" >&2
 
 lint: $(DEV)  ## check form, style and types
 	$(BIN)/ruff format --check .

@@ -30,7 +30,7 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
     Returns:
         `input` and `output` as paths; `model`, `method`, `localizer`, `tumor`, `device`,
-        `overlay`, `outputs` and `empty_frames`, None where not given; `verbose`.
+        `overlay`, `report`, `outputs` and `empty_frames`, None where not given; `verbose`.
 
     Raises:
         SystemExit: With code 2, after a message, where an argument is wrong or missing.

@@ -22,6 +22,7 @@ def segment(
     device: str | None = None,
     bundles: str | Path | None = None,
     overlay: str | Path | None = None,
+    report: str | Path | None = None,
     allow_gaps: bool = False,
     outputs: str | None = None,
     empty_frames: bool | None = None,
@@ -38,6 +39,7 @@ def segment(
         device: "auto", "cpu", "cuda" or "cuda:<n>".
         bundles: Folder with the bundles.
         overlay: Folder that gets a picture of the result.
+        report: Folder that gets the result as an HTML page.
         allow_gaps: Process series in which slices are missing away from the kidneys.
         outputs: What is written, "seg,sr,pdf" by default; also "labelmap" and "sc".
         empty_frames: Also write the frames of a segmentation in which there is nothing.
@@ -65,6 +67,7 @@ def segment(
         device=device,
         bundles=bundles,
         overlay=overlay,
+        report=report,
         allow_gaps=allow_gaps,
         outputs=outputs,
         empty_frames=empty_frames,

@@ -22,6 +22,7 @@ from renalseg.errors import (
     exit_code_for,
     what_ran_out,
 )
+from renalseg.html.command import add_report_command
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.inspection import add_inspect_command
 from renalseg.privacy import HIDDEN, format_traceback, message_of
@@ -110,6 +111,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     add("--tumor", metavar="T", help="tumor bundle, if not the method's own")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
     add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
+    add("--report", type=Path, metavar="DIR", help="also save an HTML page of the result to DIR")
     add("--allow-gaps", action="store_true", help="slices may be missing away from the kidneys")
     outputs = "seg, labelmap, sr, pdf, sc: what is written (seg,sr,pdf; or RENALSEG_OUTPUTS)"
     add("--outputs", metavar="NAMES", help=outputs)
@@ -121,8 +123,8 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 def choices(options: argparse.Namespace) -> dict[str, Any]:
     """What the options of `add_choices` say, by the names that `Settings.resolve` has for them."""
-    names = ("method", "localizer", "tumor", "device", "overlay", "outputs", "empty_frames")
-    return {name: getattr(options, name) for name in (*names, "allow_gaps")}
+    names = ("method", "localizer", "tumor", "device", "overlay", "report", "outputs")
+    return {name: getattr(options, name) for name in (*names, "empty_frames", "allow_gaps")}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -228,6 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     implant.set_defaults(action=_implant)
 
     add_data_command(commands)
+    add_report_command(commands)
     add_worker_command(commands)
     add_jobs_command(commands)
     add_inspect_command(commands)

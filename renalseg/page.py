@@ -43,7 +43,7 @@ _COLUMNS = (
     (("Exophytic", "%"), 173.0),
     (("Size", "category"), RIGHT),
 )
-_MEASURES = (
+MEASURES = (
     "Kidneys are measured without their tumors. Diameters are the largest distances between voxel "
     "centers, in space and within one axial slice. The third is the part of the kidney's long axis "
     "in which the tumor's center lies. Exophytic is what lies outside of the convex hull of the "
@@ -231,7 +231,7 @@ def _notes(facts: Facts, segments: Sequence[MeasuredSegment]) -> list[tuple[str,
         said.append(f"{len(facts.warnings) - _MOST_WARNINGS} more stand in result.json")
     notes = [("Warnings", RED, said)] if said else []
     if segments:
-        notes.append(("Measures", BLACK, wrap(_MEASURES, width, _NOTE)))
+        notes.append(("Measures", BLACK, wrap(MEASURES, width, _NOTE)))
     return [*notes, ("Method", BLACK, wrap(facts.method, width, _NOTE))]
 
 

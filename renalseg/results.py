@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from monai.data import MetaTensor
 
+from renalseg import __version__
 from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.references import refer_to_frames
@@ -105,7 +106,7 @@ def write_study(
 
         pictures.append(settings.overlay / f"{source}.png")
         save_overlay(series.image, segmented, segments, pictures[0])
-    return StudyResult(
+    result = StudyResult(
         study=str(series.headers[0].get("StudyInstanceUID", "")),
         series=source,
         finding=finding(segments),
@@ -118,6 +119,14 @@ def write_study(
         warnings=warnings,
         seconds={**timings, "write": time.perf_counter() - start},
     )
+    if settings.report is not None:
+        from renalseg.html.study import save_page
+
+        run = {"version": __version__, "localizer": settings.localizer, "tumor": settings.tumor}
+        page = settings.report / f"{source}.html"
+        save_page(series, segmented, result.to_dict(), run, page)
+        result = replace(result, pictures=(*result.pictures, page))
+    return result
 
 
 def weak_bundles(settings: Settings) -> list[str]:

@@ -29,6 +29,7 @@ class Settings:
         tumor: Name of the tumor bundle.
         device: Where the networks run.
         overlay: Folder that gets a picture of the result, if any.
+        report: Folder that gets a page of the result, if any.
         allow_gaps: Whether slices may be missing away from the kidneys.
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
             (structured report), "pdf" (report), "sc" (picture as secondary capture).
@@ -40,6 +41,7 @@ class Settings:
     tumor: str
     device: torch.device
     overlay: Path | None = None
+    report: Path | None = None
     allow_gaps: bool = False
     outputs: tuple[str, ...] = tuple(DEFAULT_OUTPUTS.split(","))
     empty_frames: bool = False
@@ -60,6 +62,7 @@ class Settings:
         device: str | None = None,
         bundles: str | Path | None = None,
         overlay: str | Path | None = None,
+        report: str | Path | None = None,
         allow_gaps: bool = False,
         outputs: str | None = None,
         empty_frames: bool | None = None,
@@ -75,6 +78,7 @@ class Settings:
             device: "auto", "cpu", "cuda" or "cuda:<n>" (RENALSEG_DEVICE).
             bundles: Folder with the bundles (RENALSEG_BUNDLES, HOLOSCAN_MODEL_PATH).
             overlay: Folder for a picture of the result.
+            report: Folder for a page of the result.
             allow_gaps: Process series in which slices are missing away from the kidneys; "1" in
                 RENALSEG_ALLOW_GAPS says so too.
             outputs: What is written, such as "seg,sr,pdf" (RENALSEG_OUTPUTS).
@@ -114,6 +118,7 @@ class Settings:
             tumor=_bundle(folder, TUMOR, _of_pair(second, -1)),
             device=_device(pick("device", default="auto")),
             overlay=Path(overlay) if overlay else None,
+            report=Path(report) if report else None,
             allow_gaps=allow_gaps or os.environ.get("RENALSEG_ALLOW_GAPS") == "1",
             outputs=_outputs(pick("outputs", default=DEFAULT_OUTPUTS)),
             empty_frames=_switch("empty_frames", pick("empty_frames", default="false")),

@@ -66,6 +66,30 @@ class SourcePlanes:
             plane[:] = self._part(labels[:, :, self.levels[index]].T, index)
         return planes.transpose(2, 1, 0)
 
+    def to_grid(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Bring a label map from the source slices to the grid.
+
+        Args:
+            labels: (columns, rows, S).
+
+        Returns:
+            (X, Y, Z) on the grid. A slice of the grid between source slices is as the nearest of
+            them; what lies in no source slice is 0.
+
+        Raises:
+            ValueError: If `labels` has another shape than the source slices.
+        """
+        if labels.shape != (*self.size, len(self.levels)):
+            expected = (*self.size, len(self.levels))
+            raise ValueError(f"expected labels of shape {expected}, got {labels.shape}")
+        if self.is_grid:
+            return labels
+        volume = np.zeros(self.shape[::-1], dtype=labels.dtype)
+        for z, plane in enumerate(volume):
+            index = int(np.abs(self.levels - z).argmin())
+            self._part(plane, index)[:] = labels[:, :, index].T
+        return volume.transpose()
+
     def fill(
         self,
         volume: npt.NDArray[np.float32],

@@ -87,3 +87,22 @@ def test_as_many_slices_as_the_grid_has_need_not_be_the_grid() -> None:
 def test_labels_on_another_grid_are_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \(2, 1, 3\), got \(2, 1, 4\)"):
         SourcePlanes.regular((2, 1, 3)).to_slices(np.zeros((2, 1, 4), np.uint8))
+
+
+def test_labels_of_sheared_slices_come_back_to_them() -> None:
+    sheared = planes((3, 2, 2), [(0, 1), (1, 0)], [0, 1])
+    labels = np.array([[[1, 3]], [[2, 4]]], np.uint8)  # (columns, rows, S)
+    grid = sheared.to_grid(labels)
+    np.testing.assert_array_equal(grid[:, :, 0].T, [[0, 0, 0], [1, 2, 0]])
+    np.testing.assert_array_equal(sheared.to_slices(grid), labels)
+
+
+def test_between_slices_the_label_is_that_of_the_nearest() -> None:
+    uneven = planes((2, 1, 5), np.zeros((3, 2), int), [0, 1, 4])
+    labels = np.array([[[1, 2, 3]], [[4, 5, 6]]], np.uint8)
+    np.testing.assert_array_equal(uneven.to_grid(labels)[0, 0], [1, 2, 2, 3, 3])
+
+
+def test_labels_of_other_slices_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected labels of shape \(2, 1, 3\), got \(2, 1, 2\)"):
+        SourcePlanes.regular((2, 1, 3)).to_grid(np.zeros((2, 1, 2), np.uint8))

@@ -1,0 +1,178 @@
+"""One HTML file with everything in it: no server, no network, no file beside it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from monai.data import MetaTensor
+from scipy import ndimage
+
+from renalseg.findings import USE
+from renalseg.geometry import Array, to_world
+from renalseg.html.pictures import Picture, draw_pictures
+from renalseg.html.table import chip, measures_table
+from renalseg.html.volumes import MARGIN_MM, Volumes, pack_volumes
+from renalseg.labels import LABELS, TUMOR, Segment
+
+TITLE = "Kidneys and kidney tumors in CT"
+CENTER_HU, WIDTH_HU = 40, 400
+_TURN = (160, 15)  # azimuth and elevation of the first view in 3D, in degrees: from the front
+# The page may run what it holds and load nothing, from anywhere.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; connect-src data: blob:; worker-src blob:; base-uri 'none'; "
+    "form-action 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a page says in words.
+
+    Attributes:
+        sentence: The finding.
+        facts: Names and values of study, series and method. No patient: pages travel easily.
+        segments: Their entries in result.json, with whatever measures they have.
+        warnings: For people.
+        about: How it was measured.
+    """
+
+    sentence: str
+    facts: Mapping[str, str]
+    segments: Sequence[Mapping[str, Any]]
+    warnings: Sequence[str]
+    about: str = ""
+
+
+def make_page(
+    content: Content,
+    image: MetaTensor,
+    segmented: npt.NDArray[np.uint8],
+    segments: Sequence[Segment],
+) -> str:
+    """Lays out the page: words and measures, a viewer of CT and segments, pictures.
+
+    Args:
+        content: What it says.
+        image: HU (1, X, Y, Z), affine in RAS mm.
+        segmented: Segment numbers (X, Y, Z) on its grid.
+        segments: The segments.
+
+    Returns:
+        The file's text, less than 25 MB; the same arguments give the same text.
+    """
+    volumes = pack_volumes(image, segmented)
+    settings = _settings(np.asarray(image.affine, np.float64), segmented, segments)
+    parts = {
+        "policy": _POLICY,
+        "title": TITLE,
+        "style": _own("page.css"),
+        "sentence": escape(content.sentence),
+        "use": USE,
+        "warnings": _warnings(content.warnings),
+        "measures": measures_table(content.segments),
+        "facts": "\n".join(_facts(content.facts)),
+        "legend": "\n".join(_legend(segments)),
+        "center": CENTER_HU,
+        "width": WIDTH_HU,
+        "extent": _extent(volumes),
+        "pictures": "\n".join(map(_figure, draw_pictures(image, segmented, segments))),
+        "about": escape(content.about),
+        "ct": _base64(volumes.ct),
+        "labels": _base64(volumes.labels),
+        # a "<" could end the element that holds it
+        "settings": json.dumps(settings).replace("<", "\\u003c"),
+        "viewer": _own("niivue/niivue.umd.js"),
+        "script": _own("page.js"),
+    }
+    return Template(_own("page.html")).substitute(parts)
+
+
+def _own(name: str) -> str:
+    return files("renalseg.html").joinpath(name).read_text(encoding="utf-8")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _settings(
+    affine: Array, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]
+) -> dict[str, Any]:
+    """What the script of the page needs: window, first place and, of each segment, its place."""
+    boxes = ndimage.find_objects(segmented)
+    entries: list[dict[str, Any]] = []
+    for segment in segments:
+        box = boxes[segment.number - 1]
+        place = _inside(segmented[box] == segment.number) + [part.start for part in box]
+        entries.append(
+            {
+                "number": segment.number,
+                "label": segment.label,
+                "rgb": LABELS[segment.kind].rgb,
+                "place": to_world(affine, place).round(2).tolist(),
+                "rank": [segment.kind == TUMOR, segment.volume_ml],
+            }
+        )
+    first = max(entries, key=lambda entry: entry.pop("rank"), default=None)
+    middle = to_world(affine, (np.array(segmented.shape) - 1) / 2).round(2).tolist()
+    return {
+        "center": CENTER_HU,
+        "width": WIDTH_HU,
+        "turn": _TURN,
+        "place": first["place"] if first else middle,
+        "segments": entries,
+    }
+
+
+def _inside(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """The voxel (3,) of a mask that is nearest to its centroid: a kidney is bent around its own."""
+    voxels = np.argwhere(mask)
+    return np.asarray(voxels[((voxels - voxels.mean(axis=0)) ** 2).sum(axis=1).argmin()])
+
+
+def _facts(facts: Mapping[str, str]) -> Iterator[str]:
+    for name, value in facts.items():
+        yield f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return ""
+    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
+    return f'<section class="warnings"><h2>Warnings</h2><ul>{items}</ul></section>'
+
+
+def _legend(segments: Sequence[Segment]) -> Iterator[str]:
+    for segment in segments:
+        yield (
+            f'<li><button type="button" value="{segment.number}">{chip(segment.kind)}'
+            f"{escape(segment.label)}</button></li>"
+        )
+
+
+def _extent(volumes: Volumes) -> str:
+    size = " x ".join(f"{value:.2g}" for value in volumes.spacing)
+    coarser = (
+        f", averaged to voxels of {size} mm to keep this page small" if volumes.coarser else ""
+    )
+    return f"What was found and {MARGIN_MM:.0f} mm around it{coarser}."
+
+
+def _figure(picture: Picture) -> str:
+    source = f"data:image/png;base64,{_base64(picture.png)}"
+    caption = escape(picture.caption)
+    return (
+        f'<figure style="flex: {picture.width} 1 0; max-width: {round(0.65 * picture.width)}px">'
+        f'<img src="{source}" width="{picture.width}" height="{picture.height}" alt="{caption}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )

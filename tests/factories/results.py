@@ -1,0 +1,26 @@
+"""Results of a study whose label map is given, as a run would write them; no network runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monai.data import MetaTensor
+
+from renalseg.account import Result
+from renalseg.dicom.read import CTSeries
+from renalseg.results import write_study
+from renalseg.settings import Settings
+
+
+def write_as_run(series: CTSeries, pred: MetaTensor, out_dir: Path, settings: Settings) -> None:
+    """Write the objects of a study and result.json.
+
+    Args:
+        series: The source.
+        pred: (1, X, Y, Z) uint8 on its grid.
+        out_dir: Made; there must be none yet.
+        settings: What is said to have run, and what is written.
+    """
+    out_dir.mkdir(parents=True)
+    study = write_study(series, pred, out_dir, settings, {})
+    Result(out_dir, settings, (study,)).write(out_dir)

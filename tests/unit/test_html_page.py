@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pytest
+
+from renalseg.geometry import to_world
+from renalseg.html.page import Content, make_page
+from renalseg.html.study import segments_of
+from renalseg.html.table import measures_table
+from renalseg.labels import KIDNEY, LABELS, TUMOR, MeasuredSegment, Segment, Side
+from tests.factories.scenes import ellipsoid, make_grid, volume
+
+ENTRY: dict[str, Any] = {
+    "number": 1, "label": "Left kidney", "kind": KIDNEY, "side": "left", "volume_ml": 12.34,
+}  # fmt: skip
+MEASURES = {"longest_mm": 31.6, "longest_axial_mm": 29.1, "mean_hu": 61.2, "sd_hu": 20.0}
+
+
+def text_of(html: str) -> list[str]:
+    return [re.sub("<[^>]*>", "", cell) for cell in re.findall("<t[hd][^>]*>(.*?)</t[hd]>", html)]
+
+
+def page(sentence: str = "One tumor found.", **facts: str) -> str:
+    """A left kidney that is bent around its centroid, and a tumor."""
+    grid = make_grid("LPS")
+    bent = ellipsoid(grid, (-28, -16, 126), (24, 14, 30))
+    bent &= ~ellipsoid(grid, (-20, -16, 126), (22, 40, 20))
+    segmented = bent.astype(np.uint8)
+    segmented[ellipsoid(grid, (-30, -4, 166), (11, 11, 11))] = 2
+    segments = [
+        Segment(1, "Left kidney", KIDNEY, Side.LEFT, 90.0),
+        Segment(2, "Left kidney tumor 1", TUMOR, Side.LEFT, 5.0),
+    ]
+    content = Content(sentence, facts, [ENTRY], ["slices <thick>"])
+    return make_page(content, volume(np.zeros(grid.shape, np.float32), grid), segmented, segments)
+
+
+@pytest.fixture(scope="module")
+def made() -> str:
+    return page()
+
+
+def settings_of(html: str) -> dict[str, Any]:
+    (found,) = re.findall(r'<script id="settings"[^>]*>(.*?)</script>', html)
+    return json.loads(found)
+
+
+def test_the_table_has_the_measures_that_there_are() -> None:
+    assert text_of(measures_table([ENTRY])) == ["Segment", "Volumeml", "Left kidney", "12.3"]
+    cells = text_of(measures_table([{**ENTRY, **MEASURES}, {**ENTRY, "third": "lower"}]))
+    assert cells[7:14] == ["Left kidney", "12.3", "32", "29", "61", "20", ""]
+    assert cells[14:] == ["Left kidney", "12.3", "", "", "", "", "lower"]
+
+
+def test_what_was_not_measured_is_no_measured_segment() -> None:
+    (plain,) = segments_of({"segments": [ENTRY]})
+    (whole,) = segments_of({"segments": [{**ENTRY, **MEASURES, "of a later version": 1}]})
+    assert type(plain) is Segment
+    assert isinstance(whole, MeasuredSegment)
+    assert whole.side is Side.LEFT
+
+
+def test_a_page_holds_all_it_needs_and_loads_nothing(made: str) -> None:
+    assert len(made) < 25e6
+    own = made.replace(files("renalseg.html").joinpath("niivue/niivue.umd.js").read_text(), "")
+    assert re.findall(r"""(?:src|href)\s*=\s*["'](?!data:image/png;base64,)""", own) == []
+    assert re.findall(r"https?://|@import|url\(|fetch\(|XMLHttpRequest", own) == []
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', own)
+    assert policy.startswith("default-src 'none';")
+    assert "http" not in policy
+    assert " *" not in policy
+
+
+def test_the_same_result_gives_the_same_page(made: str) -> None:
+    assert page() == made
+
+
+def test_words_cannot_become_elements() -> None:
+    made = page("A <script>", Study="</dl>")
+    assert "<h1>A &lt;script&gt;</h1>" in made
+    assert "slices &lt;thick&gt;" in made
+    assert "<dd>&lt;/dl&gt;</dd>" in made
+
+
+def test_the_viewer_goes_to_places_within_the_segments(made: str) -> None:
+    settings = settings_of(made)
+    kidney, tumor = settings["segments"]
+    assert settings["place"] == tumor["place"]
+    np.testing.assert_allclose(tumor["place"], (-30, -4, 166), atol=4)
+    grid = make_grid("LPS")
+    world = to_world(grid.affine, np.argwhere(ellipsoid(grid, (-20, -16, 126), (22, 40, 20))))
+    assert np.abs(world - kidney["place"]).max(axis=1).min() > 0.1  # not in the hollow
+    assert [tuple(each["rgb"]) for each in settings["segments"]] == [
+        LABELS[KIDNEY].rgb, LABELS[TUMOR].rgb,
+    ]  # fmt: skip
+
+
+def test_the_viewer_is_the_file_that_its_license_names() -> None:
+    folder = files("renalseg.html").joinpath("niivue")
+    found = hashlib.sha256(folder.joinpath("niivue.umd.js").read_bytes()).hexdigest()
+    assert found in folder.joinpath("LICENSE").read_text()
