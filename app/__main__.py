@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
         **choices(options),
     )
     from app.app import run_graph
-    from renalseg.report import print_result
+    from renalseg.report.terminal import print_result
 
     run_graph(options.input, options.output, settings)
     print_result(options.output)

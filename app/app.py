@@ -16,13 +16,13 @@ from app.operators import (
 )
 from app.run import Run
 from renalseg import pipeline
-from renalseg.account import Result
 from renalseg.dicom.choose import StudyPlan
 from renalseg.errors import RenalSegError
 from renalseg.models import Models
-from renalseg.place import Place
 from renalseg.progress import bar_wanted
-from renalseg.results import StudyResult
+from renalseg.results.account import Result
+from renalseg.results.place import Place
+from renalseg.results.study import StudyResult
 from renalseg.settings import Settings
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from renalseg.output import RESULT_FILE
+from renalseg.results.output import RESULT_FILE
 
 NOTIFICATION = "__mercure_notification"
 

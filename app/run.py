@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from renalseg import pipeline, results
+from renalseg import pipeline
 from renalseg.models import Models
+from renalseg.results.study import StudyResult
 
 PYTHON_OBJECT = "PyObject"
 """Type to emit with: Holoscan then passes the object itself, and a MetaTensor keeps its affine."""
@@ -26,7 +27,7 @@ class Run:
 
     models: Models
     timings: dict[str, float] = field(default_factory=dict)
-    result: results.StudyResult | None = None
+    result: StudyResult | None = None
     error: BaseException | None = None
 
     @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from renalseg.account import Result
+    from renalseg.results.account import Result
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "segment"]

@@ -15,7 +15,6 @@ from pydicom.config import disable_value_validation
 from tqdm import tqdm
 
 from renalseg import log
-from renalseg.account import Result
 from renalseg.dicom.choose import Plan, StudyPlan, make_plan
 from renalseg.dicom.read import CTSeries, read_best
 from renalseg.dicom.scan import scan_folder
@@ -28,11 +27,12 @@ from renalseg.errors import (
 )
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.models import Models
-from renalseg.output import RESULT_FILE
 from renalseg.pipeline import account, or_refusal, refuse_gaps, refuse_unreadable, timed
-from renalseg.place import Place, all_at_once
 from renalseg.progress import announce, bar_wanted
-from renalseg.results import REFUSED, StudyResult, weak_bundles
+from renalseg.results.account import Result
+from renalseg.results.output import RESULT_FILE
+from renalseg.results.place import Place, all_at_once
+from renalseg.results.study import REFUSED, StudyResult, weak_bundles
 from renalseg.settings import Settings
 
 SUMMARY_FILE = "archive.csv"

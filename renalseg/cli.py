@@ -22,11 +22,11 @@ from renalseg.errors import (
     exit_code_for,
     what_ran_out,
 )
-from renalseg.html.command import add_report_command
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.inspection import add_inspect_command
 from renalseg.privacy import HIDDEN, format_traceback, message_of
 from renalseg.process import leave, prepare, require_memory
+from renalseg.report.html.command import add_report_command
 from renalseg.signals import end_on_signals
 from renalseg.worker.command import add_worker_command
 from renalseg.worker.listing import add_jobs_command
@@ -253,7 +253,7 @@ def _run(options: argparse.Namespace) -> None:
     require_memory()
     import_monai_quickly()
     from renalseg import segment
-    from renalseg.report import print_result
+    from renalseg.report.terminal import print_result
 
     segment(
         options.dicom_in,
@@ -294,7 +294,7 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _summary(options: argparse.Namespace) -> None:
-    from renalseg.report import print_result
+    from renalseg.report.terminal import print_result
 
     print_result(options.folder)
 

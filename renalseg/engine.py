@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from renalseg.checksums import check_manifest, write_manifest
 from renalseg.errors import ConfigError
-from renalseg.staging import remove_abandoned, staging, sync_all
+from renalseg.results.staging import remove_abandoned, staging, sync_all
 
 if TYPE_CHECKING:
     import openvino

@@ -126,7 +126,7 @@ def size_category(longest_mm: float) -> str:
 
 @dataclass(frozen=True)
 class MeasuredSegment(Segment):
-    """A segment and its measures; `renalseg.measurements` says how each is taken.
+    """A segment and its measures; `renalseg.results.measurements` says how each is taken.
 
     The values are rounded here and nowhere else, so that all files of a result say the same.
 

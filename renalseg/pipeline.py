@@ -14,7 +14,6 @@ from pathlib import Path
 from monai.data import MetaTensor
 
 from renalseg import log
-from renalseg.account import Result
 from renalseg.dicom.choose import Plan, StudyPlan, make_plan
 from renalseg.dicom.codecs import missing_decoders
 from renalseg.dicom.gaps import refuse_gaps_at
@@ -22,9 +21,10 @@ from renalseg.dicom.read import CTSeries, read_best
 from renalseg.dicom.scan import scan_folder
 from renalseg.errors import InputError
 from renalseg.models import Models
-from renalseg.place import Place, all_at_once
 from renalseg.progress import announce, steps
-from renalseg.results import REFUSED, StudyResult, weak_bundles
+from renalseg.results.account import Result
+from renalseg.results.place import Place, all_at_once
+from renalseg.results.study import REFUSED, StudyResult, weak_bundles
 from renalseg.settings import Settings
 
 SegmentStudy = Callable[[StudyPlan, Place, Models], StudyResult]

@@ -32,8 +32,9 @@ _WITHOUT_HEADERS = tuple(
     f"renalseg.{name}"
     for name in (
         *("accuracy", "benchmark", "bundle", "checksums", "components", "cuda_runtime", "data"),
-        *("engine", "geometry", "grids", "imports", "inferers", "models", "networks", "output"),
-        *("process", "settings", "slice_inferers", "staging", "synthesis", "training"),
+        *("engine", "geometry", "grids", "imports", "inferers", "models", "networks"),
+        *("process", "results.output", "results.staging", "settings", "slice_inferers"),
+        *("synthesis", "training"),
         "transforms",
     )
 )

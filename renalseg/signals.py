@@ -7,7 +7,7 @@ import signal
 import threading
 
 from renalseg import log
-from renalseg.staging import remove_all
+from renalseg.results.staging import remove_all
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import renalseg
 from renalseg.benchmark import launch
 from renalseg.errors import RenalSegError
-from renalseg.output import RESULT_FILE
 from renalseg.pipeline import STAGES
+from renalseg.results.output import RESULT_FILE
 from renalseg.settings import Settings
 
 Command = Callable[[Path, Path, Settings], list[str]]

@@ -29,7 +29,6 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from renalseg.dicom.derived import LONG_STRING, PRODUCT, Origin
-from renalseg.findings import NO_TUMOR, USE, finding, missing_kidneys, sentences
 from renalseg.labels import (
     KIDNEY,
     KIDNEY_CODE,
@@ -41,6 +40,7 @@ from renalseg.labels import (
     MeasuredSegment,
     Side,
 )
+from renalseg.results.findings import NO_TUMOR, USE, finding, missing_kidneys, sentences
 
 _Group = VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
 # Concepts that no public scheme has.

@@ -192,7 +192,7 @@ def test_a_signal_leaves_nothing(
     program = (
         "import time, signal, renalseg.dicom.seg as seg\n"
         "def wait(*_, **__): print('writing', flush=True); time.sleep(600)\n"
-        "import renalseg.results as results; results.build_seg = wait\n"
+        "import renalseg.results.study as results; results.build_seg = wait\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from renalseg.cli import program; program()"
     )

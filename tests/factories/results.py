@@ -6,9 +6,9 @@ from pathlib import Path
 
 from monai.data import MetaTensor
 
-from renalseg.account import Result
 from renalseg.dicom.read import CTSeries
-from renalseg.results import write_study
+from renalseg.results.account import Result
+from renalseg.results.study import write_study
 from renalseg.settings import Settings
 
 

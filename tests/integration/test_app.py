@@ -19,7 +19,7 @@ from renalseg.dicom.choose import Plan, StudyPlan
 from renalseg.dicom.scan import Scan
 from renalseg.errors import ConfigError, InputError
 from renalseg.models import Models
-from renalseg.place import Place
+from renalseg.results.place import Place
 from tests.factories.series import write_case
 
 pytest.importorskip("monai.deploy", reason="the MONAI Deploy SDK is not installed")

@@ -21,7 +21,7 @@ from renalseg.dicom.seg import build_seg
 from renalseg.geometry import to_world
 from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, LATERALITY, Segment, Side
-from renalseg.segments import split_segments
+from renalseg.results.segments import split_segments
 from tests.factories.stacks import AIR_HU, Stack, stack_of, write_stack
 
 MARKER_HU = 1000

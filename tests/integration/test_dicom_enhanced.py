@@ -23,7 +23,7 @@ from renalseg.dicom.read import read_series
 from renalseg.dicom.seg import build_seg
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, Segment, Side
-from renalseg.place import all_at_once
+from renalseg.results.place import all_at_once
 from renalseg.settings import Settings
 from tests.factories.enhanced import write_enhanced
 from tests.factories.series import CASES, Case, Written, write_case

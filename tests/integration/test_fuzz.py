@@ -20,7 +20,7 @@ from renalseg.dicom.read import CTSeries, read_series
 from renalseg.dicom.seg import build_seg
 from renalseg.errors import InputError, RetryableError
 from renalseg.memory import peak_mib, reset_peak
-from renalseg.segments import split_segments
+from renalseg.results.segments import split_segments
 from tests.factories.hostile import build, damaged_series, hostile_series, parse
 from tests.factories.series import write_case
 

@@ -15,9 +15,9 @@ from renalseg.dicom.read import CTSeries, read_series
 from renalseg.dicom.saved import read_saved
 from renalseg.errors import InputError
 from renalseg.geometry import to_world
-from renalseg.html.command import write_report
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.segments import split_segments
+from renalseg.report.html.command import write_report
+from renalseg.results.segments import split_segments
 from renalseg.settings import Settings
 from tests.factories.enhanced import write_enhanced
 from tests.factories.results import write_as_run

@@ -17,11 +17,11 @@ import torch
 from monai.data import MetaTensor
 from pydicom.dataset import Dataset
 
-from renalseg.account import Result
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.place import all_at_once
-from renalseg.results import StudyResult
+from renalseg.results.account import Result
+from renalseg.results.place import all_at_once
+from renalseg.results.study import StudyResult
 from renalseg.settings import Settings
 from tests.factories.pdf import count_pages, text_of
 from tests.factories.series import CASES, edit_all, write_case

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from renalseg.findings import finding, missing_kidneys, sentences
 from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Side, Third
+from renalseg.results.findings import finding, missing_kidneys, sentences
 
 LEFT = MeasuredSegment(1, "Left kidney", KIDNEY, Side.LEFT, 150, 110, 60, 100, 20)
 RIGHT = MeasuredSegment(2, "Right kidney", KIDNEY, Side.RIGHT, 150, 110, 60, 100, 20)

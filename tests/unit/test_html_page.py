@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from renalseg.geometry import to_world
-from renalseg.html.page import Content, make_page
-from renalseg.html.study import segments_of
-from renalseg.html.table import measures_table
 from renalseg.labels import KIDNEY, LABELS, TUMOR, MeasuredSegment, Segment, Side
+from renalseg.report.html.page import Content, make_page
+from renalseg.report.html.study import segments_of
+from renalseg.report.html.table import measures_table
 from tests.factories.scenes import ellipsoid, make_grid, volume
 
 ENTRY: dict[str, Any] = {
@@ -68,7 +68,9 @@ def test_what_was_not_measured_is_no_measured_segment() -> None:
 
 def test_a_page_holds_all_it_needs_and_loads_nothing(made: str) -> None:
     assert len(made) < 25e6
-    own = made.replace(files("renalseg.html").joinpath("niivue/niivue.umd.js").read_text(), "")
+    own = made.replace(
+        files("renalseg.report.html").joinpath("niivue/niivue.umd.js").read_text(), ""
+    )
     assert re.findall(r"""(?:src|href)\s*=\s*["'](?!data:image/png;base64,)""", own) == []
     assert re.findall(r"https?://|@import|url\(|fetch\(|XMLHttpRequest", own) == []
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', own)
@@ -102,6 +104,6 @@ def test_the_viewer_goes_to_places_within_the_segments(made: str) -> None:
 
 
 def test_the_viewer_is_the_file_that_its_license_names() -> None:
-    folder = files("renalseg.html").joinpath("niivue")
+    folder = files("renalseg.report.html").joinpath("niivue")
     found = hashlib.sha256(folder.joinpath("niivue.umd.js").read_bytes()).hexdigest()
     assert found in folder.joinpath("LICENSE").read_text()

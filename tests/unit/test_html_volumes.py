@@ -9,7 +9,7 @@ import pytest
 
 from renalseg.geometry import to_index, to_world
 from renalseg.grids import Grid
-from renalseg.html.volumes import MARGIN_MM, pack_volumes
+from renalseg.report.html.volumes import MARGIN_MM, pack_volumes
 from tests.factories.scenes import GRIDS, centroid, ellipsoid, make_grid, volume
 
 PLACE = (-20.0, -16.0, 140.0)

@@ -8,7 +8,7 @@ import pytest
 
 from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, size_category
-from renalseg.measurements import measure
+from renalseg.results.measurements import measure
 from tests.factories.scenes import GRIDS, ellipsoid, make_grid, volume
 
 grids = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from renalseg import output, staging
 from renalseg.errors import ConfigError
-from renalseg.output import complete_or_nothing
+from renalseg.results import output, staging
+from renalseg.results.output import complete_or_nothing
 
 
 @pytest.fixture

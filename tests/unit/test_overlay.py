@@ -8,8 +8,8 @@ from matplotlib.image import imread
 
 from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.overlay import save_overlay
-from renalseg.segments import split_segments
+from renalseg.report.overlay import save_overlay
+from renalseg.results.segments import split_segments
 from tests.factories.scenes import ellipsoid, make_grid, volume
 
 

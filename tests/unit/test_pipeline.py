@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from renalseg.account import Result
 from renalseg.labels import KIDNEY, Segment, Side
 from renalseg.memory import peak_mib
 from renalseg.pipeline import STAGES, stage
 from renalseg.progress import steps
-from renalseg.results import REFUSED, StudyResult, weak_bundles
+from renalseg.results.account import Result
+from renalseg.results.study import REFUSED, StudyResult, weak_bundles
 from renalseg.settings import Settings
 
 SETTINGS = Settings(Path("bundles"), "kidney_a", "tumor_b", torch.device("cpu"))

@@ -53,7 +53,11 @@ def test_the_cause_of_our_own_error_is_hidden_and_ours_is_shown() -> None:
 
 @pytest.mark.parametrize(
     ("module", "shown"),
-    [("renalseg.networks.mrb", True), ("renalseg.dicom.tags", False), ("renalseg.report", False)],
+    [
+        ("renalseg.networks.mrb", True),
+        ("renalseg.dicom.tags", False),
+        ("renalseg.report.terminal", False),
+    ],
 )
 def test_a_message_is_shown_if_it_comes_from_where_no_header_is(module: str, shown: bool) -> None:
     with pytest.raises(ValueError, match="Doe") as raised:

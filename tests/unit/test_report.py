@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from renalseg.errors import InputError
-from renalseg.report import print_result
+from renalseg.report.terminal import print_result
 
 TUMOR: dict[str, Any] = {
     "label": "Left kidney tumor 1", "volume_ml": 12.34, "longest_mm": 31.6,

@@ -8,7 +8,7 @@ from monai.data import MetaTensor
 
 from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, TUMOR, Segment, Side
-from renalseg.segments import split_segments
+from renalseg.results.segments import split_segments
 from tests.factories.scenes import GRIDS, centroid, ellipsoid, make_grid, volume
 
 grids = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from renalseg.errors import InputError
-from renalseg.findings import USE
-from renalseg.output import RESULT_FILE
-from renalseg.results import REFUSED
+from renalseg.results.findings import USE
+from renalseg.results.output import RESULT_FILE
+from renalseg.results.study import REFUSED
 
 
 def print_result(folder: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from renalseg.errors import EXIT_FAULT, ConfigError, exit_code_for
-from renalseg.staging import Staging, moving, remove_abandoned, sync, sync_all
+from renalseg.results.staging import Staging, moving, remove_abandoned, sync, sync_all
 
 RESULT_FILE = "result.json"
 """The file that says that all others are there: it comes last and goes first."""

@@ -9,9 +9,8 @@ from datetime import datetime
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from renalseg.findings import NO_KIDNEY, USE, finding, sentences
 from renalseg.labels import TUMOR, MeasuredSegment
-from renalseg.sheet import (
+from renalseg.report.sheet import (
     BLACK,
     DARK,
     GRAY,
@@ -25,7 +24,8 @@ from renalseg.sheet import (
     shorten,
     wrap,
 )
-from renalseg.view import AXIAL, CORONAL, View, color_of
+from renalseg.report.view import AXIAL, CORONAL, View, color_of
+from renalseg.results.findings import NO_KIDNEY, USE, finding, sentences
 
 TITLE = "Kidneys and kidney tumors in CT"
 _MOST_ROWS = 12

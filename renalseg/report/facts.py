@@ -11,8 +11,8 @@ from renalseg import __version__
 from renalseg.dicom.derived import PRODUCT
 from renalseg.dicom.read import CTSeries
 from renalseg.geometry import spacing_of
+from renalseg.report.view import WINDOW, View
 from renalseg.settings import Settings
-from renalseg.view import WINDOW, View
 
 
 def study_facts(series: CTSeries) -> dict[str, str]:

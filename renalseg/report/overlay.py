@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from monai.data import MetaTensor
 
 from renalseg.labels import Segment
-from renalseg.view import AXIAL, CORONAL, SAGITTAL, View, color_of, look
+from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, View, color_of, look
 
 _BACKGROUND = "#111111"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from renalseg import __version__
 from renalseg.dicom.account import FileAccount, SeriesAccount
-from renalseg.output import RESULT_FILE
-from renalseg.results import StudyResult
+from renalseg.results.output import RESULT_FILE
+from renalseg.results.study import StudyResult
 from renalseg.settings import Settings
 
 

@@ -12,9 +12,9 @@ from renalseg import __version__
 from renalseg.dicom.derived import PRODUCT, Origin
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.seg import build_seg
-from renalseg.earlier import Earlier
-from renalseg.findings import USE, finding
 from renalseg.labels import MeasuredSegment
+from renalseg.results.earlier import Earlier
+from renalseg.results.findings import USE, finding
 from renalseg.settings import Settings
 
 
@@ -63,7 +63,7 @@ def make_objects(
         yield "pdf", _report(origin, segmented, segments, settings, warnings)
     if "sc" in settings.outputs:
         from renalseg.dicom.capture import build_capture
-        from renalseg.overlay import overlay_pixels
+        from renalseg.report.overlay import overlay_pixels
 
         note = f"{finding(segments)}. {PRODUCT} {__version__} {settings.algorithm}. {USE}"
         yield (
@@ -81,9 +81,9 @@ def _report(
 ) -> Dataset:
     # matplotlib takes a third of a second to import: only where a page is drawn
     from renalseg.dicom.pdf import build_pdf
-    from renalseg.facts import captions, method_fact, study_facts
-    from renalseg.page import TITLE, Facts, draw_page
-    from renalseg.view import look
+    from renalseg.report.facts import captions, method_fact, study_facts
+    from renalseg.report.page import TITLE, Facts, draw_page
+    from renalseg.report.view import look
 
     view = look(origin.series.image, segmented, segments)
     facts = Facts(

@@ -16,12 +16,12 @@ import numpy.typing as npt
 from monai.data import MetaTensor
 from scipy import ndimage
 
-from renalseg.findings import USE
 from renalseg.geometry import Array, to_world
-from renalseg.html.pictures import Picture, draw_pictures
-from renalseg.html.table import chip, measures_table
-from renalseg.html.volumes import MARGIN_MM, Volumes, pack_volumes
 from renalseg.labels import LABELS, TUMOR, Segment
+from renalseg.report.html.pictures import Picture, draw_pictures
+from renalseg.report.html.table import chip, measures_table
+from renalseg.report.html.volumes import MARGIN_MM, Volumes, pack_volumes
+from renalseg.results.findings import USE
 
 TITLE = "Kidneys and kidney tumors in CT"
 CENTER_HU, WIDTH_HU = 40, 400
@@ -98,7 +98,7 @@ def make_page(
 
 
 def _own(name: str) -> str:
-    return files("renalseg.html").joinpath(name).read_text(encoding="utf-8")
+    return files("renalseg.report.html").joinpath(name).read_text(encoding="utf-8")
 
 
 def _base64(data: bytes) -> str:

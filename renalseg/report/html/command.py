@@ -46,7 +46,7 @@ def write_report(dicom_in: Path, seg_out: Path, html: Path, *, study: str | None
     import numpy as np
 
     from renalseg.dicom.saved import read_saved
-    from renalseg.html.study import save_page
+    from renalseg.report.html.study import save_page
 
     run, entry = _stored(seg_out, study)
     series = _source(dicom_in, entry)
@@ -59,8 +59,8 @@ def write_report(dicom_in: Path, seg_out: Path, html: Path, *, study: str | None
 
 def _stored(folder: Path, study: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """What result.json says of the run, and of one study."""
-    from renalseg.earlier import RESULT_FILE
-    from renalseg.results import REFUSED
+    from renalseg.results.earlier import RESULT_FILE
+    from renalseg.results.study import REFUSED
 
     path = folder / RESULT_FILE
     try:

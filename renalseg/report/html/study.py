@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from renalseg.dicom.derived import PRODUCT
 from renalseg.dicom.read import CTSeries
-from renalseg.facts import study_facts
-from renalseg.findings import sentences
-from renalseg.html.page import Content, make_page
 from renalseg.labels import MeasuredSegment, Segment, Side, Third
-from renalseg.page import MEASURES
-from renalseg.staging import staging
+from renalseg.report.facts import study_facts
+from renalseg.report.html.page import Content, make_page
+from renalseg.report.page import MEASURES
+from renalseg.results.findings import sentences
+from renalseg.results.staging import staging
 
 Entry = Mapping[str, Any]
 S = TypeVar("S", bound=Segment)

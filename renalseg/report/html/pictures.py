@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from monai.data import MetaTensor
 
 from renalseg.labels import TUMOR, Segment
-from renalseg.view import AXIAL, CORONAL, SAGITTAL, Plane, View, look
+from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, Plane, View, look
 
 _PIXELS_PER_MM = 2.0
 _DPI = 160  # how large letters and lines are

@@ -10,9 +10,9 @@ from pathlib import Path
 from monai.data import MetaTensor
 
 from renalseg.dicom.read import CTSeries
-from renalseg.earlier import Earlier, find_earlier, remove_stale
-from renalseg.output import complete_or_nothing
-from renalseg.results import StudyResult, write_study
+from renalseg.results.earlier import Earlier, find_earlier, remove_stale
+from renalseg.results.output import complete_or_nothing
+from renalseg.results.study import StudyResult, write_study
 from renalseg.settings import Settings
 
 

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from renalseg.dicom.read import CTSeries
-from renalseg.output import RESULT_FILE
+from renalseg.results.output import RESULT_FILE
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from renalseg import __version__
 from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.references import refer_to_frames
-from renalseg.earlier import Earlier
-from renalseg.findings import finding
 from renalseg.labels import MeasuredSegment
-from renalseg.measurements import measure
-from renalseg.objects import make_objects
-from renalseg.segments import split_segments
+from renalseg.results.earlier import Earlier
+from renalseg.results.findings import finding
+from renalseg.results.measurements import measure
+from renalseg.results.objects import make_objects
+from renalseg.results.segments import split_segments
 from renalseg.settings import Settings
 
 REFUSED = "refused"  # the finding where there is none
@@ -102,7 +102,7 @@ def write_study(
         built.save_as(folder / files[-1])
     pictures = []
     if settings.overlay is not None:
-        from renalseg.overlay import save_overlay
+        from renalseg.report.overlay import save_overlay
 
         pictures.append(settings.overlay / f"{source}.png")
         save_overlay(series.image, segmented, segments, pictures[0])
@@ -120,7 +120,7 @@ def write_study(
         seconds={**timings, "write": time.perf_counter() - start},
     )
     if settings.report is not None:
-        from renalseg.html.study import save_page
+        from renalseg.report.html.study import save_page
 
         run = {"version": __version__, "localizer": settings.localizer, "tumor": settings.tumor}
         page = settings.report / f"{source}.html"
