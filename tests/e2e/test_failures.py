@@ -190,13 +190,15 @@ def test_a_signal_leaves_nothing(
 ) -> None:
     """The run is stopped inside native code's place: a stage that does not return."""
     program = (
-        "import time, signal, renalseg.dicom.seg as seg\n"
+        "import time, signal\n"
         "def wait(*_, **__): print('writing', flush=True); time.sleep(600)\n"
-        "import renalseg.results.study as results; results.build_seg = wait\n"
+        "import renalseg.results.objects as objects; objects.build_seg = wait\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from renalseg.cli import program; program()"
     )
-    process = start("-c", program, *arguments(study, tmp_path / "out", bundles))
+    # The libraries are imported too early here: they must start no thread, as in a real run.
+    call = arguments(study, tmp_path / "out", bundles)
+    process = start("-c", program, *call, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     assert process.stdout is not None
     assert process.stdout.readline() == "writing\n"
     process.send_signal(number)
