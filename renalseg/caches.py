@@ -6,6 +6,8 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Environment variables by which libraries are told where to keep what they can make again, and
@@ -23,17 +25,49 @@ def use_writable_folders() -> None:
     They would else complain at every run. What the user has set stays. Where nothing can be
     written to, not even the folder for temporary files, nothing is set.
     """
-    missing = [name for name in _FOLDERS if not os.environ.get(name)]
-    if not missing or _home_is_writable():
+    if not _missing():
         return
     try:
         folder = Path(tempfile.mkdtemp(prefix="renalseg-"))
     except OSError:
         return
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in missing:
-        os.environ[name] = str(folder / name.lower())
-        (folder / name.lower()).mkdir()
+    _use(folder)
+
+
+@contextmanager
+def lent(folder: Path) -> Iterator[None]:
+    """Lets the libraries write to a folder where there is no other that they can write to.
+
+    Args:
+        folder: Made if it is needed; the caller removes it.
+    """
+    missing = _missing()
+    if not missing:
+        yield
+        return
+    folder.mkdir()
+    _use(folder)
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        for name in missing:
+            del os.environ[name]
+
+
+def _missing() -> list[str]:
+    """The variables of `_FOLDERS` that are needed and that nobody has set."""
+    missing = [name for name in _FOLDERS if not os.environ.get(name)]
+    return [] if not missing or _home_is_writable() else missing
+
+
+def _use(folder: Path) -> None:
+    for name in _missing():
+        own = folder / name.lower()
+        own.mkdir()
+        os.environ[name] = str(own)
 
 
 def _home_is_writable() -> bool:

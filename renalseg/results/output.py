@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from renalseg.caches import lent
 from renalseg.errors import EXIT_FAULT, ConfigError, exit_code_for
 from renalseg.results.staging import Staging, moving, remove_abandoned, sync, sync_all
 
@@ -16,6 +17,7 @@ RESULT_FILE = "result.json"
 """The file that says that all others are there: it comes last and goes first."""
 
 _OLD = "old"
+_SCRATCH = "scratch"  # for libraries that find no other folder to write to
 
 
 @contextmanager
@@ -42,7 +44,8 @@ def complete_or_nothing(out_dir: Path) -> Iterator[Path]:
         remove_abandoned(place, _take_back)
     hidden = _make_hidden(out_dir)
     try:
-        yield hidden.files
+        with lent(hidden.folder / _SCRATCH):
+            yield hidden.files
         sync_all(hidden.files)
         with moving:
             _move(hidden, out_dir)
