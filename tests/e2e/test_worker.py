@@ -179,13 +179,18 @@ def test_a_series_that_orthanc_forgot_to_call_stable_is_done(tmp_path: Path) -> 
         assert not [change for change in changes if of_source.items() <= change.items()]
 
 
+def start_job(worker: Worker, orthanc: RealOrthanc, folder: Path) -> None:
+    """Starts a worker, sends a series, and waits until the application runs on it."""
+    worker.start()
+    wait_for(lambda: ready(worker), "the worker")
+    orthanc.send(write_case(folder).folder)
+    wait_for(lambda: worker.runs("start"), "the application")
+
+
 def test_orthanc_killed_during_a_job(orthanc: RealOrthanc, tmp_path: Path) -> None:
     worker = Worker(tmp_path / "worker", orthanc, seconds=2)
-    worker.start()
     try:
-        wait_for(lambda: ready(worker), "the worker")
-        orthanc.send(write_case(tmp_path / "ct").folder)
-        wait_for(lambda: worker.runs("start"), "the application")
+        start_job(worker, orthanc, tmp_path / "ct")
         orthanc.kill()
         wait_for(lambda: worker.states()["retry"] == 1, "the job to fail")
         orthanc.start()
@@ -199,10 +204,7 @@ def test_worker_killed_during_a_job_gives_exactly_one_result(
     orthanc: RealOrthanc, tmp_path: Path
 ) -> None:
     worker = Worker(tmp_path / "worker", orthanc, seconds=6)
-    worker.start()
-    wait_for(lambda: ready(worker), "the worker")
-    orthanc.send(write_case(tmp_path / "ct").folder)
-    wait_for(lambda: worker.runs("start"), "the application")
+    start_job(worker, orthanc, tmp_path / "ct")
     worker.end(signal.SIGKILL)
     assert worker.states() == {"running": 1}
     worker.start()
@@ -223,10 +225,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back(
     orthanc: RealOrthanc, tmp_path: Path
 ) -> None:
     worker = Worker(tmp_path / "worker", orthanc, seconds=6)
-    worker.start()
-    wait_for(lambda: ready(worker), "the worker")
-    orthanc.send(write_case(tmp_path / "ct").folder)
-    wait_for(lambda: worker.runs("start"), "the application")
+    start_job(worker, orthanc, tmp_path / "ct")
     assert worker.end() == 0
     (job,) = worker.jobs()
     assert (job.state, job.tries) == ("queued", 0)

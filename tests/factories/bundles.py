@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-_CONFIG = """\
+CONFIG = """\
 bundle_root: .
 device: $None
 progress: true
@@ -29,11 +29,16 @@ postprocessing:
 def write_bundles(folder: Path) -> Path:
     """Writes the bundles of a method named "tiny", and gives their folder."""
     for name in ("kidney_tiny", "tumor_tiny"):
-        root = folder / name
-        for part in ("configs", "models"):
-            (root / part).mkdir(parents=True)
-        (root / "configs" / "inference.yaml").write_text(_CONFIG)
-        (root / "configs" / "metadata.json").write_text(json.dumps({"version": "1.0.0"}))
-        weights = {"weight": torch.ones(1, 1, 1, 1, 1), "bias": torch.zeros(1)}
-        torch.save(weights, root / "models" / "model.pt")
+        write_bundle(folder / name)
     return folder
+
+
+def write_bundle(root: Path, version: str = "1.0.0", config: str = CONFIG) -> Path:
+    """Writes a bundle whose network tells positive voxels from negative ones, and gives it."""
+    for part in ("configs", "models"):
+        (root / part).mkdir(parents=True)
+    (root / "configs" / "inference.yaml").write_text(config)
+    (root / "configs" / "metadata.json").write_text(json.dumps({"version": version}))
+    weights = {"weight": torch.ones(1, 1, 1, 1, 1), "bias": torch.zeros(1)}
+    torch.save(weights, root / "models" / "model.pt")
+    return root

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,39 +11,18 @@ from renalseg import bundle as module
 from renalseg.bundle import Bundle, empty_prediction, load_network, make_case, segment_case
 from renalseg.checksums import write_manifest
 from renalseg.errors import EXIT_RETRYABLE, ConfigError, exit_code_for
+from tests.factories import bundles
 from tests.factories.scenes import GRIDS, volume
 
 CPU = torch.device("cpu")
 GRID = GRIDS["axial"]
-CONFIG = """\
-bundle_root: .
-device: $None
-progress: true
-network:
-  _target_: renalseg.bundle.load_network
-  network: {_target_: torch.nn.Conv3d, in_channels: 1, out_channels: 1, kernel_size: 1}
-  weights: $@bundle_root + '/models/model.pt'
-  device: "@device"
-preprocessing: {_target_: Compose, transforms: []}
-inferer: {_target_: SimpleInferer}
-postprocessing:
-  _target_: Compose
-  transforms:
-  - {_target_: renalseg.transforms.RestoreGridd, keys: pred}
-"""
+CONFIG = bundles.CONFIG.replace("  engine: torch\n", "")  # the default
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A bundle whose network tells positive voxels from negative ones."""
-    root = tmp_path / "kidney_tiny"
-    (root / "configs").mkdir(parents=True)
-    (root / "models").mkdir()
-    (root / "configs" / "inference.yaml").write_text(CONFIG)
-    (root / "configs" / "metadata.json").write_text(json.dumps({"version": "4.5.6"}))
-    weights = {"weight": torch.ones(1, 1, 1, 1, 1), "bias": torch.zeros(1)}
-    torch.save(weights, root / "models" / "model.pt")
-    return root
+    return bundles.write_bundle(tmp_path / "kidney_tiny", version="4.5.6", config=CONFIG)
 
 
 def image() -> torch.Tensor:
