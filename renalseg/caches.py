@@ -6,7 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,14 +25,15 @@ def use_writable_folders() -> None:
     They would else complain at every run. What the user has set stays. Where nothing can be
     written to, not even the folder for temporary files, nothing is set.
     """
-    if not _missing():
+    missing = _missing()
+    if not missing:
         return
     try:
         folder = Path(tempfile.mkdtemp(prefix="renalseg-"))
     except OSError:
         return
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _use(folder)
+    _use(folder, missing)
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def lent(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir()
-    _use(folder)
+    _use(folder, missing)
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield
@@ -63,8 +64,8 @@ def _missing() -> list[str]:
     return [] if not missing or _home_is_writable() else missing
 
 
-def _use(folder: Path) -> None:
-    for name in _missing():
+def _use(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
         own = folder / name.lower()
         own.mkdir()
         os.environ[name] = str(own)
