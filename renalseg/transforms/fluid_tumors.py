@@ -6,13 +6,12 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from scipy import ndimage
 
 from renalseg.components import bounding_box, components
+from renalseg.transforms.keep_largest import cleared
 
 
 class DropFluidTumorsd(MapTransform):
@@ -49,10 +48,6 @@ class DropFluidTumorsd(MapTransform):
             numbered, sizes = components(mask[box])
             numbers = np.arange(1, len(sizes) + 1)
             fluid = numbers[ndimage.median(image[box], numbered, numbers) < self.fluid_hu]
-            if not len(fluid):
-                continue
-            kept = probs.as_tensor().clone()
-            dropped = torch.from_numpy(np.isin(numbered, fluid)).to(kept.device)
-            kept[(slice(None), *box)].masked_fill_(dropped, 0)
-            result[key] = MetaTensor(kept, affine=probs.affine)
+            if len(fluid):
+                result[key] = cleared(probs, box, np.isin(numbered, fluid))
         return result

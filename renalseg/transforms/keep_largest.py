@@ -10,7 +10,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from renalseg.components import bounding_box, components
+from renalseg.components import Box, Mask, bounding_box, components
 
 
 class KeepLargestComponentsd(MapTransform):
@@ -47,8 +47,18 @@ class KeepLargestComponentsd(MapTransform):
             kept_count = min(self.count, int((sizes >= self.min_voxels).sum()))
             if kept_count == len(sizes):
                 continue
-            kept = values.as_tensor().clone()
-            dropped = torch.from_numpy(numbered > kept_count)
-            kept[(slice(None), *box)].masked_fill_(dropped.to(kept.device), 0)
-            result[key] = MetaTensor(kept, affine=values.affine)
+            result[key] = cleared(values, box, numbered > kept_count)
         return result
+
+
+def cleared(values: MetaTensor, box: Box, dropped: Mask) -> MetaTensor:
+    """A copy that is 0 where something is dropped.
+
+    Args:
+        values: (1, X, Y, Z).
+        box: Part of X, Y, Z.
+        dropped: What goes, in the box.
+    """
+    kept = values.as_tensor().clone()
+    kept[(slice(None), *box)].masked_fill_(torch.from_numpy(dropped).to(kept.device), 0)
+    return MetaTensor(kept, affine=values.affine)
