@@ -31,7 +31,7 @@ def write_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> Path:
     if not names:
         raise ConfigError(f"Expected files in {', '.join(parts)} of {folder}, found none")
     partial = folder / f".{MANIFEST}"
-    partial.write_text("".join(f"{_digest(folder / name)}  {name}\n" for name in names))
+    partial.write_text("".join(f"{sha256_of(folder / name)}  {name}\n" for name in names))
     return partial.replace(folder / MANIFEST)
 
 
@@ -56,7 +56,7 @@ def check_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> bool:
     for name in sorted(_names(folder, parts) | wanted.keys()):
         if name not in wanted:
             raise ConfigError(f"{folder / name} is not in {path}: {_ADVICE}")
-        found = _digest(folder / name) if (folder / name).is_file() else "no file"
+        found = sha256_of(folder / name) if (folder / name).is_file() else "no file"
         if found != wanted[name]:
             raise ConfigError(
                 f"{folder / name} is not the file that {path} was made of: expected SHA-256 "
@@ -111,6 +111,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
         yield name, digest
 
 
-def _digest(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The hash of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -141,12 +140,6 @@ class Download:
     def _wait(self, seconds: float) -> None:
         if self.stop.wait(seconds):
             raise Stopped
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Interrupted(Exception):  # noqa: N818 - always handled

@@ -19,8 +19,9 @@ from typing import NamedTuple
 import nibabel as nib
 from tqdm import tqdm
 
+from renalseg.checksums import sha256_of
 from renalseg.data.cases import IMAGE, LABEL, case_name
-from renalseg.data.download import Download, sha256_of
+from renalseg.data.download import Download
 from renalseg.data.manifest import Manifest
 from renalseg.errors import ConfigError, InputError
 from renalseg.progress import announce, bar_wanted

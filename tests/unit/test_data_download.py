@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from renalseg.checksums import sha256_of
 from renalseg.data import download
-from renalseg.data.download import Download, Stopped, sha256_of
+from renalseg.data.download import Download, Stopped
 from renalseg.errors import ConfigError, RetryableError, exit_code_for
 from tests.factories.server import Site, serve
 
