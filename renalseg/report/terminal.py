@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from renalseg.errors import InputError
 from renalseg.results.findings import USE
-from renalseg.results.output import RESULT_FILE
+from renalseg.results.output import RESULT_FILE, read_result
 from renalseg.results.study import REFUSED
 
 
@@ -24,13 +22,7 @@ def print_result(folder: Path) -> None:
     Raises:
         InputError: It holds no result.
     """
-    path = folder / RESULT_FILE
-    try:
-        result: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"Expected {RESULT_FILE} of a run in {folder}: {error}") from error
-    if "studies" not in result:
-        raise InputError(f"Expected a list of studies in {path}, found an older version's result")
+    result = read_result(folder)
     console = Console(highlight=False, soft_wrap=True)
     for study in result["studies"]:
         if study["finding"] == REFUSED:
@@ -40,13 +32,13 @@ def print_result(folder: Path) -> None:
         console.print(_seconds(study, result["device"]))
         for name in study["files"]:
             console.print(f"{folder / name}", markup=False)
-        for picture in study.get("pictures", ()):
+        for picture in study["pictures"]:
             console.print(picture, markup=False)
-        if study.get("supersedes"):
+        if study["supersedes"]:
             console.print(f"takes the place of {len(study['supersedes'])} earlier objects")
     if not result["studies"]:
         console.print(f"no CT to segment: {_skipped(result)}")
-    console.print(f"{path}", markup=False)
+    console.print(f"{folder / RESULT_FILE}", markup=False)
     console.print(USE, style="dim")
 
 
@@ -64,7 +56,7 @@ def _measures(study: dict[str, Any], networks: str) -> Table:
     table.add_column("third", no_wrap=True)
     table.add_column("outside\n%", justify="right", no_wrap=True)
     table.add_column("size", no_wrap=True)
-    for segment in study.get("segments", ()):
+    for segment in study["segments"]:
         table.add_row(
             segment["label"],
             _number(segment, "volume_ml", 1),

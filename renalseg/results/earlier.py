@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from renalseg.dicom.read import CTSeries
-from renalseg.results.output import RESULT_FILE
+from renalseg.errors import InputError
+from renalseg.results.output import RESULT_FILE, read_result
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,10 @@ def remove_stale(folder: Path, earlier: Earlier, written: set[str]) -> None:
 def _entry(folder: Path, series: str) -> Mapping[str, Any] | None:
     """What result.json says about a series."""
     try:
-        content = json.loads((folder / RESULT_FILE).read_text())
-        entries = content.get("studies", [content])
-        return next((entry for entry in entries if entry.get("series") == series), None)
-    except (OSError, ValueError, AttributeError):
-        return None  # no result, or none of this program
+        entries = read_result(folder)["studies"]
+    except InputError:
+        return None
+    return next((entry for entry in entries if entry.get("series") == series), None)
 
 
 def _uids(path: Path) -> Dataset | None:

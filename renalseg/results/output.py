@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from renalseg.caches import lent
-from renalseg.errors import EXIT_FAULT, ConfigError, exit_code_for
+from renalseg.errors import EXIT_FAULT, ConfigError, InputError, exit_code_for
 from renalseg.results.staging import Staging, moving, remove_abandoned, sync, sync_all
 
 RESULT_FILE = "result.json"
@@ -18,6 +19,21 @@ RESULT_FILE = "result.json"
 
 _OLD = "old"
 _SCRATCH = "scratch"  # for libraries that find no other folder to write to
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """What the result file of an output folder says.
+
+    Raises:
+        InputError: There is none, it cannot be read, or it lists no studies.
+    """
+    try:
+        result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"Expected {RESULT_FILE} of a run in {folder}: {error}") from error
+    if "studies" not in result:
+        raise InputError(f"Expected a list of studies in {folder / RESULT_FILE}, found none")
+    return result
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -14,7 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from renalseg.errors import EXIT_REFUSED, ConfigError, RetryableError
+from renalseg.errors import EXIT_REFUSED, ConfigError, InputError, RetryableError
+from renalseg.results.output import read_result
 from renalseg.worker.client import Orthanc
 from renalseg.worker.http import PREFIX, GoneError
 from renalseg.worker.job import Job, State
@@ -180,7 +180,7 @@ class Work:
             self.jobs.note_results(job.id, stored)
         for target in self.task.forward if stored else ():
             self.orthanc.forward(target, stored)
-        before = self.jobs.finish(job.id, _finding(folder / "result.json"))
+        before = self.jobs.finish(job.id, _finding(folder))
         if self.task.delete_superseded:
             for old in before:
                 for instance in set(old.results) - set(stored):
@@ -211,14 +211,13 @@ def _environment(device: str, tmp: Path) -> dict[str, str]:
     return {**kept, "RENALSEG_DEVICE": device, "TMPDIR": str(tmp)}
 
 
-def _finding(path: Path) -> str:
-    """What result.json says was found: one line, or one for each study."""
+def _finding(folder: Path) -> str:
+    """What the result of a job says was found: one line, or one for each study."""
     try:
-        result = json.loads(path.read_text())
-        findings = [str(study["finding"]) for study in result.get("studies", [result])]
-        return "; ".join(findings) or "nothing eligible"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        studies = read_result(folder)["studies"]
+    except InputError:
         return ""
+    return "; ".join(str(study["finding"]) for study in studies) or "nothing eligible"
 
 
 def _without(text: str, names: Sequence[str]) -> str:

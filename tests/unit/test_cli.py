@@ -149,6 +149,7 @@ def test_summary_prints_volumes_and_files(
         "segments": [segment],
         "files": ["1.2.seg.dcm"],
         "pictures": [],
+        "supersedes": [],
         "seconds": {"read": 1.0, "write": 2.5},
     }
     refused = {"study": "1.3", "finding": "refused", "reason": "gap of 3 mm"}

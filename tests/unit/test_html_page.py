@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from renalseg.geometry import to_world
-from renalseg.labels import KIDNEY, LABELS, TUMOR, MeasuredSegment, Segment, Side
+from renalseg.labels import KIDNEY, LABELS, TUMOR, MeasuredSegment, Segment, Side, Third
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.html.study import segments_of
 from renalseg.report.html.table import measures_table
@@ -58,12 +58,12 @@ def test_the_table_has_the_measures_that_there_are() -> None:
     assert cells[14:] == ["Left kidney", "12.3", "", "", "", "", "lower"]
 
 
-def test_what_was_not_measured_is_no_measured_segment() -> None:
-    (plain,) = segments_of({"segments": [ENTRY]})
-    (whole,) = segments_of({"segments": [{**ENTRY, **MEASURES, "of a later version": 1}]})
-    assert type(plain) is Segment
-    assert isinstance(whole, MeasuredSegment)
-    assert whole.side is Side.LEFT
+def test_segments_are_those_of_the_result_file() -> None:
+    (segment,) = segments_of(
+        {"segments": [{**ENTRY, **MEASURES, "third": "lower", "of a later version": 1}]}
+    )
+    assert isinstance(segment, MeasuredSegment)
+    assert (segment.side, segment.third) == (Side.LEFT, Third.LOWER)
 
 
 def test_a_page_holds_all_it_needs_and_loads_nothing(made: str) -> None:

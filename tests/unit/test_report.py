@@ -46,8 +46,8 @@ def test_a_folder_without_a_result_is_refused(tmp_path: Path) -> None:
         print_result(tmp_path)
 
 
-def test_a_result_of_an_older_version_is_refused(
+def test_a_result_without_a_list_of_studies_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(InputError, match="older version"):
+    with pytest.raises(InputError, match="list of studies"):
         print_of(tmp_path, {**RUN, **STUDY}, capsys)

@@ -23,7 +23,7 @@ from tests.factories.fake_orthanc import FakeOrthanc, serve
 GOOD = """
 out.joinpath("a.seg.dcm").write_text(f"{len(list(source.iterdir()))} slices")
 out.joinpath("b.sr.dcm").write_text("report")
-out.joinpath("result.json").write_text('{"finding": "tumor found"}')
+out.joinpath("result.json").write_text('{"studies": [{"finding": "tumor found"}]}')
 """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,21 +58,19 @@ def write_report(dicom_in: Path, seg_out: Path, html: Path, *, study: str | None
 
 def _stored(folder: Path, study: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """What result.json says of the run, and of one study."""
-    from renalseg.results.earlier import RESULT_FILE
+    from renalseg.results.output import RESULT_FILE, read_result
     from renalseg.results.study import REFUSED
 
-    path = folder / RESULT_FILE
-    try:
-        run: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"Expected {RESULT_FILE} of a run in {folder}: {error}") from error
-    found = (entry for entry in run.get("studies", ()) if entry["finding"] != REFUSED)
+    run = read_result(folder)
+    found = (entry for entry in run["studies"] if entry["finding"] != REFUSED)
     entries = {entry["study"]: entry for entry in found}
     if study is None and len(entries) == 1:
         (study,) = entries
     if study not in entries:
         asked = f"study {study}" if study else "one study, or the option --study"
-        raise InputError(f"Expected {asked} in {path}, found {', '.join(entries) or 'none'}")
+        raise InputError(
+            f"Expected {asked} in {folder / RESULT_FILE}, found {', '.join(entries) or 'none'}"
+        )
     return run, entries[study]
 
 

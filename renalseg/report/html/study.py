@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from renalseg.dicom.derived import PRODUCT
 from renalseg.dicom.read import CTSeries
-from renalseg.labels import MeasuredSegment, Segment, Side, Third
+from renalseg.labels import MeasuredSegment, Side, Third
 from renalseg.report.facts import study_facts
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.page import MEASURES
@@ -20,7 +20,6 @@ from renalseg.results.findings import sentences
 from renalseg.results.staging import staging
 
 Entry = Mapping[str, Any]
-S = TypeVar("S", bound=Segment)
 # A page is easily passed on, and without the study's own protection: nothing that names a patient.
 _SHOWN = ("Study date", "Slices", "Pixels")
 
@@ -48,30 +47,26 @@ def save_page(
         (place.files / path.name).replace(path)
 
 
-def segments_of(entry: Entry) -> Sequence[Segment]:
-    """The segments that result.json lists, with their measures where it has all of them."""
-    found = entry.get("segments", ())
-    try:
-        return [_build(MeasuredSegment, each) for each in found]
-    except TypeError:  # of a version that did not measure
-        return [_build(Segment, each) for each in found]
+def segments_of(entry: Entry) -> Sequence[MeasuredSegment]:
+    """The segments that result.json lists."""
+    return [_segment(each) for each in entry["segments"]]
 
 
-def _build(kind: type[S], stored: Entry) -> S:
-    known = {field.name for field in fields(kind)}
+def _segment(stored: Entry) -> MeasuredSegment:
+    known = {field.name for field in fields(MeasuredSegment)}
     values = {name: value for name, value in stored.items() if name in known}
     values["side"] = Side(values["side"])
-    if values.get("third") is not None:
+    if values["third"] is not None:
         values["third"] = Third(values["third"])
-    return kind(**values)
+    return MeasuredSegment(**values)
 
 
-def _content(series: CTSeries, entry: Entry, run: Entry, segments: Sequence[Segment]) -> Content:
-    measured = [segment for segment in segments if isinstance(segment, MeasuredSegment)]
-    whole = len(measured) == len(segments)
+def _content(
+    series: CTSeries, entry: Entry, run: Entry, segments: Sequence[MeasuredSegment]
+) -> Content:
     known = study_facts(series)
     return Content(
-        sentence=sentences(measured) if whole else f"{entry['finding'].capitalize()}.",
+        sentence=sentences(segments),
         facts={
             **{name: known[name] for name in _SHOWN if name in known},
             "Study": str(entry["study"]),
@@ -79,7 +74,7 @@ def _content(series: CTSeries, entry: Entry, run: Entry, segments: Sequence[Segm
             "Method": f"{PRODUCT} {run['version']}, {run['localizer']} and {run['tumor']}",
             "Input": str(entry["input_hash"])[:16],
         },
-        segments=entry.get("segments", ()),
-        warnings=entry.get("warnings", ()),
+        segments=entry["segments"],
+        warnings=entry["warnings"],
         about=MEASURES,
     )
