@@ -18,6 +18,7 @@ from renalseg.engine import OpenVINOEngine, make_engine
 from renalseg.errors import EXIT_RETRYABLE, ConfigError, causes, exit_code_for
 from renalseg.grids import Grid
 from renalseg.inferers import AutocastInferer, autocast
+from renalseg.metadata import METADATA_FILE
 from renalseg.networks.layout import channels_last
 
 Case = dict[str, Any]
@@ -156,7 +157,7 @@ class Bundle:
         self.root = Path(root)
         self.device = device
         config = self.root / "configs" / "inference.yaml"
-        metadata = self.root / "configs" / "metadata.json"
+        metadata = self.root / METADATA_FILE
         if not config.is_file() or not metadata.is_file():
             raise ConfigError(f"Expected a bundle with {config} and {metadata}, found none")
         check_manifest(self.root)

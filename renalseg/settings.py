@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from renalseg.errors import ConfigError
+from renalseg.metadata import describe_bundle
 
 DEFAULT_METHOD = "sehdc+msvnet"  # what finds most at the fewest false tumors; see the README
 OUTPUTS = ("seg", "labelmap", "sr", "pdf", "sc")  # what can be written of a study
@@ -34,6 +35,7 @@ class Settings:
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
             (structured report), "pdf" (report), "sc" (picture as secondary capture).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.
+        networks: Both bundles as results name them, with versions and fingerprints.
     """
 
     bundles: Path
@@ -45,6 +47,7 @@ class Settings:
     allow_gaps: bool = False
     outputs: tuple[str, ...] = tuple(DEFAULT_OUTPUTS.split(","))
     empty_frames: bool = False
+    networks: tuple[str, ...] = ()
 
     @property
     def algorithm(self) -> str:
@@ -87,6 +90,7 @@ class Settings:
 
         Raises:
             ConfigError: A bundle, device or output does not exist; the message lists those that do.
+                Or a bundle's metadata cannot be read.
         """
         given = {
             "method": method,
@@ -112,16 +116,21 @@ class Settings:
         )
         first = pick("localizer", "method", default=DEFAULT_METHOD)
         second = pick("tumor", "method", default=DEFAULT_METHOD)
+        chosen = (
+            _bundle(folder, LOCALIZER, _of_pair(first, 0)),
+            _bundle(folder, TUMOR, _of_pair(second, -1)),
+        )
         return cls(
             bundles=folder,
-            localizer=_bundle(folder, LOCALIZER, _of_pair(first, 0)),
-            tumor=_bundle(folder, TUMOR, _of_pair(second, -1)),
+            localizer=chosen[0],
+            tumor=chosen[1],
             device=_device(pick("device", default="auto")),
             overlay=Path(overlay) if overlay else None,
             report=Path(report) if report else None,
             allow_gaps=allow_gaps or os.environ.get("RENALSEG_ALLOW_GAPS") == "1",
             outputs=_outputs(pick("outputs", default=DEFAULT_OUTPUTS)),
             empty_frames=_switch("empty_frames", pick("empty_frames", default="false")),
+            networks=tuple(describe_bundle(folder / name) for name in chosen),
         )
 
 

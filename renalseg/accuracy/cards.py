@@ -10,6 +10,7 @@ from typing import Any
 from renalseg.accuracy.report import estimate, found, number
 from renalseg.evaluation.bootstrap import mean_of
 from renalseg.markdown import check_marks, put_between, table
+from renalseg.metadata import METADATA_FILE, read_metadata
 
 MARK = "results"
 
@@ -50,17 +51,17 @@ def write_cards(content: Content, bundles: Path) -> list[Path]:
         text, metrics = (_localizer if name.startswith("kidney") else _tumor)(own)
         card = bundles / name / "docs" / "README.md"
         put_between(card, MARK, text)
-        _put_metrics(bundles / name / "configs" / "metadata.json", metrics)
+        _put_metrics(bundles / name, metrics)
         cards.append(card)
     return cards
 
 
-def _put_metrics(path: Path, metrics: Mapping[str, float | None]) -> None:
-    metadata = json.loads(path.read_text())
+def _put_metrics(bundle: Path, metrics: Mapping[str, float | None]) -> None:
+    metadata = read_metadata(bundle)
     metadata["eval_metrics"] = {
         name: round(value, 4) for name, value in metrics.items() if value is not None
     }
-    path.write_text(json.dumps(metadata, indent=2) + "\n")
+    (bundle / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
 
 
 def _localizer(partners: Mapping[str, Content]) -> tuple[str, dict[str, float | None]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
 
 from renalseg.accuracy.suites.suite import Record
+from renalseg.metadata import fingerprint
 from renalseg.settings import Settings
 
 _FOLDER = "finished"
@@ -23,7 +23,9 @@ class Kept:
 
     def __init__(self, out_dir: Path, settings: Settings) -> None:
         self.folder = out_dir / _FOLDER / settings.algorithm
-        self.fingerprint = fingerprint(settings)
+        self.fingerprint = fingerprint(
+            settings.bundles / name for name in (settings.localizer, settings.tumor)
+        )
 
     def get(self, suite: str, case: str) -> Record | None:
         """The record of a case, if it is there and of the same weights."""
@@ -44,12 +46,3 @@ class Kept:
 
     def _path(self, suite: str, case: str) -> Path:
         return self.folder / suite / f"{re.sub(r'[^A-Za-z0-9]+', '_', case)}.json"
-
-
-def fingerprint(settings: Settings) -> str:
-    """What the weights and the settings of both bundles come to, as 16 characters."""
-    digest = hashlib.sha256()
-    for bundle in (settings.localizer, settings.tumor):
-        for part in ("configs/inference.yaml", "models/model.pt"):
-            digest.update((settings.bundles / bundle / part).read_bytes())
-    return digest.hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from renalseg.accuracy.suites.unseen import unseen
 from renalseg.accuracy.table import conditions
 from renalseg.errors import ConfigError, InputError
 from renalseg.evaluation.store import to_json, write_rows
+from renalseg.metadata import read_metadata
 from renalseg.models import Models
 from renalseg.progress import announce, steps
 from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
@@ -134,8 +134,7 @@ class _Loaded:
 def _describe(settings: Settings, suites: Sequence[Suite], records: Records) -> dict[str, Any]:
     versions = {}
     for bundle in (settings.localizer, settings.tumor):
-        metadata = settings.bundles / bundle / "configs" / "metadata.json"
-        versions[bundle] = json.loads(metadata.read_text())["version"]
+        versions[bundle] = read_metadata(settings.bundles / bundle)["version"]
     results = {}
     for suite in suites:
         own = records[settings.algorithm, suite.name]

@@ -31,15 +31,17 @@ class Origin:
         series: The source series.
         algorithm: Name of the method, such as "sehdc".
         version: Version of RenalSeg.
+        networks: Those of the method, each with what tells its weights from others.
     """
 
     series: CTSeries
     algorithm: str
     version: str
+    networks: tuple[str, ...] = ()
 
     def uid(self, *purpose: str) -> UID:
-        """Give a UID that is the same whenever input, version, method and purpose are."""
-        return derive_uid(self.series.input_hash, self.version, self.algorithm, *purpose)
+        """Give a UID that is the same whenever input, software, method and purpose are."""
+        return derive_uid(self.series.input_hash, *self._software, *purpose)
 
     def tracking_uid(self, label: str) -> UID:
         """Give the UID that SEG and SR share for one structure."""
@@ -47,8 +49,12 @@ class Origin:
 
     @property
     def device_uid(self) -> UID:
-        """Give the UID of the program as an observer: of this version with this method."""
-        return derive_uid("device", PRODUCT, self.version, self.algorithm)
+        """Give the UID of the program as an observer: of this version with these networks."""
+        return derive_uid("device", PRODUCT, *self._software)
+
+    @property
+    def _software(self) -> tuple[str, ...]:
+        return self.version, self.algorithm, *self.networks
 
     @cached_property
     def created(self) -> datetime:
@@ -72,7 +78,7 @@ class Origin:
             "instance_number": 1,
             "manufacturer": PRODUCT,
             "manufacturer_model_name": PRODUCT,
-            "software_versions": self.version,
+            "software_versions": (self.version, *self.networks),
             "device_serial_number": self.version,
             "series_description": f"{PRODUCT} {self.version} {self.algorithm}"[: LONG_STRING - 15]
             + " (research use)",

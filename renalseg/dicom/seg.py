@@ -33,28 +33,23 @@ _SAME_PLACE_MM = 1e-3
 
 @damage_refused("the segmentation cannot be made from the headers of its source")
 def build_seg(
-    series: CTSeries,
+    origin: Origin,
     segmented: npt.NDArray[np.uint8],
     segments: Sequence[Segment],
     *,
-    algorithm: str,
-    version: str,
     created: datetime | None = None,
     labelmap: bool = False,
     empty_frames: bool = False,
 ) -> hd.seg.Segmentation:
     """Build a segmentation whose frames lie on the source slices.
 
-    All UIDs derive from the input, the version and the algorithm, so that a rerun gives the same
-    object.
+    All UIDs derive from the origin, so that a rerun gives the same object.
 
     Args:
-        series: The source series; not changed.
+        origin: The source series, which is not changed, and the software.
         segmented: Segment numbers (columns, rows, S) on the source slices, as `series.to_slices`
             gives them, 0 for background.
         segments: The segments, numbered 1, 2, ... without a gap.
-        algorithm: Name of the method, such as "sehdc".
-        version: Version of RenalSeg.
         created: Date and time of the content; by default that of the source, so that a rerun gives
             the same bytes.
         labelmap: One frame a slice that holds the numbers of all segments (LABELMAP), instead of
@@ -70,8 +65,8 @@ def build_seg(
         InputError: If the headers hold values that must not stand in a segmentation.
         RenalSegError: If a frame does not lie on the slice that it refers to.
     """
+    series = origin.series
     _check_arguments(series, segmented, segments)
-    origin = Origin(series, algorithm, version)
     kind = "labelmap" if labelmap else "seg"
     purpose = (kind.upper(), *(["empty frames"] if empty_frames else []))
     # highdicom looks at every source slice: those before and behind all segments are left out

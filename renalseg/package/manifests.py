@@ -21,6 +21,7 @@ import yaml
 
 from renalseg import __version__
 from renalseg.errors import ConfigError
+from renalseg.metadata import METADATA_FILE, read_metadata
 
 API_VERSION = "1.0.0"
 SDK = "monai-deploy"
@@ -99,7 +100,7 @@ def package_manifest(
         ConfigError: There is no bundle, or one without readable metadata.
     """
     root = environment["HOLOSCAN_MODEL_PATH"]
-    described = {folder.name: _metadata(folder) for folder in _bundle_folders(bundles)}
+    described = {folder.name: read_metadata(folder) for folder in _bundle_folders(bundles)}
     resources = dict(_section(config, "resources"))
     if not gpu:
         resources = {**resources, "gpu": 0}
@@ -151,18 +152,10 @@ def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _bundle_folders(bundles: Path) -> list[Path]:
-    found = sorted(path.parents[1] for path in bundles.glob("*/configs/metadata.json"))
+    found = sorted(path.parents[1] for path in bundles.glob(f"*/{METADATA_FILE}"))
     if not found:
-        raise ConfigError(f"Expected bundles with configs/metadata.json in {bundles}, found none")
+        raise ConfigError(f"Expected bundles with {METADATA_FILE} in {bundles}, found none")
     return found
-
-
-def _metadata(bundle: Path) -> dict[str, Any]:
-    path = bundle / "configs" / "metadata.json"
-    try:
-        return dict(json.loads(path.read_text()))
-    except ValueError as error:
-        raise ConfigError(f"Expected JSON in {path}: {error}") from error
 
 
 def main(argv: Sequence[str] | None = None) -> None:

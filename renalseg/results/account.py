@@ -48,6 +48,7 @@ class Result:
             "tumor": self.settings.tumor,
             "device": str(self.settings.device),
             "algorithm": self.settings.algorithm,
+            "networks": list(self.settings.networks),
             "warnings": list(self.warnings),
             "studies": [study.to_dict() for study in self.studies],
             "series": [series.to_json() for series in self.series],

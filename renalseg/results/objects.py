@@ -39,18 +39,16 @@ def make_objects(
     Yields:
         The kind, one of `renalseg.settings.OUTPUTS`, and the object.
     """
-    origin = Origin(series, settings.algorithm, __version__)
+    origin = Origin(series, settings.algorithm, __version__, settings.networks)
     segmentation: Dataset | None = None
     if segments:  # DICOM has no empty segmentation
         planes = series.to_slices(segmented)
         for kind in ("labelmap", "seg"):
             if kind in settings.outputs:
                 segmentation = build_seg(
-                    series,
+                    origin,
                     planes,
                     segments,
-                    algorithm=settings.algorithm,
-                    version=__version__,
                     labelmap=kind == "labelmap",
                     empty_frames=settings.empty_frames,
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -15,7 +14,9 @@ from renalseg import __version__
 from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.references import refer_to_frames
+from renalseg.errors import ConfigError
 from renalseg.labels import MeasuredSegment
+from renalseg.metadata import read_metadata
 from renalseg.results.earlier import Earlier
 from renalseg.results.findings import finding
 from renalseg.results.measurements import measure
@@ -137,10 +138,9 @@ def weak_bundles(settings: Settings) -> list[str]:
     said = []
     structures = {settings.localizer: "kidney", settings.tumor: "tumor"}
     for bundle, structure in structures.items():
-        path = settings.bundles / bundle / "configs" / "metadata.json"
         try:
-            metrics = json.loads(path.read_text()).get("eval_metrics", {})
-        except (OSError, ValueError):
+            metrics = read_metadata(settings.bundles / bundle).get("eval_metrics", {})
+        except ConfigError:
             continue  # the bundle itself says that it is broken, when it is loaded
         dice = metrics.get(f"{structure}_dice_unseen_synthetic", 1.0)
         if dice < LEAST_DICE:

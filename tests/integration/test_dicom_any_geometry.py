@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from scipy.spatial.transform import Rotation
 
+from renalseg.dicom.derived import Origin
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.dicom.read_seg import read_seg
 from renalseg.dicom.seg import build_seg
@@ -93,7 +94,7 @@ def check(marked: Marked) -> None:
         series, uids = read_marked(folder / "ct", marked)
         labels = (series.image[0].numpy() == MARKER_HU).astype(np.uint8)
         _check_place(series, labels, marked)
-        seg = build_seg(series, series.to_slices(labels), KIDNEYS, algorithm="any", version="0.1.0")
+        seg = build_seg(Origin(series, "any", "0.1.0"), series.to_slices(labels), KIDNEYS)
         seg.save_as(folder / "seg.dcm")
         _check_seg(pydicom.dcmread(folder / "seg.dcm"), uids, marked)
 
@@ -156,9 +157,9 @@ def test_a_segmentation_is_read_back_on_the_grid_of_the_image(
     write_stack(tmp_path / "ct", stack, hu)
     series = read_series(tmp_path / "ct")
     expected = (series.image[0].numpy() > (AIR_HU + MARKER_HU) / 2).astype(np.uint8)
-    build_seg(
-        series, series.to_slices(expected), KIDNEYS, algorithm="any", version="0.1.0"
-    ).save_as(tmp_path / "ct.seg.dcm")
+    build_seg(Origin(series, "any", "0.1.0"), series.to_slices(expected), KIDNEYS).save_as(
+        tmp_path / "ct.seg.dcm"
+    )
     found = read_seg(tmp_path / "ct.seg.dcm", Grid.of(series.image))
     # nearest frame and interpolation differ at most on the edge, between source slices
     on_slices = np.zeros(found.shape, dtype=bool)
@@ -175,7 +176,7 @@ def test_a_segmentation_of_tilted_slices_is_read_on_any_grid(tmp_path: Path) -> 
     write_stack(tmp_path / "ct", stack, hu.astype(np.int16))
     series = read_series(tmp_path / "ct")
     labels = (series.image[0].numpy() == MARKER_HU).astype(np.uint8)
-    build_seg(series, series.to_slices(labels), KIDNEYS, algorithm="any", version="0.1.0").save_as(
+    build_seg(Origin(series, "any", "0.1.0"), series.to_slices(labels), KIDNEYS).save_as(
         tmp_path / "ct.seg.dcm"
     )
 
@@ -228,9 +229,9 @@ def test_sides_are_those_of_the_patient(
     series = read_series(tmp_path / "ct")
     found = MetaTensor((series.image.as_tensor() == 200).byte(), affine=series.image.affine)
     numbers, segments = split_segments(found, series.image)
-    build_seg(
-        series, series.to_slices(numbers), segments, algorithm="any", version="0.1.0"
-    ).save_as(tmp_path / "seg.dcm")
+    build_seg(Origin(series, "any", "0.1.0"), series.to_slices(numbers), segments).save_as(
+        tmp_path / "seg.dcm"
+    )
     seg = pydicom.dcmread(tmp_path / "seg.dcm")
     for item, (side, where) in zip(seg.SegmentSequence, kidneys.items(), strict=True):
         organ = item.SegmentedPropertyTypeCodeSequence[0]

@@ -19,6 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from renalseg.dicom.derived import Origin
 from renalseg.dicom.read import read_series
 from renalseg.dicom.seg import build_seg
 from renalseg.errors import InputError
@@ -130,9 +131,7 @@ def test_segmentation_refers_to_the_frames(tmp_path: Path) -> None:
     series = read_series(tmp_path / "multi")
     segmented = (series.image[0].numpy() > 500).astype(np.uint8)
     segments = [Segment(1, "Left kidney", KIDNEY, Side.LEFT, 1.0)]
-    build_seg(series, segmented, segments, algorithm="test", version="1").save_as(
-        tmp_path / "seg.dcm"
-    )
+    build_seg(Origin(series, "test", "1"), segmented, segments).save_as(tmp_path / "seg.dcm")
 
     source = pydicom.dcmread(path)
     seg = hd.seg.segread(tmp_path / "seg.dcm")
@@ -162,7 +161,7 @@ def test_no_reference_names_a_frame_as_an_object(tmp_path: Path, written: Writte
     series = read_series(tmp_path / "multi")
     segmented = (series.image[0].numpy() > 500).astype(np.uint8)
     segments = [Segment(1, "Left kidney", KIDNEY, Side.LEFT, 1.0)]
-    seg = build_seg(series, segmented, segments, algorithm="test", version="1")
+    seg = build_seg(Origin(series, "test", "1"), segmented, segments)
     text = str(seg)
     assert not any(uid in text for uid in series.frames)
 

@@ -49,7 +49,7 @@ def segment_map(series: CTSeries) -> npt.NDArray[np.uint8]:
 def write_seg(folder: Path, out: Path) -> tuple[CTSeries, npt.NDArray[np.uint8], Path]:
     series = read_series(folder)
     segmented = segment_map(series)
-    seg = build_seg(series, segmented, SEGMENTS, algorithm="sehdc", version="0.1.0")
+    seg = build_seg(Origin(series, "sehdc", "0.1.0"), segmented, SEGMENTS)
     out.mkdir(exist_ok=True)
     seg.save_as(out / "result.seg.dcm")
     return series, segmented, out / "result.seg.dcm"
@@ -204,29 +204,35 @@ def test_rerun_gives_the_same_bytes(written: Written, tmp_path: Path) -> None:
     assert write_seg(written.folder, tmp_path / "b")[2].read_bytes() == first
 
 
-def test_uids_depend_on_version_and_algorithm(written: Written) -> None:
+def test_uids_depend_on_the_software(written: Written) -> None:
     series = read_series(written.folder)
     segmented = segment_map(series)
     uids = set()
-    for algorithm, version in (("sehdc", "0.1.0"), ("sehdc", "0.2.0"), ("mrb", "0.1.0")):
-        seg = build_seg(series, segmented, SEGMENTS, algorithm=algorithm, version=version)
+    software = [
+        ("sehdc", "0.1.0", ()),
+        ("sehdc", "0.2.0", ()),
+        ("mrb", "0.1.0", ()),
+        ("mrb", "0.1.0", ("kidney_mrb 1.0 aa", "tumor_mrb 1.0 bb")),
+        ("mrb", "0.1.0", ("kidney_mrb 1.0 aa", "tumor_mrb 1.0 cc")),
+    ]
+    for algorithm, version, networks in software:
+        seg = build_seg(Origin(series, algorithm, version, networks), segmented, SEGMENTS)
         uids |= {seg.SOPInstanceUID, seg.SeriesInstanceUID}
-    assert len(uids) == 6
+    assert len(uids) == 2 * len(software)
+    assert list(seg.SoftwareVersions) == ["0.1.0", "kidney_mrb 1.0 aa", "tumor_mrb 1.0 cc"]
 
 
 def test_creation_time_can_be_given(written: Written) -> None:
     series = read_series(written.folder)
     when = datetime(2024, 5, 6, 7, 8, 9)
-    seg = build_seg(
-        series, segment_map(series), SEGMENTS, algorithm="sehdc", version="0.1.0", created=when
-    )
+    seg = build_seg(Origin(series, "sehdc", "0.1.0"), segment_map(series), SEGMENTS, created=when)
     assert (str(seg.ContentDate), str(seg.ContentTime)) == ("20240506", "070809")
 
 
 def test_source_headers_are_not_changed(written: Written) -> None:
     series = read_series(written.folder)
     before = [header.to_json() for header in series.headers]
-    build_seg(series, segment_map(series), SEGMENTS, algorithm="sehdc", version="0.1.0")
+    build_seg(Origin(series, "sehdc", "0.1.0"), segment_map(series), SEGMENTS)
     assert [header.to_json() for header in series.headers] == before
 
 
@@ -291,7 +297,7 @@ def test_patient_name_is_never_logged(
 ) -> None:
     edit_all(written.paths, lambda ds: setattr(ds, "PatientName", "SECRETNAME"))
     series = read_series(written.folder)
-    build_seg(series, segment_map(series), SEGMENTS, algorithm="sehdc", version="0.1.0")
+    build_seg(Origin(series, "sehdc", "0.1.0"), segment_map(series), SEGMENTS)
     assert "SECRETNAME" not in caplog.text
     assert not any("SECRETNAME" in str(warning.message) for warning in recwarn)
 
@@ -320,25 +326,23 @@ def test_segments_must_fit_the_map(
 ) -> None:
     series = read_series(written.folder)
     with pytest.raises(ValueError, match=message):
-        build_seg(series, segment_map(series), segments, algorithm="sehdc", version="0.1.0")
+        build_seg(Origin(series, "sehdc", "0.1.0"), segment_map(series), segments)
 
 
 def test_map_must_have_the_shape_of_the_series(written: Written) -> None:
     series = read_series(written.folder)
     turned = segment_map(series).transpose(2, 1, 0)
     with pytest.raises(ValueError, match=r"shape \(24, 20, 22\)"):
-        build_seg(series, turned, SEGMENTS, algorithm="sehdc", version="0.1.0")
+        build_seg(Origin(series, "sehdc", "0.1.0"), turned, SEGMENTS)
 
 
 def test_map_must_be_uint8(written: Written) -> None:
     series = read_series(written.folder)
     with pytest.raises(ValueError, match="uint8"):
         build_seg(
-            series,
+            Origin(series, "sehdc", "0.1.0"),
             segment_map(series).astype(np.int32),  # type: ignore[arg-type]
             SEGMENTS,
-            algorithm="sehdc",
-            version="0.1.0",
         )
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 
 from renalseg.dicom.damage import damage_refused
+from renalseg.dicom.derived import Origin
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.dicom.seg import build_seg
 from renalseg.errors import InputError, RetryableError
@@ -80,7 +81,7 @@ def write_seg(series: CTSeries) -> None:
     pred = MetaTensor((series.image.as_tensor() > -500).byte(), affine=series.image.affine)
     segmented, segments = split_segments(pred, series.image)
     if segments:
-        seg = build_seg(series, segmented, segments, algorithm="fuzz", version="1")
+        seg = build_seg(Origin(series, "fuzz", "1"), segmented, segments)
         seg.save_as(io.BytesIO())
 
 

@@ -19,6 +19,7 @@ def bundles(tmp_path: Path) -> Path:
     for name in (*names, "kidney_alone", "tumor_msvnet"):
         (folder / name / "configs").mkdir(parents=True)
         (folder / name / "configs" / "inference.yaml").touch()
+        (folder / name / "configs" / "metadata.json").write_text('{"version": "1.2.3"}')
         (folder / name / "models").mkdir()
         (folder / name / "models" / "model.pt").touch()
     return folder
@@ -35,6 +36,10 @@ def test_defaults(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles)
     assert (settings.localizer, settings.tumor) == ("kidney_sehdc", "tumor_msvnet")
     assert settings.overlay is None
+    assert [text.rsplit(" ", 1)[0] for text in settings.networks] == [
+        "kidney_sehdc 1.2.3",
+        "tumor_msvnet 1.2.3",
+    ]
 
 
 def test_the_application_has_the_same_default(repository: Path) -> None:

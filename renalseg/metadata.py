@@ -1,0 +1,60 @@
+"""What a bundle says of itself, and what tells it from others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from renalseg.errors import ConfigError
+
+METADATA_FILE = "configs/metadata.json"
+_DECIDES = ("configs/inference.yaml", "models/model.pt")  # what a bundle finds
+_FINGERPRINT = 16  # characters
+
+
+def read_metadata(bundle: Path) -> dict[str, Any]:
+    """The content of a bundle's configs/metadata.json.
+
+    Raises:
+        ConfigError: It is missing, or no JSON object.
+    """
+    path = bundle / METADATA_FILE
+    try:
+        metadata = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"Expected the metadata of a bundle in {path}: {error}") from error
+    if not isinstance(metadata, dict):
+        raise ConfigError(f"Expected a JSON object in {path}, found {type(metadata).__name__}")
+    return metadata
+
+
+def fingerprint(bundles: Iterable[Path]) -> str:
+    """What the weights and the settings of bundles come to, as 16 characters.
+
+    Raises:
+        ConfigError: A bundle lacks them.
+    """
+    digest = hashlib.sha256()
+    for bundle in bundles:
+        for name in _DECIDES:
+            try:
+                digest.update((bundle / name).read_bytes())
+            except OSError as error:
+                raise ConfigError(f"Expected {name} in the bundle {bundle}: {error}") from error
+    return digest.hexdigest()[:_FINGERPRINT]
+
+
+def describe_bundle(bundle: Path) -> str:
+    """A bundle as results name it: "kidney_sehdc 0.3.0 0123456789abcdef".
+
+    The version is the bundle's own word; the fingerprint also tells weights apart that were
+    trained further under the same version.
+
+    Raises:
+        ConfigError: Metadata, weights or settings are missing.
+    """
+    version = read_metadata(bundle).get("version", "unknown")
+    return f"{bundle.name} {version} {fingerprint([bundle])}"
