@@ -10,24 +10,27 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from renalseg import __version__, log
+from renalseg.accuracy.command import add_accuracy_commands
+from renalseg.benchmark.command import add_bench_command
 from renalseg.checksums import MANIFEST, add_checksums_command, write_manifest
 from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.data.command import add_data_command
 from renalseg.errors import (
     EXIT_FAULT,
-    ConfigError,
     InputError,
     RenalSegError,
     causes,
     exit_code_for,
     what_ran_out,
 )
+from renalseg.evaluation.command import add_evaluate_command
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.inspection import add_inspect_command
 from renalseg.privacy import HIDDEN, format_traceback, message_of
 from renalseg.process import leave, prepare, require_memory
 from renalseg.report.html.command import add_report_command
 from renalseg.signals import end_on_signals
+from renalseg.synthesis.command import add_synthesis_commands
 from renalseg.worker.command import add_worker_command
 from renalseg.worker.listing import add_jobs_command
 
@@ -148,87 +151,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help=_BUNDLES)
         add_choices(command)
 
-    sample = commands.add_parser("sample", help="write a synthetic CT as DICOM, and its label")
-    sample.add_argument("out_dir", type=Path)
-    sample.add_argument("--seed", type=int, default=0, help="another seed is another patient")
-    sample.add_argument("--slices", type=int, default=100)
-    sample.set_defaults(action=_sample)
-
     summary = commands.add_parser("summary", help="print what a result folder holds")
     summary.add_argument("folder", type=Path)
     summary.set_defaults(action=_summary)
 
-    evaluate = commands.add_parser("evaluate", help="score predictions against labels")
-    evaluate.add_argument(
-        "pred",
-        type=Path,
-        help="NIfTI (1 kidney, 2 tumor), DICOM SEG, result folder, or all of them",
-    )
-    evaluate.add_argument("label", type=Path, help="NIfTI on the same grid, or a folder of them")
-    evaluate.add_argument("--out", type=Path, metavar="DIR", help="save tables and a picture there")
-    evaluate.set_defaults(action=_evaluate)
-
-    bench = commands.add_parser("bench", help="measure each method, beside what it compares with")
-    add = bench.add_argument
-    add("--slices", type=int, nargs="+", metavar="N", default=[200], help="of 512 x 512 pixels")
-    add("--method", nargs="+", metavar="M", default=[], help="all that are there by default")
-    add("--repeat", type=int, metavar="N", default=3, help="runs, of which the median counts")
-    add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
-    add("--no-references", action="store_true", help="leave out what the methods compare with")
-    add("--nnunet", type=Path, metavar="DIR", help="folder with nnU-Net, to compare with it")
-    add("--json", type=Path, metavar="FILE", help="also save all numbers")
-    add("--plot", type=Path, metavar="FILE", help="also save a picture of their growth, PNG or SVG")
-    bench.set_defaults(action=_bench)
-
-    gate = commands.add_parser("gate", help="tell which speed-ups of a method cost accuracy")
-    gate.add_argument(
-        *("--case", "-c"), nargs=2, action="append", default=[], metavar=("CT", "LABEL"),
-        help="NIfTI or DICOM folder, and NIfTI label; LABEL:2,3:9 if 2 and 3 are kidney, 9 tumor",
-    )  # fmt: skip
-    gate.add_argument("--samples", type=int, default=4, help="synthetic cases beside them")
-    gate.add_argument("--slices", type=int, default=100, help="of each synthetic case")
-    gate.add_argument("--method", nargs="+", default=[], help="all that are there by default")
-    gate.add_argument("--device", default=None)
-    gate.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables there")
-    gate.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers there")
-    gate.set_defaults(action=_gate)
-
-    accuracy = commands.add_parser("accuracy", help="measure methods on real and unseen CTs")
-    add = accuracy.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="folder with CTs and labels")
-    add("--out", type=Path, required=True, metavar="DIR", help="gets all numbers; goes on there")
-    add("--method", nargs="+", metavar="M", default=[], help="all that are there by default")
-    add("--suite", nargs="+", choices=("real_ct", "unseen", "slices"), default=[], help="not all")
-    add("--cases", type=int, metavar="N", default=20, help="drawn CTs with tumors")
-    add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
-    add("--again", action="store_true", help="also cases that are finished")
-    add("--markdown", type=Path, metavar="FILE", help="put the tables there")
-    add("--cards", action="store_true", help="put the results into the bundles' model cards")
-    accuracy.set_defaults(action=_accuracy)
-
-    library = commands.add_parser("library", help="make the anatomies that training draws from")
-    library.add_argument("out_dir", type=Path)
-    library.add_argument("--phantoms", type=int, default=40, help="procedural abdomens")
-    library.add_argument("--implanted", type=int, default=0, help="real torsos and kidneys")
-    library.add_argument("--data", type=Path, help="folder with the labels that implanting needs")
-    library.set_defaults(action=_library)
-
-    implant = commands.add_parser("implant", help="put tumors and cysts into kidneys of a real CT")
-    implant.add_argument("image", type=Path, help="NIfTI, or folder with a DICOM series")
-    implant.add_argument("kidney", type=Path, help="NIfTI on the same grid: 1 kidney, 2 tumor")
-    implant.add_argument("out_dir", type=Path, help="gets image.nii.gz and label.nii.gz")
-    implant.add_argument(
-        "--shapes",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="LABEL",
-        help="KiTS label maps, or folders of them, whose lesions are implanted",
-    )
-    implant.add_argument("--count", type=int, default=3, help="lesions")
-    implant.add_argument("--seed", type=int, default=0, help="another seed is another draw")
-    implant.set_defaults(action=_implant)
-
+    add_evaluate_command(commands)
+    add_bench_command(commands)
+    add_accuracy_commands(commands)
+    add_synthesis_commands(commands)
     add_data_command(commands)
     add_report_command(commands)
     add_worker_command(commands)
@@ -241,10 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("bundle", type=Path, help="folder of the bundle")
     export.add_argument("--last", action="store_true", help="not the best in validation")
     export.set_defaults(action=_export)
-    for command in (
-        *(sample, summary, evaluate, bench, gate, accuracy),
-        *(library, implant, export, checksums),
-    ):
+    for command in (summary, export, checksums):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
 
@@ -284,118 +211,10 @@ def _archive(options: argparse.Namespace) -> int:
     return worst(codes)
 
 
-def _sample(options: argparse.Namespace) -> None:
-    from renalseg.synthesis.sample import write_sample
-
-    if not 2 <= options.slices <= 2000:
-        raise ConfigError(f"Expected 2 to 2000 slices, got {options.slices}")
-    write_sample(options.out_dir, options.seed, options.slices)
-    print(f"{options.slices} slices in {options.out_dir / 'dicom'}, label beside them")
-
-
 def _summary(options: argparse.Namespace) -> None:
     from renalseg.report.terminal import print_result
 
     print_result(options.folder)
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from renalseg.evaluation.run import evaluate
-
-    evaluate(options.pred, options.label, options.out)
-
-
-def _bench(options: argparse.Namespace) -> None:
-    from renalseg.benchmark.report import make_console, print_report
-    from renalseg.benchmark.run import Options, run_benchmark
-
-    wanted = Options(
-        slices=tuple(options.slices),
-        methods=tuple(options.method),
-        repeat=options.repeat,
-        device=options.device,
-        references=not options.no_references,
-        nnunet=options.nnunet,
-    )
-    benchmark = run_benchmark(wanted)
-    if options.json:
-        from renalseg.benchmark.store import to_json
-
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(to_json(benchmark))
-    if options.plot:
-        from renalseg.benchmark.plot import save_growth
-
-        save_growth(benchmark, options.plot)
-    print_report(benchmark, make_console())
-
-
-def _gate(options: argparse.Namespace) -> None:
-    from renalseg.accuracy.gate import run_gate
-
-    run_gate(
-        options.case,
-        options.samples,
-        slices=options.slices,
-        methods=options.method,
-        device=options.device,
-        markdown=options.markdown,
-        json=options.json,
-    )
-
-
-def _accuracy(options: argparse.Namespace) -> None:
-    from renalseg.accuracy.cards import check_cards, write_cards
-    from renalseg.accuracy.measure import measure_accuracy
-    from renalseg.accuracy.report import MARK, markdown
-    from renalseg.markdown import check_marks, put_between
-    from renalseg.settings import Settings
-
-    bundles = Settings.resolve(device=options.device).bundles
-    if options.markdown:
-        check_marks(options.markdown, MARK)
-    if options.cards:
-        check_cards(bundles)
-    content = measure_accuracy(
-        options.data,
-        options.out,
-        methods=options.method,
-        suites=options.suite,
-        count=options.cases,
-        device=options.device,
-        again=options.again,
-    )
-    if options.markdown:
-        put_between(options.markdown, MARK, markdown(content))
-    else:
-        print(markdown(content))
-    if options.cards:
-        for card in write_cards(content, bundles):
-            print(card)
-
-
-def _library(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from renalseg.synthesis.library import make_library
-
-    made = make_library(options.out_dir, options.phantoms, options.implanted, options.data)
-    for _ in tqdm(made, total=options.phantoms + options.implanted, unit="anatomy"):
-        pass
-
-
-def _implant(options: argparse.Namespace) -> None:
-    from renalseg.synthesis.real_image import write_implanted
-
-    implanted = write_implanted(
-        options.image,
-        options.kidney,
-        options.out_dir,
-        options.shapes,
-        count=options.count,
-        seed=options.seed,
-    )
-    print(f"{implanted} of {options.count} lesions fit; image and label in {options.out_dir}")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -2,5 +2,5 @@
 
 In the order of imports: `regions` (what is compared), `surface`, `overlap` and `lesions` (arrays),
 `score` (one case), `pairs` and `read` (files), `bootstrap` and `summary` (all cases), `table`,
-`store` and `plot` (what people see), and `run`, the command.
+`store` and `plot` (what people see), `run`, and `command`.
 """
