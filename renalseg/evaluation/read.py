@@ -12,6 +12,8 @@ from renalseg.cases import load_nifti
 from renalseg.errors import InputError
 from renalseg.evaluation.pairs import SEG_SUFFIX, is_result
 from renalseg.labels import CYST
+from renalseg.results.output import read_result
+from renalseg.results.study import REFUSED
 
 
 def read_labels(path: Path) -> MetaTensor:
@@ -31,18 +33,19 @@ def read_prediction(path: Path, label: MetaTensor) -> MetaTensor:
     """A prediction (1, X, Y, Z) uint8; that of a DICOM SEG comes on the grid of the label.
 
     Args:
-        path: NIfTI file, DICOM SEG, or folder that a run has written; one without a SEG says that
-            no kidney was found.
+        path: NIfTI file, DICOM SEG, or folder that a run has written of one study; one without a
+            SEG says that no kidney was found.
         label: The label (1, X, Y, Z) that it will be compared with.
 
     Raises:
-        InputError: It cannot be read, or a SEG lies on another grid.
+        InputError: It cannot be read, a SEG lies on another grid, or a folder has no result, or
+            several.
     """
     if is_result(path):
-        found = sorted(path.glob(f"*{SEG_SUFFIX}"))
-        if not found:
+        seg = _seg_of(path)
+        if seg is None:
             return empty_prediction(label)
-        path = found[0]
+        path = seg
     if not path.name.endswith(SEG_SUFFIX):
         return read_labels(path)
     from renalseg.dicom.read_seg import read_seg
@@ -50,3 +53,21 @@ def read_prediction(path: Path, label: MetaTensor) -> MetaTensor:
 
     values = torch.from_numpy(read_seg(path, Grid.of(label)))
     return MetaTensor(values[None], affine=label.affine)
+
+
+def _seg_of(folder: Path) -> Path | None:
+    """The segmentation that a run has written of its one study; None where it found nothing."""
+    studies = read_result(folder)["studies"]
+    done = [study for study in studies if study["finding"] != REFUSED]
+    if len(done) != 1:
+        refused = "".join(f"; refused: {s['reason']}" for s in studies if s["finding"] == REFUSED)
+        raise InputError(
+            f"Expected the result of one study in {folder}, found {len(done)}{refused}. "
+            f"Of several, give the {SEG_SUFFIX} of each"
+        )
+    names = [name for name in done[0]["files"] if name.endswith(SEG_SUFFIX)]
+    if not names and done[0]["segments"]:
+        raise InputError(
+            f"Expected a {SEG_SUFFIX} in {folder}, found none: run with seg in outputs"
+        )
+    return folder / names[0] if names else None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,8 +101,34 @@ def test_other_values_are_refused(value: int, tmp_path: Path) -> None:
         read_labels(tmp_path / "a.nii.gz")
 
 
+def result(folder: Path, *studies: dict[str, Any]) -> Path:
+    (folder / "result.json").write_text(json.dumps({"studies": studies}))
+    return folder
+
+
+NOTHING = {"finding": "no kidney found", "files": ["1.2.sr.dcm"], "segments": []}
+REFUSAL = {"finding": "refused", "reason": "gap of 5 mm"}
+
+
 def test_a_result_without_a_segmentation_found_no_kidney(tmp_path: Path) -> None:
     label = volume(np.ones(GRID.shape, np.uint8), GRID)
-    pred = read_prediction(touch(tmp_path, "result.json"), label)
+    pred = read_prediction(result(tmp_path, NOTHING, REFUSAL), label)
     assert pred.shape == label.shape
     assert not pred.any()
+
+
+@pytest.mark.parametrize(
+    ("studies", "message"),
+    [
+        ([], "one study in .*, found 0"),
+        ([REFUSAL], "found 0; refused: gap of 5 mm"),
+        ([NOTHING, NOTHING], "found 2. Of several, give the .seg.dcm of each"),
+        ([{**NOTHING, "segments": [{}]}], "run with seg in outputs"),
+    ],
+)
+def test_a_result_that_is_no_prediction_is_refused(
+    studies: list[dict[str, Any]], message: str, tmp_path: Path
+) -> None:
+    label = volume(np.ones(GRID.shape, np.uint8), GRID)
+    with pytest.raises(InputError, match=message):
+        read_prediction(result(tmp_path, *studies), label)
