@@ -7,15 +7,13 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import numpy.typing as npt
-from pydicom.errors import InvalidDicomError
 
+from renalseg.dicom.seg_frames import SAME_PLACE_MM, open_seg
 from renalseg.dicom.seg_planes import is_volume, sample_planes
 from renalseg.errors import InputError
 from renalseg.geometry import lps_to_ras
 from renalseg.grids import Grid
 from renalseg.labels import LABELS
-
-_SAME_PLACE_MM = 1e-2
 
 
 def read_seg(path: Path, grid: Grid) -> npt.NDArray[np.uint8]:
@@ -33,17 +31,14 @@ def read_seg(path: Path, grid: Grid) -> npt.NDArray[np.uint8]:
     Raises:
         InputError: It cannot be read, holds other segments, or lies on another grid.
     """
-    try:
-        seg = hd.seg.segread(path)
-    except (OSError, InvalidDicomError, ValueError) as error:
-        raise InputError(f"Expected a DICOM SEG, cannot read {path}: {error}") from error
+    seg = open_seg(path)
     kinds = _kinds(seg, path)
     if not is_volume(seg):
         return kinds[sample_planes(seg, grid)]
     target = hd.VolumeGeometry(lps_to_ras(grid.affine), grid.shape, "PATIENT")
     try:
         volume = seg.get_volume(combine_segments=True, dtype=np.uint8, skip_overlap_checks=True)
-        on_grid = volume.match_geometry(target, tol=_SAME_PLACE_MM)
+        on_grid = volume.match_geometry(target, tol=SAME_PLACE_MM)
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"Expected {path} on the grid of its label, with shape {grid.shape} and affine "

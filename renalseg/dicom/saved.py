@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import highdicom as hd
 import numpy as np
 import numpy.typing as npt
-from pydicom.errors import InvalidDicomError
 
 from renalseg.dicom.read import CTSeries
+from renalseg.dicom.seg_frames import SAME_PLACE_MM, numbered_frames, open_seg
 from renalseg.errors import InputError
-
-_SAME_PLACE_MM = 1e-2
+from renalseg.geometry import Array
 
 
 def read_saved(path: Path, series: CTSeries) -> npt.NDArray[np.uint8]:
@@ -28,34 +26,23 @@ def read_saved(path: Path, series: CTSeries) -> npt.NDArray[np.uint8]:
     Raises:
         InputError: It cannot be read, or lies elsewhere.
     """
-    try:
-        seg = hd.seg.segread(path)
-        frames = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
-        groups = seg.PerFrameFunctionalGroupsSequence
-        places = [g.PlanePositionSequence[0].ImagePositionPatient for g in groups]
-    except (OSError, InvalidDicomError, AttributeError, ValueError) as error:
-        raise InputError(f"Expected a DICOM SEG, cannot read {path}: {error}") from error
-    labelmap = seg.SegmentationType == "LABELMAP"
+    seg = open_seg(path)
     columns, rows = series.planes.size
-    slices = np.zeros((len(series.headers), rows, columns), np.uint8)
-    if frames.shape[1:] != (rows, columns):
+    if (seg.Rows, seg.Columns) != (rows, columns):
         raise InputError(
-            f"Expected frames of {rows} x {columns} in {path}, found {frames.shape[1:]}"
+            f"Expected frames of {rows} x {columns} in {path}, found {seg.Rows} x {seg.Columns}"
         )
-    for frame, group, index in zip(frames, groups, _nearest(places, series, path), strict=True):
-        if labelmap:
-            slices[index] = frame
-        else:
-            number = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
-            slices[index][frame > 0] = number
+    frames, places = numbered_frames(seg)
+    slices = np.zeros((len(series.headers), rows, columns), np.uint8)
+    for frame, index in zip(frames, _nearest(places, series, path), strict=True):
+        np.maximum(slices[index], frame, out=slices[index])
     return series.planes.to_grid(slices.transpose(2, 1, 0))
 
 
-def _nearest(places: object, series: CTSeries, path: Path) -> npt.NDArray[np.int64]:
+def _nearest(places: Array, series: CTSeries, path: Path) -> npt.NDArray[np.int64]:
     """The slice on which each frame lies."""
-    found = np.asarray(places, np.float64)
     known = np.asarray([header.ImagePositionPatient for header in series.headers], np.float64)
-    apart = np.linalg.norm(found[:, None] - known[None], axis=2)
-    if apart.min(axis=1).max() > _SAME_PLACE_MM:
+    apart = np.linalg.norm(places[:, None] - known[None], axis=2)
+    if apart.min(axis=1).max() > SAME_PLACE_MM:
         raise InputError(f"Expected the frames of {path} on the slices of the series, found others")
     return np.asarray(apart.argmin(axis=1))

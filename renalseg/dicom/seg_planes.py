@@ -8,6 +8,7 @@ import highdicom as hd
 import numpy as np
 import numpy.typing as npt
 
+from renalseg.dicom.seg_frames import numbered_frames
 from renalseg.dicom.steps import GAP_FACTOR
 from renalseg.geometry import Array, lps_to_ras, slice_normal, to_world
 from renalseg.grids import Grid
@@ -84,16 +85,11 @@ def _planes_of(seg: hd.seg.Segmentation) -> _Planes:
     measures = shared.PixelMeasuresSequence[0]
     orientation = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
     axes = orientation.reshape(2, 3) * np.array(measures.PixelSpacing, float)[::-1, None]
-    frames = seg.PerFrameFunctionalGroupsSequence
-    at = np.array([f.PlanePositionSequence[0].ImagePositionPatient for f in frames], float)
-    corners, plane_of = np.unique(at, axis=0, return_inverse=True)
-    pixels = seg.pixel_array.reshape(len(frames), seg.Rows, seg.Columns)
-    numbers = np.zeros((len(corners), seg.Rows, seg.Columns), dtype=np.uint8)
-    for frame, plane, values in zip(frames, plane_of.ravel(), pixels, strict=True):
-        number = 1  # a label map holds the numbers themselves
-        if "SegmentIdentificationSequence" in frame:
-            number = int(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        np.maximum(numbers[plane], values * number, out=numbers[plane], casting="unsafe")
+    frames, places = numbered_frames(seg)
+    corners, plane_of = np.unique(places, axis=0, return_inverse=True)
+    numbers = np.zeros((len(corners), *frames.shape[1:]), np.uint8)
+    for plane, frame in zip(plane_of.ravel(), frames, strict=True):
+        np.maximum(numbers[plane], frame, out=numbers[plane])
     heights = corners @ slice_normal(orientation)
     order = np.argsort(heights)
     reach = _reach(heights[order], float(measures.get("SliceThickness") or 1))

@@ -116,6 +116,19 @@ def test_a_saved_segmentation_comes_back_voxel_by_voxel(tmp_path: Path, case: st
     np.testing.assert_array_equal(read_saved(path, series), segmented_of(series))
 
 
+@pytest.mark.parametrize("outputs", ["seg", "labelmap"])
+def test_a_saved_segmentation_of_a_single_kidney_comes_back(tmp_path: Path, outputs: str) -> None:
+    write_case(tmp_path / "ct")
+    series = read_series(tmp_path / "ct")
+    pred = predict(series)
+    pred[:, : pred.shape[1] // 2] = 0
+    pred[pred == TUMOR] = KIDNEY
+    settings = Settings.resolve(device="cpu", outputs=outputs)
+    write_as_run(series, pred, tmp_path / "out", settings)
+    (path,) = (tmp_path / "out").glob("*.dcm")
+    np.testing.assert_array_equal(read_saved(path, series), pred.numpy()[0])
+
+
 @pytest.mark.parametrize("steps", [[1.5] * 21, [1.5] * 12 + [3.0] * 9])
 def test_a_saved_segmentation_of_tilted_slices_comes_back_to_them(
     tmp_path: Path, steps: list[float]
