@@ -31,9 +31,15 @@ def read_result(folder: Path) -> dict[str, Any]:
         result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"Expected {RESULT_FILE} of a run in {folder}: {error}") from error
-    if "studies" not in result:
+    studies = result.get("studies") if isinstance(result, dict) else None
+    if not isinstance(studies, list) or not all(_is_study(entry) for entry in studies):
         raise InputError(f"Expected a list of studies in {folder / RESULT_FILE}, found none")
     return result
+
+
+def _is_study(entry: object) -> bool:
+    """Whether an entry says what was found, as this program's do: another's file is no result."""
+    return isinstance(entry, dict) and "finding" in entry
 
 
 @contextmanager

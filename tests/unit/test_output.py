@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.errors import ConfigError
+from renalseg.errors import ConfigError, InputError
 from renalseg.results import output, staging
-from renalseg.results.output import complete_or_nothing
+from renalseg.results.output import complete_or_nothing, read_result
 
 
 @pytest.fixture
@@ -228,3 +228,15 @@ def test_a_relative_output_is_found_after_a_change_of_folder(
         (folder / "a.txt").write_text("a")
         monkeypatch.chdir(tmp_path / "elsewhere")
     assert names(tmp_path / "out") == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "5", "[]", "{}", '{"studies": {}}', '{"studies": [1]}', '{"studies": [{}]}', None],
+)
+def test_a_file_that_is_no_result_is_refused(out: Path, text: str | None) -> None:
+    out.mkdir(parents=True)
+    if text is not None:
+        (out / "result.json").write_text(text)
+    with pytest.raises(InputError, match=r"result\.json"):
+        read_result(out)
