@@ -36,8 +36,7 @@ class Models:
         # Not in the background: MONAI looks classes up by a walk through the imported modules,
         # which must not grow meanwhile.
         bundles = [
-            Bundle(settings.bundles / name, settings.device, progress, overrides)
-            for name in (settings.localizer, settings.tumor)
+            Bundle(folder, settings.device, progress, overrides) for folder in settings.folders
         ]
         # one thread: the bundle that is needed first comes first
         self._compiler = ThreadPoolExecutor(1, "models")

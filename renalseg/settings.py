@@ -50,6 +50,11 @@ class Settings:
     networks: tuple[str, ...] = ()
 
     @property
+    def folders(self) -> tuple[Path, Path]:
+        """The folders of both bundles."""
+        return self.bundles / self.localizer, self.bundles / self.tumor
+
+    @property
     def algorithm(self) -> str:
         """Name for results: the method, or both bundles where they are of two methods."""
         first, second = self.localizer.removeprefix(LOCALIZER), self.tumor.removeprefix(TUMOR)

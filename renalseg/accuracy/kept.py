@@ -23,9 +23,7 @@ class Kept:
 
     def __init__(self, out_dir: Path, settings: Settings) -> None:
         self.folder = out_dir / _FOLDER / settings.algorithm
-        self.fingerprint = fingerprint(
-            settings.bundles / name for name in (settings.localizer, settings.tumor)
-        )
+        self.fingerprint = fingerprint(settings.folders)
 
     def get(self, suite: str, case: str) -> Record | None:
         """The record of a case, if it is there and of the same weights."""

@@ -132,9 +132,7 @@ class _Loaded:
 
 
 def _describe(settings: Settings, suites: Sequence[Suite], records: Records) -> dict[str, Any]:
-    versions = {}
-    for bundle in (settings.localizer, settings.tumor):
-        versions[bundle] = read_metadata(settings.bundles / bundle)["version"]
+    versions = {folder.name: read_metadata(folder)["version"] for folder in settings.folders}
     results = {}
     for suite in suites:
         own = records[settings.algorithm, suite.name]
