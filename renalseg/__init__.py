@@ -33,9 +33,10 @@ def segment(
         dicom_dir: Folder with the DICOM files of one patient; only read.
         out_dir: Gets segmentation and reports of each study and result.json when all are complete.
         method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet"; or two of them, such as
-            "sehdc+msvnet", of which the first finds the kidneys.
+            "sehdc+msvnet", of which the first finds the kidneys; or three, of which the second
+            outlines them anew.
         localizer: Another method for the first stage.
-        tumor: Another method for the second stage.
+        tumor: Another method for the last stage.
         device: "auto", "cpu", "cuda" or "cuda:<n>".
         bundles: Folder with the bundles.
         overlay: Folder that gets a picture of the result.

@@ -27,7 +27,14 @@ from renalseg.errors import (
 )
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.models import Models
-from renalseg.pipeline import account, or_refusal, refuse_gaps, refuse_unreadable, timed
+from renalseg.pipeline import (
+    account,
+    find_kidneys,
+    find_tumors,
+    or_refusal,
+    refuse_unreadable,
+    timed,
+)
 from renalseg.progress import announce, bar_wanted
 from renalseg.results.account import Result
 from renalseg.results.output import RESULT_FILE
@@ -277,8 +284,7 @@ def _segment_study(reading: _Reading, place: Place, models: Models) -> StudyResu
         raise reading.error or AssertionError
     series, timings = reading.series, {"read": reading.seconds}
     with timed("localize", timings):
-        kidney = models.localizer(series.image)
-        refuse_gaps(series, kidney)
+        kidney = find_kidneys(series, models)
     with timed("tumor", timings):
-        pred = models.tumor(series.image, kidney)
+        pred = find_tumors(series, kidney, models)
     return place.write(series, pred, models.settings, timings)

@@ -109,7 +109,7 @@ def _what_ran_out(error: BaseException) -> str | None:
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose what runs, and where; `renalseg.settings` says how they rank."""
     add = parser.add_argument
-    add("--method", metavar="M", help="method of both bundles, or two: A+B (or RENALSEG_METHOD)")
+    add("--method", metavar="M", help="method, or one a stage: A+B, A+R+B (or RENALSEG_METHOD)")
     add("--localizer", "--localiser", metavar="L", help="kidney bundle, if not the method's own")
     add("--tumor", metavar="T", help="tumor bundle, if not the method's own")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")

@@ -1,4 +1,4 @@
-"""The two bundles of a run, compiled while something else is done."""
+"""The bundles of a run, compiled while something else is done."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import torch
+from monai.data import MetaTensor
+
 from renalseg.bundle import Bundle
 from renalseg.settings import Settings
 
 
 class Models:
-    """The localizer and the tumor bundle of a run; any number of studies can go through them.
+    """The bundles of a run, stage by stage; any number of studies can go through them.
 
     The bundles are read at once. What their engines compile is compiled in the background, so that
     it costs nothing while a study is read; what that raises is raised where a bundle is asked for.
@@ -40,24 +43,50 @@ class Models:
         ]
         # one thread: the bundle that is needed first comes first
         self._compiler = ThreadPoolExecutor(1, "models")
-        self._localizer, self._tumor = (
-            self._compiler.submit(_prepare, bundle) for bundle in bundles
-        )
+        self._stages = [self._compiler.submit(_prepare, bundle) for bundle in bundles]
 
     @property
     def localizer(self) -> Bundle:
         """The kidney bundle; waits until it is compiled."""
-        return self._localizer.result()
+        return self._stages[0].result()
 
     @property
     def tumor(self) -> Bundle:
         """The tumor bundle; waits until it is compiled."""
-        return self._tumor.result()
+        return self._stages[-1].result()
+
+    @property
+    def stages(self) -> tuple[Bundle, ...]:
+        """All bundles in the order in which they run; waits until they are compiled."""
+        return tuple(stage.result() for stage in self._stages)
+
+    def find_kidneys(self, image: MetaTensor) -> MetaTensor:
+        """The mask that the tumor bundle takes: the localizer's, outlined anew by the refiner.
+
+        Args:
+            image: HU (1, X, Y, Z).
+        """
+        return self.refine(image, self.localizer(image))
+
+    def refine(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+        """Outlines kidneys anew where the method has a refiner, and else leaves them.
+
+        Args:
+            image: HU (1, X, Y, Z).
+            kidney: The localizer's mask on the same grid.
+
+        Returns:
+            Mask (1, X, Y, Z) uint8, 1 = kidney or tumor in it.
+        """
+        if self.settings.refiner is None:
+            return kidney
+        labels = self._stages[1].result()(image, kidney)
+        return MetaTensor((labels.as_tensor() > 0).to(torch.uint8), affine=labels.affine)
 
     def check(self) -> None:
-        """Waits for both bundles and raises what one of them raised."""
-        for bundle in (self._localizer, self._tumor):
-            bundle.result()
+        """Waits for all bundles and raises what one of them raised."""
+        for stage in self._stages:
+            stage.result()
 
     def __enter__(self) -> Models:
         """Itself."""

@@ -100,20 +100,20 @@ def localize(series: CTSeries, models: Models) -> MetaTensor:
     """
     for warning in weak_bundles(models.settings):
         announce(f"Warning: {warning}")
-    kidney = models.localizer(series.image)
-    refuse_gaps(series, kidney)
-    return kidney
+    return find_kidneys(series, models)
 
 
-def refuse_gaps(series: CTSeries, kidney: MetaTensor) -> None:
-    """Refuses a series in which slices are missing at the kidneys.
+def find_kidneys(series: CTSeries, models: Models) -> MetaTensor:
+    """`localize`, without what is said about the bundles.
 
     Raises:
-        InputError: A gap lies at the kidneys.
+        InputError: Slices are missing at the kidneys.
     """
+    kidney = models.find_kidneys(series.image)
     if series.gaps:
         labels, affine = kidney[0].cpu().numpy(), series.image.affine.numpy()
         refuse_gaps_at(labels, series.gaps, affine)
+    return kidney
 
 
 def find_tumors(series: CTSeries, kidney: MetaTensor, models: Models) -> MetaTensor:

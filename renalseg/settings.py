@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -35,7 +35,9 @@ class Settings:
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
             (structured report), "pdf" (report), "sc" (picture as secondary capture).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.
-        networks: Both bundles as results name them, with versions and fingerprints.
+        networks: The bundles as results name them, with versions and fingerprints.
+        refiner: Name of a tumor bundle that outlines the kidneys anew before the tumor bundle
+            looks into them, if any.
     """
 
     bundles: Path
@@ -48,17 +50,29 @@ class Settings:
     outputs: tuple[str, ...] = tuple(DEFAULT_OUTPUTS.split(","))
     empty_frames: bool = False
     networks: tuple[str, ...] = ()
+    refiner: str | None = None
 
     @property
-    def folders(self) -> tuple[Path, Path]:
-        """The folders of both bundles."""
-        return self.bundles / self.localizer, self.bundles / self.tumor
+    def named_stages(self) -> dict[str, str]:
+        """The bundles that run, in their order, as localizer, refiner and tumor."""
+        named = {"localizer": self.localizer, "refiner": self.refiner, "tumor": self.tumor}
+        return {stage: name for stage, name in named.items() if name}
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the bundles, in the order in which they run."""
+        return tuple(self.named_stages.values())
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders of the bundles, in the order in which they run."""
+        return tuple(self.bundles / name for name in self.stages)
 
     @property
     def algorithm(self) -> str:
-        """Name for results: the method, or both bundles where they are of two methods."""
-        first, second = self.localizer.removeprefix(LOCALIZER), self.tumor.removeprefix(TUMOR)
-        return first if first == second else f"{first}+{second}"
+        """Name for results, which is also a method's: that of both bundles, or of each stage."""
+        names = [name.removeprefix(LOCALIZER).removeprefix(TUMOR) for name in self.stages]
+        return names[0] if names == names[:1] * 2 else "+".join(names)
 
     @classmethod
     def resolve(
@@ -79,10 +93,11 @@ class Settings:
         """Settles the choices: an argument before the environment, before a file, before a default.
 
         Args:
-            method: Name of the method whose two bundles run, or of two, such as "sehdc+msvnet", of
-                which the first finds the kidneys (environment: RENALSEG_METHOD).
+            method: Name of the method whose two bundles run; or of two, such as "sehdc+msvnet", of
+                which the first finds the kidneys; or of three, of which the second outlines them
+                anew with its tumor bundle (environment: RENALSEG_METHOD).
             localizer: Another method's or bundle's name for the first stage (RENALSEG_LOCALIZER).
-            tumor: The same for the second stage (RENALSEG_TUMOR).
+            tumor: The same for the last stage (RENALSEG_TUMOR).
             device: "auto", "cpu", "cuda" or "cuda:<n>" (RENALSEG_DEVICE).
             bundles: Folder with the bundles (RENALSEG_BUNDLES, HOLOSCAN_MODEL_PATH).
             overlay: Folder for a picture of the result.
@@ -121,22 +136,21 @@ class Settings:
         )
         first = pick("localizer", "method", default=DEFAULT_METHOD)
         second = pick("tumor", "method", default=DEFAULT_METHOD)
-        chosen = (
-            _bundle(folder, LOCALIZER, _of_pair(first, 0)),
-            _bundle(folder, TUMOR, _of_pair(second, -1)),
-        )
-        return cls(
+        # of a method of three, as long as one of its other stages is used
+        between = [parts[1] for parts in map(_parts, (first, second)) if len(parts) == 3]
+        settings = cls(
             bundles=folder,
-            localizer=chosen[0],
-            tumor=chosen[1],
+            localizer=_bundle(folder, LOCALIZER, _parts(first)[0]),
+            refiner=_bundle(folder, TUMOR, between[-1]) if between else None,
+            tumor=_bundle(folder, TUMOR, _parts(second)[-1]),
             device=_device(pick("device", default="auto")),
             overlay=Path(overlay) if overlay else None,
             report=Path(report) if report else None,
             allow_gaps=allow_gaps or os.environ.get("RENALSEG_ALLOW_GAPS") == "1",
             outputs=_outputs(pick("outputs", default=DEFAULT_OUTPUTS)),
             empty_frames=_switch("empty_frames", pick("empty_frames", default="false")),
-            networks=tuple(describe_bundle(folder / name) for name in chosen),
         )
+        return replace(settings, networks=tuple(map(describe_bundle, settings.folders)))
 
 
 def _outputs(names: str) -> tuple[str, ...]:
@@ -160,12 +174,12 @@ def _switch(name: str, value: str) -> bool:
     return known[value.lower()]
 
 
-def _of_pair(method: str, stage: int) -> str:
-    """The part of a name such as "sehdc+msvnet" that a stage takes; other names are whole."""
+def _parts(method: str) -> list[str]:
+    """The methods of the stages that a name such as "sehdc+msvnet" holds."""
     parts = method.split("+")
-    if len(parts) > 2:
-        raise ConfigError(f"Expected a method or two, as in sehdc+msvnet, got {method!r}")
-    return parts[stage]
+    if len(parts) > 3:
+        raise ConfigError(f"Expected up to three methods, as in sehdc+sehdc+msvnet, got {method!r}")
+    return parts
 
 
 def _read(config: str | Path | None) -> Mapping[str, str | None]:

@@ -40,15 +40,14 @@ def write_cards(content: Content, bundles: Path) -> list[Path]:
     Raises:
         ConfigError: A card has no place for its results.
     """
-    pairs = {tuple(method["bundles"]): method["suites"] for method in content["methods"]}
+    chains = {tuple(method["bundles"]): method["suites"] for method in content["methods"]}
     cards = []
-    for name in sorted({bundle for pair in pairs for bundle in pair}):
-        own = {
-            localizer if name == tumor else tumor: suites
-            for (localizer, tumor), suites in pairs.items()
-            if name in (localizer, tumor)
-        }
-        text, metrics = (_localizer if name.startswith("kidney") else _tumor)(own)
+    for name in sorted({bundle for first, *_, last in chains for bundle in (first, last)}):
+        if name.startswith("kidney"):
+            text, metrics = _localizer([s for (first, *_), s in chains.items() if name == first])
+        else:
+            own = {" and ".join(before): s for (*before, last), s in chains.items() if name == last}
+            text, metrics = _tumor(own)
         card = bundles / name / "docs" / "README.md"
         put_between(card, MARK, text)
         _put_metrics(bundles / name, metrics)
@@ -64,9 +63,9 @@ def _put_metrics(bundle: Path, metrics: Mapping[str, float | None]) -> None:
     (bundle / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
 
 
-def _localizer(partners: Mapping[str, Content]) -> tuple[str, dict[str, float | None]]:
-    """Any pair measures a localizer; the first one is taken."""
-    suites = next(iter(partners.values()))
+def _localizer(chains: Sequence[Content]) -> tuple[str, dict[str, float | None]]:
+    """Any chain measures its localizer; the first one is taken."""
+    suites = chains[0]
     rows, metrics = [], {}
     for row in suites.get("real_ct", {}).get("cases", ()):
         rows.append((row["case"], number(row["localizer_dice"], 3)))
@@ -92,7 +91,7 @@ def _by_phase(cases: Sequence[Content]) -> Iterable[tuple[str, int, str]]:
 
 
 def _tumor(partners: Mapping[str, Content]) -> tuple[str, dict[str, float | None]]:
-    """One column for each localizer."""
+    """One column for each localizer, with the refiner where there is one."""
     lines: dict[str, list[str]] = {}
     metrics: dict[str, float | None] = {}
     for suites in partners.values():

@@ -93,7 +93,7 @@ def torch_network(network: nn.Module) -> nn.Module:
 
 
 def measure_networks(settings: Settings, study: Path, eager: bool = True) -> tuple[Windows, ...]:
-    """Runs both bundles of a method on a study and records their networks.
+    """Runs the bundles of a method on a study and records their networks.
 
     They run twice, and the second time counts: what the first one compiles is no work of a network.
 
@@ -104,18 +104,16 @@ def measure_networks(settings: Settings, study: Path, eager: bool = True) -> tup
     """
     with Models(settings, overrides={"progress": False}) as models:
         image = read_series(study).image
-        bundles = (models.localizer, models.tumor)
+        bundles = models.stages
         networks = [bundle.network for bundle in bundles]
         for _ in range(2):
             recorders = [Recorder(network) for network in networks]
             for bundle, recorder in zip(bundles, recorders, strict=True):
                 bundle.network = recorder
-            localizer, tumor = bundles
-            tumor(image, localizer(image))
-    names = (settings.localizer, settings.tumor)
+            models.tumor(image, models.find_kidneys(image))
     return tuple(
         windows
-        for name, recorder in zip(names, recorders, strict=True)
+        for name, recorder in zip(settings.stages, recorders, strict=True)
         for windows in recorder.windows(name, eager)
     )
 

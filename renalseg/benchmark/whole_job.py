@@ -78,8 +78,7 @@ def choices(settings: Settings) -> list[str]:
     """The options that choose the same bundles and device."""
     return [
         *("-m", str(settings.bundles)),
-        *("--localizer", settings.localizer),
-        *("--tumor", settings.tumor),
+        *("--method", settings.algorithm),
         *("--device", str(settings.device)),
     ]
 

@@ -45,7 +45,7 @@ def convert(bundles: Path) -> list[str]:
     for method in methods:
         with Models(Settings.resolve(method=method, device="cpu", bundles=bundles)) as models:
             models.check()
-            for bundle in (models.localizer, models.tumor):
+            for bundle in models.stages:
                 convert_stacks(bundle)
     return methods
 

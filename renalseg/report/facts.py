@@ -40,9 +40,10 @@ def study_facts(series: CTSeries) -> dict[str, str]:
 
 def method_fact(series: CTSeries, settings: Settings) -> str:
     """Say what found the kidneys and the tumors, and in which input."""
+    *kidneys, tumor = settings.stages
     return (
-        f"{PRODUCT} {__version__} with the networks {settings.localizer} (kidneys) and "
-        f"{settings.tumor} (tumors), on input {series.input_hash[:16]}. A tumor is what looks like "
+        f"{PRODUCT} {__version__} with the networks {', '.join(kidneys)} (kidneys) and "
+        f"{tumor} (tumors), on input {series.input_hash[:16]}. A tumor is what looks like "
         "a mass: CT alone proves no more."
     )
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from renalseg.results.findings import USE
-from renalseg.results.output import RESULT_FILE, read_result
+from renalseg.results.output import RESULT_FILE, read_result, stages_of
 from renalseg.results.study import REFUSED
 
 
@@ -28,7 +28,7 @@ def print_result(folder: Path) -> None:
         if study["finding"] == REFUSED:
             console.print(f"refused: study {study['study']}: {study['reason']}", markup=False)
             continue
-        console.print(_measures(study, f"{result['localizer']}, {result['tumor']}"))
+        console.print(_measures(study, ", ".join(stages_of(result))))
         console.print(_seconds(study, result["device"]))
         for name in study["files"]:
             console.print(f"{folder / name}", markup=False)

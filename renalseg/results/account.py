@@ -44,8 +44,7 @@ class Result:
         content = {
             "version": __version__,
             "use": "research use only",
-            "localizer": self.settings.localizer,
-            "tumor": self.settings.tumor,
+            **self.settings.named_stages,
             "device": str(self.settings.device),
             "algorithm": self.settings.algorithm,
             "networks": list(self.settings.networks),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,11 @@ def read_result(folder: Path) -> dict[str, Any]:
     if not isinstance(studies, list) or not all(_is_study(entry) for entry in studies):
         raise InputError(f"Expected a list of studies in {folder / RESULT_FILE}, found none")
     return result
+
+
+def stages_of(result: Mapping[str, Any]) -> list[str]:
+    """Names of the bundles that a result names, in the order in which they ran."""
+    return [result[stage] for stage in ("localizer", "refiner", "tumor") if stage in result]
 
 
 def _is_study(entry: object) -> bool:

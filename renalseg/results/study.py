@@ -123,7 +123,7 @@ def write_study(
     if settings.report is not None:
         from renalseg.report.html.study import save_page
 
-        run = {"version": __version__, "localizer": settings.localizer, "tumor": settings.tumor}
+        run = {"version": __version__, **settings.named_stages}
         page = settings.report / f"{source}.html"
         save_page(series, segmented, result.to_dict(), run, page)
         result = replace(result, pictures=(*result.pictures, page))

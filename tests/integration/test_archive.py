@@ -37,7 +37,7 @@ class StandIn:
         if self.broken:
             raise ConfigError("no weights")
 
-    def localizer(self, image: MetaTensor) -> MetaTensor:
+    def find_kidneys(self, image: MetaTensor) -> MetaTensor:
         self.check()
         return MetaTensor((image.as_tensor() > 500).byte(), affine=image.affine)
 
@@ -108,9 +108,9 @@ def test_the_next_study_is_read_before_this_one_is_done(
         return read_best(study)
 
     class Patient(StandIn):
-        def localizer(self, image: MetaTensor) -> MetaTensor:
+        def find_kidneys(self, image: MetaTensor) -> MetaTensor:
             wait_for(lambda: len(read) == 2)
-            return super().localizer(image)
+            return super().find_kidneys(image)
 
     monkeypatch.setattr(archive, "read_best", note)
     outcomes = segment_all([root / "a", root / "c"], tmp_path / "out", Patient())

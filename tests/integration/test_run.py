@@ -32,7 +32,7 @@ class Bright:
     def check(self) -> None:
         pass
 
-    def localizer(self, image: MetaTensor) -> MetaTensor:
+    def find_kidneys(self, image: MetaTensor) -> MetaTensor:
         least = 5000 if self.blind else 500
         return MetaTensor((image.as_tensor() > least).byte(), affine=image.affine)
 

@@ -117,7 +117,7 @@ class FakeModels:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def localizer(self, image: MetaTensor) -> MetaTensor:
+    def find_kidneys(self, image: MetaTensor) -> MetaTensor:
         FakeModels.runs += 1
         kidney = torch.zeros(image.shape, dtype=torch.uint8)
         kidney.view(-1)[:10] = 1

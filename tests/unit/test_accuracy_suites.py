@@ -37,8 +37,9 @@ LINE = {"case": "135", "slice": "7", "spacing_x": "0.8", "spacing_y": "0.5", "sp
 GRID = Grid((12, 10, 8), np.diag([-2.0, -2.0, 5.0, 1.0]))
 
 
-def models(localizer: Any = None, tumor: Any = None) -> Any:
-    return SimpleNamespace(localizer=localizer, tumor=tumor)
+def models(localizer: Any = None, tumor: Any = None, refine: Any = None) -> Any:
+    refine = refine or (lambda image, kidney: kidney)
+    return SimpleNamespace(localizer=localizer, tumor=tumor, refine=refine)
 
 
 def slice_file(folder: Path) -> Path:
@@ -150,6 +151,13 @@ def test_a_chain_is_scored_with_its_localizer() -> None:
         *("one", "portal"),
         *(1, 0),
     )
+    assert row["kits19_kidney_dice"] == row["localizer_dice"]
+    refined = measure_chain(
+        models(localize, lambda image, kidney: kidney, lambda image, kidney: label), "one", case
+    )
+    row = chain_row(refined)
+    assert row["localizer_dice"] == pytest.approx(2 * 4 / 12)
+    assert row["kits19_kidney_dice"] == 1.0
 
 
 def test_the_tumor_dice_is_that_of_scans_with_tumors() -> None:

@@ -80,7 +80,7 @@ def test_what_is_outside_of_the_stages_is_the_rest_of_the_median() -> None:
 @pytest.mark.parametrize("command", [plain_command, graph_command])
 def test_a_command_names_study_output_and_choices(command: whole_job.Command) -> None:
     words = command(Path("in"), Path("out"), SETTINGS)
-    assert {"in", "out", "bundles", "kidney_a", "tumor_b", "cpu"} <= set(words)
+    assert {"in", "out", "bundles", "a+b", "cpu"} <= set(words)
 
 
 def test_without_the_application_it_is_said(

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer, current_thread, main_thread
 from typing import Any
 
 import pytest
 import torch
+from monai.data import MetaTensor
 
 from renalseg import models
 from renalseg.errors import ConfigError
@@ -35,6 +37,9 @@ class FakeBundle:
             raise RuntimeError(f"cannot compile {self.name}")
         self.prepared = True
 
+    def __call__(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+        return MetaTensor((2 * image.as_tensor() * kidney.as_tensor()).byte(), affine=kidney.affine)
+
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -56,6 +61,27 @@ def test_bundles_are_there_at_once_and_compiled_meanwhile() -> None:
 def test_a_missing_bundle_is_told_before_anything_is_read() -> None:
     with pytest.raises(ConfigError, match="no tumor_y"):
         Models(SETTINGS, {"tumor_y": 1})
+
+
+def test_a_refiner_outlines_the_kidneys_anew() -> None:
+    FakeBundle.go.set()
+    loaded = Models(replace(SETTINGS, refiner="tumor_z"))
+    assert [bundle.name for bundle in loaded.stages] == ["kidney_x", "tumor_z", "tumor_y"]
+    affine = torch.diag(torch.tensor([2.0, 2.0, 3.0, 1.0], dtype=torch.float64))
+    image = MetaTensor(torch.tensor([[[[1.0, 1.0, 0.0]]]]), affine=affine)
+    kidney = MetaTensor(torch.tensor([[[[1, 0, 1]]]], dtype=torch.uint8), affine=affine)
+    refined = loaded.refine(image, kidney)
+    assert refined.tolist() == [[[[1, 0, 0]]]]
+    assert refined.dtype == torch.uint8
+    assert torch.equal(refined.affine, affine)
+
+
+def test_without_a_refiner_kidneys_stay_as_they_are() -> None:
+    FakeBundle.go.set()
+    loaded = Models(SETTINGS)
+    assert len(loaded.stages) == 2
+    kidney = MetaTensor(torch.ones(1, 2, 2, 2, dtype=torch.uint8))
+    assert loaded.refine(kidney, kidney) is kidney
 
 
 def test_what_compiling_raises_is_raised_where_the_bundle_is_asked_for() -> None:

@@ -41,6 +41,13 @@ def test_measures_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert expected in printed
 
 
+def test_a_refiner_is_named_between_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = print_of(tmp_path, {**RUN, "refiner": "tumor_r", "studies": [STUDY]}, capsys)
+    assert "(kidney_one, tumor_r, tumor_two)" in printed
+
+
 def test_a_folder_without_a_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"result\.json"):
         print_result(tmp_path)

@@ -34,7 +34,8 @@ def config(tmp_path: Path) -> Path:
 
 def test_defaults(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles)
-    assert (settings.localizer, settings.tumor) == ("kidney_sehdc", "tumor_msvnet")
+    assert settings.stages == ("kidney_sehdc", "tumor_msvnet")
+    assert settings.folders == tuple(bundles / name for name in settings.stages)
     assert settings.overlay is None
     assert [text.rsplit(" ", 1)[0] for text in settings.networks] == [
         "kidney_sehdc 1.2.3",
@@ -55,9 +56,42 @@ def test_a_method_can_be_a_pair(bundles: Path, config: Path) -> None:
     assert (settings.localizer, settings.tumor) == ("kidney_two", "tumor_two")
 
 
-def test_three_methods_are_no_pair(bundles: Path) -> None:
-    with pytest.raises(ConfigError, match="a method or two"):
-        Settings.resolve(bundles=bundles, method="one+two+one")
+@pytest.mark.parametrize(
+    "method", ["one", "one+two", "one+two+two", "one+two+one", "one+one+two", "one+one+one"]
+)
+def test_a_method_is_found_by_the_name_in_its_results(bundles: Path, method: str) -> None:
+    settings = Settings.resolve(bundles=bundles, method=method)
+    assert settings.algorithm == method
+    assert Settings.resolve(bundles=bundles, method=settings.algorithm) == settings
+
+
+def test_the_second_of_three_methods_is_the_refiner(bundles: Path) -> None:
+    settings = Settings.resolve(bundles=bundles, method="alone+one+two")
+    assert settings.named_stages == {
+        "localizer": "kidney_alone",
+        "refiner": "tumor_one",
+        "tumor": "tumor_two",
+    }
+
+
+@pytest.mark.parametrize(
+    ("stages", "refiner"),
+    [
+        ({"localizer": "two"}, "tumor_one"),
+        ({"tumor": "msvnet"}, "tumor_one"),
+        ({"localizer": "two", "tumor": "two"}, None),
+    ],
+)
+def test_a_refiner_stays_while_a_stage_of_its_method_does(
+    bundles: Path, stages: dict[str, str], refiner: str | None
+) -> None:
+    settings = Settings.resolve(bundles=bundles, method="one+one+one", **stages)
+    assert settings.refiner == refiner
+
+
+def test_four_methods_are_too_many(bundles: Path) -> None:
+    with pytest.raises(ConfigError, match="up to three methods"):
+        Settings.resolve(bundles=bundles, method="one+two+one+two")
 
 
 def test_the_bundles_of_the_repository_are_the_default(repository: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is counted on a whole CT: the kidneys of the localizer, and all that both bundles find."""
+"""What is counted on a whole CT: the kidneys of the localizer, and all that the bundles find."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ LARGE_MM = 20.0  # tumors over it are those that must be found
 
 
 def measure_chain(models: Models, name: str, case: Labeled) -> Record:
-    """Both bundles, one after the other, as a run does it."""
+    """All bundles, one after the other, as a run does it."""
     kidney = models.localizer(case.image)
-    score = score_case(name, models.tumor(case.image, kidney), case.label)
     localized = dice(kidney.as_tensor(), case.label.as_tensor())
+    pred = models.tumor(case.image, models.refine(case.image, kidney))
+    score = score_case(name, pred, case.label)
     return {"localizer_dice": localized, "facts": dict(case.facts), "score": asdict(score)}
 
 

@@ -17,6 +17,7 @@ from renalseg.report.facts import study_facts
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.page import MEASURES
 from renalseg.results.findings import sentences
+from renalseg.results.output import stages_of
 from renalseg.results.staging import staging
 
 Entry = Mapping[str, Any]
@@ -33,7 +34,7 @@ def save_page(
         series: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         entry: What result.json says of the study.
-        run: What it says of the run: "version", "localizer", "tumor".
+        run: What it says of the run: "version", and the bundles of its stages.
         path: The file; its folder is made.
 
     Raises:
@@ -71,7 +72,7 @@ def _content(
             **{name: known[name] for name in _SHOWN if name in known},
             "Study": str(entry["study"]),
             "Series": str(entry["series"]),
-            "Method": f"{PRODUCT} {run['version']}, {run['localizer']} and {run['tumor']}",
+            "Method": f"{PRODUCT} {run['version']}: {', '.join(stages_of(run))}",
             "Input": str(entry["input_hash"])[:16],
         },
         segments=entry["segments"],
