@@ -2,7 +2,9 @@
 
 from renalseg.transforms.body import CropToBodyd
 from renalseg.transforms.channel import TakeChanneld
+from renalseg.transforms.confirmed_tumors import KeepConfirmedTumorsd
 from renalseg.transforms.crop import CropToKidneysd
+from renalseg.transforms.fat import DropFatd
 from renalseg.transforms.fill_outside import FillOutsided
 from renalseg.transforms.fluid_tumors import DropFluidTumorsd
 from renalseg.transforms.grow_mask import RandGrowMaskd
@@ -23,11 +25,13 @@ from renalseg.transforms.tumor_in_kidney import TumorInKidneyd
 __all__ = [
     "CropToBodyd",
     "CropToKidneysd",
+    "DropFatd",
     "DropFluidTumorsd",
     "DropSmallTumorsd",
     "EachKidney",
     "FillOutsided",
     "JoinKidneysd",
+    "KeepConfirmedTumorsd",
     "KeepLargestComponentsd",
     "LevelSlicesd",
     "LimitSpacingd",

@@ -12,8 +12,10 @@ from renalseg.grids import Grid, resample
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.transforms import (
     CropToKidneysd,
+    DropFatd,
     DropSmallTumorsd,
     EachKidney,
+    KeepConfirmedTumorsd,
     KeepLargestComponentsd,
     MergeKidneysd,
     RestoreGridd,
@@ -316,6 +318,62 @@ def test_merge_of_one_kidney_is_that_kidney() -> None:
 def test_merge_keeps_the_affine() -> None:
     items = [{"pred": blocks((2, 2, 9))}, {"pred": blocks((8, 8, 5))}]
     np.testing.assert_array_equal(MergeKidneysd("pred")(items)["pred"].affine, CUBE.affine)
+
+
+# DropFatd
+
+FAT = -90.0
+
+
+def without_fat(hu: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> torch.Tensor:
+    case = {"image": volume(hu, CUBE), "kidney": volume(mask, CUBE)}
+    result = DropFatd("kidney", image_key="image", fat_hu=-40.0)(case)["kidney"]
+    np.testing.assert_array_equal(result.affine, CUBE.affine)
+    np.testing.assert_array_equal(case["kidney"][0], mask)
+    return result.as_tensor()[0]
+
+
+def test_fat_that_reaches_the_surface_leaves_the_mask() -> None:
+    mask = np.zeros(CUBE.shape, np.uint8)
+    mask[4:14, 4:14, 4:14] = 1
+    hu = np.full(CUBE.shape, FAT, np.float32)
+    hu[5:14, 4:14, 4:14] = 30
+    hu[9, 9, 9:] = FAT  # a sinus, open to the outside
+    expected = mask.copy()
+    expected[4], expected[9, 9, 9:] = 0, 0
+    np.testing.assert_array_equal(without_fat(hu, mask), expected)
+
+
+def test_fat_within_the_kidney_and_all_but_fat_stay() -> None:
+    mask = np.zeros(CUBE.shape, np.uint8)
+    mask[4:14, 4:14, 4:14] = 1
+    hu = np.full(CUBE.shape, -40, np.float32)
+    hu[8:10, 8:10, 8:10] = FAT
+    np.testing.assert_array_equal(without_fat(hu, mask), mask)
+
+
+def test_an_empty_mask_has_no_fat() -> None:
+    mask = np.zeros(CUBE.shape, np.uint8)
+    assert not without_fat(np.full(CUBE.shape, FAT, np.float32), mask).any()
+
+
+# KeepConfirmedTumorsd
+
+
+def test_a_tumor_stays_where_the_other_network_sees_enough_of_it() -> None:
+    pred = tumors((6, 6, 10), (12, 12, 10), (16, 4, 10))
+    other = tumors((6, 6, 4), (12, 12, 3))
+    case = {"pred": pred, "other": other}
+    result = KeepConfirmedTumorsd("pred", other_key="other", min_share=0.4)(case)
+    assert torch.equal(result["pred"].as_tensor(), tumors((6, 6, 10)).as_tensor())
+    assert result["other"] is other
+    assert torch.equal(pred.as_tensor(), tumors((6, 6, 10), (12, 12, 10), (16, 4, 10)).as_tensor())
+
+
+def test_without_a_tumor_there_is_nothing_to_confirm() -> None:
+    case = {"pred": tumors(), "other": tumors((6, 6, 9))}
+    result = KeepConfirmedTumorsd("pred", other_key="other", min_share=0.4)(case)
+    assert result["pred"] is case["pred"]
 
 
 # DropSmallTumorsd

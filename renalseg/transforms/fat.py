@@ -1,0 +1,47 @@
+"""Removal of fat around and in the hilum of a kidney."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from scipy import ndimage
+
+from renalseg.components import bounding_box
+
+
+class DropFatd(MapTransform):
+    """Takes perirenal and sinus fat out of kidney masks that were found on a coarser grid.
+
+    Fat that the kidney encloses stays: it is a part of what lies in there, as in an angiomyolipoma.
+
+    Args:
+        keys: Masks (1, X, Y, Z) of kidneys with their tumors.
+        image_key: HU (1, X, Y, Z) on the same grid.
+        fat_hu: Voxels below it are fat.
+    """
+
+    def __init__(self, keys: KeysCollection, image_key: str, fat_hu: float):
+        super().__init__(keys)
+        self.image_key = image_key
+        self.fat_hu = fat_hu
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Returns `data` with masks (1, X, Y, Z) uint8 without fat."""
+        result = dict(data)
+        image = result[self.image_key][0]
+        for key in self.key_iterator(result):
+            mask = np.asarray(result[key][0].cpu()) > 0
+            box = bounding_box(mask)
+            if box is None:
+                continue
+            fat = np.asarray(image[box].cpu()) < self.fat_hu
+            mask[box] = ndimage.binary_fill_holes(mask[box] & ~fat)
+            kept = torch.from_numpy(mask.astype(np.uint8))[None]
+            result[key] = MetaTensor(kept, affine=result[key].affine)
+        return result
