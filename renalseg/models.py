@@ -11,6 +11,10 @@ from monai.data import MetaTensor
 
 from renalseg.bundle import Bundle
 from renalseg.settings import Settings
+from renalseg.transforms import KeepConfirmedTumorsd
+
+# A third of a tumor is enough: the refiner sees less of large ones. See docs/adr/0006.
+_CONFIRMED = KeepConfirmedTumorsd("pred", other_key="refined", min_share=0.35)
 
 
 class Models:
@@ -61,10 +65,13 @@ class Models:
         return tuple(stage.result() for stage in self._stages)
 
     def find_kidneys(self, image: MetaTensor) -> MetaTensor:
-        """The mask that the tumor bundle takes: the localizer's, outlined anew by the refiner.
+        """What the last stage takes: the localizer's mask, or what the refiner makes of it.
 
         Args:
             image: HU (1, X, Y, Z).
+
+        Returns:
+            (1, X, Y, Z) uint8, 1 = kidney or tumor in it; after a refiner 2 = what it calls tumor.
         """
         return self.refine(image, self.localizer(image))
 
@@ -74,14 +81,26 @@ class Models:
         Args:
             image: HU (1, X, Y, Z).
             kidney: The localizer's mask on the same grid.
+        """
+        return kidney if self.settings.refiner is None else self._stages[1].result()(image, kidney)
+
+    def find_tumors(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+        """Segments the kidneys; where the method has a refiner, tumors are those that both see.
+
+        Args:
+            image: HU (1, X, Y, Z).
+            kidney: Of `find_kidneys`.
 
         Returns:
-            Mask (1, X, Y, Z) uint8, 1 = kidney or tumor in it.
+            Labels (1, X, Y, Z) uint8 on the same grid.
         """
+        mask = MetaTensor((kidney.as_tensor() > 0).to(torch.uint8), affine=kidney.affine)
+        pred = self.tumor(image, mask)
         if self.settings.refiner is None:
-            return kidney
-        labels = self._stages[1].result()(image, kidney)
-        return MetaTensor((labels.as_tensor() > 0).to(torch.uint8), affine=labels.affine)
+            return pred
+        confirmed = _CONFIRMED({"pred": pred, "refined": kidney})["pred"]
+        assert isinstance(confirmed, MetaTensor)
+        return confirmed
 
     def check(self) -> None:
         """Waits for all bundles and raises what one of them raised."""

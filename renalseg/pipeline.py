@@ -93,7 +93,7 @@ def load_study(study: StudyPlan) -> CTSeries:
 
 
 def localize(series: CTSeries, models: Models) -> MetaTensor:
-    """Finds the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 = kidney or tumor.
+    """Finds the kidneys: (1, X, Y, Z) uint8 on the grid of the series, see `Models.find_kidneys`.
 
     Raises:
         InputError: Slices are missing at the kidneys.
@@ -118,7 +118,7 @@ def find_kidneys(series: CTSeries, models: Models) -> MetaTensor:
 
 def find_tumors(series: CTSeries, kidney: MetaTensor, models: Models) -> MetaTensor:
     """Segments the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 kidney, 2 tumor."""
-    return models.tumor(series.image, kidney)
+    return models.find_tumors(series.image, kidney)
 
 
 def segment_study(study: StudyPlan, place: Place, models: Models) -> StudyResult:

@@ -15,7 +15,7 @@ class TumorOperator(Operator):
 
     Inputs:
         series: `CTSeries` of the loader.
-        kidney: (1, X, Y, Z) uint8 of the localizer, on the grid of the series.
+        kidney: (1, X, Y, Z) uint8 of the localizer or refiner, on the grid of the series.
 
     Outputs:
         pred: (1, X, Y, Z) uint8 on that grid: 0 background, 1 kidney, 2 tumor.

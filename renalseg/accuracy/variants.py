@@ -117,4 +117,4 @@ def _score(models: Models, case: LabeledCase) -> tuple[Score, float]:
 
 
 def _segment(models: Models, image: MetaTensor) -> MetaTensor:
-    return models.tumor(image, models.find_kidneys(image))
+    return models.find_tumors(image, models.find_kidneys(image))

@@ -110,7 +110,7 @@ def measure_networks(settings: Settings, study: Path, eager: bool = True) -> tup
             recorders = [Recorder(network) for network in networks]
             for bundle, recorder in zip(bundles, recorders, strict=True):
                 bundle.network = recorder
-            models.tumor(image, models.find_kidneys(image))
+            models.find_tumors(image, models.find_kidneys(image))
     return tuple(
         windows
         for name, recorder in zip(settings.stages, recorders, strict=True)

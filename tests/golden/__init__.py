@@ -52,7 +52,7 @@ def predict(method: str, overrides: Mapping[str, Any] | None = None) -> Labels:
     settings = Settings.resolve(method=method, device="cpu", bundles=BUNDLES)
     image, _ = sample()
     with Models(settings, overrides) as models:
-        pred = models.tumor(image, models.find_kidneys(image))
+        pred = models.find_tumors(image, models.find_kidneys(image))
     return np.ascontiguousarray(pred[0].numpy())
 
 

@@ -41,7 +41,7 @@ class StandIn:
         self.check()
         return MetaTensor((image.as_tensor() > 500).byte(), affine=image.affine)
 
-    def tumor(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+    def find_tumors(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
         return kidney
 
 

@@ -36,7 +36,7 @@ class Bright:
         least = 5000 if self.blind else 500
         return MetaTensor((image.as_tensor() > least).byte(), affine=image.affine)
 
-    def tumor(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+    def find_tumors(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
         return kidney
 
 

@@ -123,7 +123,7 @@ class FakeModels:
         kidney.view(-1)[:10] = 1
         return MetaTensor(kidney, affine=image.affine)
 
-    def tumor(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+    def find_tumors(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
         kidney.view(-1)[9] = 2
         return kidney
 

@@ -39,7 +39,7 @@ GRID = Grid((12, 10, 8), np.diag([-2.0, -2.0, 5.0, 1.0]))
 
 def models(localizer: Any = None, tumor: Any = None, refine: Any = None) -> Any:
     refine = refine or (lambda image, kidney: kidney)
-    return SimpleNamespace(localizer=localizer, tumor=tumor, refine=refine)
+    return SimpleNamespace(localizer=localizer, tumor=tumor, refine=refine, find_tumors=tumor)
 
 
 def slice_file(folder: Path) -> Path:

@@ -63,24 +63,35 @@ def test_a_missing_bundle_is_told_before_anything_is_read() -> None:
         Models(SETTINGS, {"tumor_y": 1})
 
 
+def volume(*values: float) -> MetaTensor:
+    affine = torch.diag(torch.tensor([2.0, 2.0, 3.0, 1.0], dtype=torch.float64))
+    return MetaTensor(torch.tensor(values)[None, None, None], affine=affine)
+
+
 def test_a_refiner_outlines_the_kidneys_anew() -> None:
     FakeBundle.go.set()
     loaded = Models(replace(SETTINGS, refiner="tumor_z"))
     assert [bundle.name for bundle in loaded.stages] == ["kidney_x", "tumor_z", "tumor_y"]
-    affine = torch.diag(torch.tensor([2.0, 2.0, 3.0, 1.0], dtype=torch.float64))
-    image = MetaTensor(torch.tensor([[[[1.0, 1.0, 0.0]]]]), affine=affine)
-    kidney = MetaTensor(torch.tensor([[[[1, 0, 1]]]], dtype=torch.uint8), affine=affine)
-    refined = loaded.refine(image, kidney)
-    assert refined.tolist() == [[[[1, 0, 0]]]]
-    assert refined.dtype == torch.uint8
-    assert torch.equal(refined.affine, affine)
+    refined = loaded.refine(volume(0.5, 1, 0), volume(1, 1, 1).byte())
+    assert refined.tolist() == [[[[1, 2, 0]]]]
+
+
+def test_a_tumor_is_one_that_the_refiner_sees_too() -> None:
+    FakeBundle.go.set()
+    loaded = Models(replace(SETTINGS, refiner="tumor_z"))
+    image, refined = volume(1, 1, 0, 1, 1, 0), volume(2, 1, 1, 1, 1, 0).byte()
+    found = loaded.find_tumors(image, refined)
+    assert found.tolist() == [[[[2, 2, 0, 1, 1, 0]]]]
+    assert torch.equal(found.affine, image.affine)
+    unconfirmed = Models(SETTINGS).find_tumors(image, refined)
+    assert unconfirmed.tolist() == [[[[2, 2, 0, 2, 2, 0]]]]
 
 
 def test_without_a_refiner_kidneys_stay_as_they_are() -> None:
     FakeBundle.go.set()
     loaded = Models(SETTINGS)
     assert len(loaded.stages) == 2
-    kidney = MetaTensor(torch.ones(1, 2, 2, 2, dtype=torch.uint8))
+    kidney = volume(1, 1)
     assert loaded.refine(kidney, kidney) is kidney
 
 

@@ -34,11 +34,12 @@ def config(tmp_path: Path) -> Path:
 
 def test_defaults(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles)
-    assert settings.stages == ("kidney_sehdc", "tumor_msvnet")
+    assert settings.stages == ("kidney_sehdc", "tumor_sehdc", "tumor_msvnet")
     assert settings.folders == tuple(bundles / name for name in settings.stages)
     assert settings.overlay is None
     assert [text.rsplit(" ", 1)[0] for text in settings.networks] == [
         "kidney_sehdc 1.2.3",
+        "tumor_sehdc 1.2.3",
         "tumor_msvnet 1.2.3",
     ]
 

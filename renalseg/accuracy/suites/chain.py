@@ -21,7 +21,7 @@ def measure_chain(models: Models, name: str, case: Labeled) -> Record:
     """All bundles, one after the other, as a run does it."""
     kidney = models.localizer(case.image)
     localized = dice(kidney.as_tensor(), case.label.as_tensor())
-    pred = models.tumor(case.image, models.refine(case.image, kidney))
+    pred = models.find_tumors(case.image, models.refine(case.image, kidney))
     score = score_case(name, pred, case.label)
     return {"localizer_dice": localized, "facts": dict(case.facts), "score": asdict(score)}
 
