@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import torch
 from monai.data import MetaTensor
 
 from renalseg.bundle import Bundle
@@ -94,10 +93,10 @@ class Models:
         Returns:
             Labels (1, X, Y, Z) uint8 on the same grid.
         """
-        mask = MetaTensor((kidney.as_tensor() > 0).to(torch.uint8), affine=kidney.affine)
-        pred = self.tumor(image, mask)
         if self.settings.refiner is None:
-            return pred
+            return self.tumor(image, kidney)
+        mask = kidney.as_tensor().clamp(max=1)
+        pred = self.tumor(image, MetaTensor(mask, affine=kidney.affine))
         confirmed = _CONFIRMED({"pred": pred, "refined": kidney})["pred"]
         assert isinstance(confirmed, MetaTensor)
         return confirmed

@@ -36,12 +36,12 @@ class DropFatd(MapTransform):
         result = dict(data)
         image = result[self.image_key][0]
         for key in self.key_iterator(result):
-            mask = np.asarray(result[key][0].cpu()) > 0
+            mask = result[key][0].cpu().numpy()
             box = bounding_box(mask)
             if box is None:
                 continue
-            fat = np.asarray(image[box].cpu()) < self.fat_hu
-            mask[box] = ndimage.binary_fill_holes(mask[box] & ~fat)
-            kept = torch.from_numpy(mask.astype(np.uint8))[None]
-            result[key] = MetaTensor(kept, affine=result[key].affine)
+            lean = (mask[box] > 0) & (image[box].cpu().numpy() >= self.fat_hu)
+            kept = np.zeros(mask.shape, np.uint8)
+            kept[box] = ndimage.binary_fill_holes(lean)
+            result[key] = MetaTensor(torch.from_numpy(kept)[None], affine=result[key].affine)
         return result
