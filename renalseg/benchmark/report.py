@@ -83,7 +83,7 @@ def _networks(benchmark: Benchmark, slices: int, rate: float) -> Table:
     )
     headings = (
         *("method", "inputs", "torch s", "(a)", "TFLOP", "bound s"),
-        *("networks/bound", "job/bound", "job - bound s"),
+        *("networks\n/ bound", "job\n/ bound", "job -\nbound s"),
     )
     table = _table(title, *headings)
     for result in benchmark.of_size(slices):
