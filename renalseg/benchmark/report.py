@@ -59,7 +59,7 @@ def _jobs(benchmark: Benchmark, slices: int) -> Table:
     runs = len(results[0].job.runs)
     how = f"median of {runs}; the networks in a run of their own" if runs > 1 else "one run"
     title = f"{size} x {size} x {slices}: seconds, {how}"
-    headings = ("method", "whole job", *STAGES, "around", "networks", "rest", "peak MiB")
+    headings = ("method", "whole\njob", *STAGES, "around", "networks", "rest", "peak\nMiB")
     table = _table(title, *headings)
 
     def add(name: str, job: Job, *network: float) -> None:
