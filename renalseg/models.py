@@ -97,8 +97,7 @@ class Models:
             return self.tumor(image, kidney)
         mask = kidney.as_tensor().clamp(max=1)
         pred = self.tumor(image, MetaTensor(mask, affine=kidney.affine))
-        confirmed = _CONFIRMED({"pred": pred, "refined": kidney})["pred"]
-        assert isinstance(confirmed, MetaTensor)
+        confirmed: MetaTensor = _CONFIRMED({"pred": pred, "refined": kidney})["pred"]
         return confirmed
 
     def check(self) -> None:

@@ -6,14 +6,15 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from scipy import ndimage
 
-from renalseg.components import bounding_box, components
-from renalseg.labels import KIDNEY, TUMOR
+from renalseg.components import Box, Mask
+from renalseg.geometry import Array
+from renalseg.labels import TUMOR
+from renalseg.transforms.small_tumors import given_back
 
 
 class KeepConfirmedTumorsd(MapTransform):
@@ -36,15 +37,12 @@ class KeepConfirmedTumorsd(MapTransform):
         """Returns `data` without the tumors that are not confirmed."""
         result = dict(data)
         other = result[self.other_key][0].cpu().numpy()
+
+        def unconfirmed(box: Box, numbered: npt.NDArray[np.int32], volumes: Array) -> Mask:
+            numbers = np.arange(1, len(volumes) + 1)
+            seen = ndimage.mean(other[box] == TUMOR, numbered, numbers)
+            return np.asarray(seen < self.min_share)
+
         for key in self.key_iterator(result):
-            pred = result[key]
-            labels = pred[0].cpu().numpy().copy()
-            box = bounding_box(labels == TUMOR)
-            if box is None:
-                continue
-            numbered, sizes = components(labels[box] == TUMOR)
-            numbers = np.arange(1, len(sizes) + 1)
-            shares = ndimage.mean(other[box] == TUMOR, numbered, numbers)
-            labels[box][np.isin(numbered, numbers[shares < self.min_share])] = KIDNEY
-            result[key] = MetaTensor(torch.from_numpy(labels)[None], affine=pred.affine)
+            result[key] = given_back(result[key], unconfirmed)
         return result

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from renalseg.components import bounding_box, components
-from renalseg.geometry import voxel_volume_mm3
+from renalseg.components import Box, Mask, bounding_box, components
+from renalseg.geometry import Array, voxel_volume_mm3
 from renalseg.labels import KIDNEY, TUMOR
 
 
@@ -32,13 +33,29 @@ class DropSmallTumorsd(MapTransform):
         """Returns `data` without the specks."""
         result = dict(data)
         for key in self.key_iterator(result):
-            pred = result[key]
-            labels = pred[0].cpu().numpy().copy()
-            box = bounding_box(labels == TUMOR)
-            if box is None:
-                continue
-            numbered, sizes = components(labels[box] == TUMOR)
-            small = sizes * voxel_volume_mm3(np.asarray(pred.affine)) < self.min_volume_mm3
-            labels[box][np.isin(numbered, np.flatnonzero(small) + 1)] = KIDNEY
-            result[key] = MetaTensor(torch.from_numpy(labels)[None], affine=pred.affine)
+            result[key] = given_back(
+                result[key], lambda box, numbered, volumes: volumes < self.min_volume_mm3
+            )
         return result
+
+
+def given_back(
+    pred: MetaTensor,
+    unwanted: Callable[[Box, npt.NDArray[np.int32], Array], Mask],
+) -> MetaTensor:
+    """A copy in which some tumors are `KIDNEY`; the label map itself where it has no tumor.
+
+    Args:
+        pred: Label map (1, X, Y, Z) with `KIDNEY` and `TUMOR`.
+        unwanted: Gets the box of the tumors, their components in it, numbered from 1, and the
+            volumes of these in mm3; says for each component whether it goes.
+    """
+    labels = pred[0].cpu().numpy()
+    box = bounding_box(labels == TUMOR)
+    if box is None:
+        return pred
+    numbered, sizes = components(labels[box] == TUMOR)
+    volumes = np.asarray(sizes * voxel_volume_mm3(np.asarray(pred.affine)), np.float64)
+    labels = labels.copy()
+    labels[box][np.isin(numbered, np.flatnonzero(unwanted(box, numbered, volumes)) + 1)] = KIDNEY
+    return MetaTensor(torch.from_numpy(labels)[None], affine=pred.affine)
