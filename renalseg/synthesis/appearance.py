@@ -91,10 +91,9 @@ def draw_ct(
     _paint_muscle(hu, tissue, fine, generator)
     _paint_bowel(hu, tissue, coarse, generator)
     urine_hu = float(mean[Tissue.PELVIS])
-    strength = uniform(generator, -1, 1)
-    paint_kidney(hu, tissue, anatomy.depth, fields, spacing, phase, strength, urine_hu, generator)
+    paint_kidney(hu, tissue, anatomy.depth, fields, spacing, phase, urine_hu, generator)
     paint_cyst(hu, tissue, generator)
-    paint_tumor(hu, tissue, anatomy.depth, fields, spacing, phase, strength, generator)
+    paint_tumor(hu, tissue, anatomy.depth, fields, spacing, phase, generator)
     return scan(hu, spacing, scanner, generator)
 
 

@@ -24,7 +24,7 @@ from renalseg.labels import KIDNEY, TUMOR
 from renalseg.synthesis.depth import bounding_box
 from renalseg.synthesis.fields import gaussian_blur, smooth_field, uniform
 from renalseg.synthesis.phases import Phase
-from renalseg.synthesis.renal_appearance import PARENCHYMA_HU, paint_cyst, paint_tumor
+from renalseg.synthesis.renal_appearance import paint_cyst, paint_tumor
 from renalseg.synthesis.tissues import Tissue
 from renalseg.synthesis.torso import load_kits_kidneys
 
@@ -89,14 +89,13 @@ def implant_lesions(
     if not kidney.any():
         raise InputError("Expected a label with a kidney (1) to implant into, found none")
     phase = guess_phase(image, kidney)
-    strength = guess_strength(image, kidney, phase)
     noise_hu = _noise_of(image, kidney)
     for lesion in lesions:
         placed = _place(image, label, spacing, lesion, generator)
         if placed is None:
             continue
         box, inside = placed
-        ideal = _draw(lesion.tissue, inside, spacing, phase, strength, generator)
+        ideal = _draw(lesion.tissue, inside, spacing, phase, generator)
         sigma = [_EDGE_MM / mm for mm in spacing]
         share = gaussian_blur(inside.float(), sigma)
         grain = torch.randn(ideal.shape, generator=generator)
@@ -120,19 +119,6 @@ def guess_phase(image: Tensor, kidney: Tensor) -> Phase:
     if middle < _CONTRAST_HU:
         return Phase.NON_CONTRAST
     return Phase.CORTICOMEDULLARY if high - low > _ARTERIAL_SPREAD_HU else Phase.PORTAL
-
-
-def guess_strength(image: Tensor, kidney: Tensor, phase: Phase) -> float:
-    """How much contrast reached the kidneys of an image, as `paint_tumor` takes it.
-
-    Args:
-        image: HU.
-        kidney: Mask on the same grid.
-        phase: Of the image.
-    """
-    cortex, medulla, spread = PARENCHYMA_HU[phase]
-    more = float(image[kidney].mean()) - (cortex + medulla) / 2
-    return min(1.0, max(-1.0, more / spread))
 
 
 def _noise_of(image: Tensor, kidney: Tensor) -> float:
@@ -190,12 +176,7 @@ def _turn(lesion: Lesion, spacing: Sequence[float], generator: Generator) -> Ten
 
 
 def _draw(
-    tissue: Tissue,
-    inside: Tensor,
-    spacing: Sequence[float],
-    phase: Phase,
-    strength: float,
-    generator: Generator,
+    tissue: Tissue, inside: Tensor, spacing: Sequence[float], phase: Phase, generator: Generator
 ) -> Tensor:
     """Intensities of a lesion in its box, which its own values fill beyond its border; HU."""
     shape = inside.shape
@@ -210,7 +191,7 @@ def _draw(
         paint_cyst(hu, tissues, generator)
     else:
         mm = torch.from_numpy(np.minimum(depth, 255).astype(np.uint8))
-        paint_tumor(hu, tissues, mm, (fields[0], fields[1]), spacing, phase, strength, generator)
+        paint_tumor(hu, tissues, mm, (fields[0], fields[1]), spacing, phase, generator)
         # so that the blur at the edge mixes the tumor with the image, not with what was here
         hu[~inside] = hu[inside].mean()
     return hu

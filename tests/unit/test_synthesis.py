@@ -27,7 +27,6 @@ from renalseg.synthesis.library import (
 )
 from renalseg.synthesis.patches import SyntheticPatches
 from renalseg.synthesis.phantom import draw_phantom
-from renalseg.synthesis.renal_appearance import paint_tumor
 from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
 
 SHAPE, SPACING = (66, 50, 42), (6.0, 6.0, 6.0)
@@ -191,42 +190,6 @@ def test_cortex_enhances_before_the_medulla(anatomy: Anatomy) -> None:
         ct = draw_ct(anatomy, seeded(seed), Phase.CORTICOMEDULLARY, CLEAR)
         differences.append((ct[outer].mean() - ct[inner].mean()).item())
     assert np.mean(differences) > 40
-
-
-def drawn_tumors(strength: float, phase: Phase = Phase.CORTICOMEDULLARY) -> list[Tensor]:
-    """Voxels of tumors of many seeds, from 2 to 3 mm below the surface, where none is necrotic."""
-    shape, spacing = (24, 24, 24), (1.0, 1.0, 1.0)
-    tissue = torch.full(shape, int(Tissue.TUMOR))
-    depth = torch.full(shape, 3, dtype=torch.uint8)
-    fields = [smooth_field(shape, spacing, mm, seeded())[0] for mm in (12, 5)]
-    tumors = []
-    for seed in range(40):
-        hu = torch.zeros(shape)
-        paint_tumor(
-            hu, tissue, depth, (fields[0], fields[1]), spacing, phase, strength, seeded(seed)
-        )
-        tumors.append(hu)
-    return tumors
-
-
-def test_tumors_enhance_with_the_kidneys_of_the_patient() -> None:
-    weak, strong = (
-        torch.stack([hu.median() for hu in drawn_tumors(strength)]) for strength in (-1.0, 1.0)
-    )
-    assert (strong - weak).median() > 30
-    assert weak.max() < 130
-
-
-def test_contrast_of_the_kidneys_does_not_change_tumors_without_contrast() -> None:
-    weak, strong = (drawn_tumors(strength, Phase.NON_CONTRAST) for strength in (-1.0, 1.0))
-    assert all(torch.equal(a, b) for a, b in zip(weak, strong, strict=True))
-
-
-def test_tumors_that_enhance_like_cortex_are_uneven() -> None:
-    tumors = drawn_tumors(1.0)
-    middles = torch.stack([hu.median() for hu in tumors])
-    spreads = torch.stack([hu.std() for hu in tumors])
-    assert spreads[middles > 120].median() > 1.5 * spreads[middles < 70].median()
 
 
 def test_pelvis_is_bright_in_the_excretory_phase(anatomy: Anatomy) -> None:

@@ -13,13 +13,7 @@ from torch import Generator, Tensor
 from renalseg.cli import main
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.synthesis.lesions import (
-    Lesion,
-    guess_phase,
-    guess_strength,
-    implant_lesions,
-    load_lesions,
-)
+from renalseg.synthesis.lesions import Lesion, guess_phase, implant_lesions, load_lesions
 from renalseg.synthesis.phases import Phase
 from renalseg.synthesis.tissues import Tissue
 
@@ -112,17 +106,6 @@ def test_the_phase_is_told_by_the_kidneys() -> None:
     assert guess_phase(image, label == KIDNEY) == Phase.PORTAL
     image[30:60, 35:55, 12:28] = 80.0  # medulla
     assert guess_phase(image, label == KIDNEY) == Phase.CORTICOMEDULLARY
-
-
-def test_the_strength_is_told_by_the_kidneys() -> None:
-    found = []
-    for hu in (60.0, 130.0, 165.0, 400.0):
-        image, label = scene(hu)
-        found.append(guess_strength(image, label == KIDNEY, Phase.PORTAL))
-    assert found == sorted(found)
-    assert found[0] == -1
-    assert -1 < found[1] < 0 < found[2] < 1
-    assert found[3] == 1
 
 
 def test_lesions_of_a_label_map(tmp_path: Path) -> None:
