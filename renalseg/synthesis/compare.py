@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import ndimage
+from scipy import ndimage, stats
 from torch import Generator
 
 from renalseg.cases import load_nifti
@@ -95,6 +95,7 @@ _MEASURES: dict[str, Callable[[Slice], float]] = {
     "tumor, mean": lambda s: _inside(s, 2).mean(),
     "tumor, standard deviation": lambda s: _inside(s, 2).std(),
     "tumor less kidney": lambda s: _inside(s, 2).mean() - _inside(s, 1).mean(),
+    "texture in the tumor (1 to 3 mm)": lambda s: _inside(_between(s, 1.0, 3.0), 2).std(),
     "noise in the tumor (pixel to pixel)": lambda s: _inside(_fine(s), 2).std(),
 }
 
@@ -116,6 +117,17 @@ def measure(slices: Iterable[Slice]) -> dict[str, np.ndarray]:
         for name, cases in values.items()
         if cases
     }
+
+
+def coupling(slices: Iterable[Slice]) -> float:
+    """Spearman's rank correlation between the means of kidney and tumor over the slices' cases."""
+    means: dict[str, list[tuple[float, float]]] = {}
+    for one in slices:
+        kidney, tumor = _inside(one, 1), _inside(one, 2)
+        if min(len(kidney), len(tumor)) >= _LEAST:
+            means.setdefault(one.case, []).append((float(kidney.mean()), float(tumor.mean())))
+    kidneys, tumors = np.array([np.mean(pairs, axis=0) for pairs in means.values()]).T
+    return float(stats.spearmanr(kidneys, tumors)[0])
 
 
 def renal_table(real: dict[str, np.ndarray], synthetic: dict[str, np.ndarray]) -> str:
@@ -200,7 +212,15 @@ def main(data: Path, library: Path, page: Path, picture: Path) -> None:
         picture: PNG.
     """
     real, synthetic = real_slices(data / "slices"), list(synthetic_slices(library))
-    put_between(page, "renal", renal_table(measure(real), measure(synthetic)))
+    sides = (
+        f"{coupling(real):.2f} in the real slices and {coupling(synthetic):.2f} in the synthetic"
+    )
+    intensities = renal_table(measure(real), measure(synthetic))
+    put_between(
+        page,
+        "renal",
+        f"{intensities}\n\nMeans of kidney and tumor have a rank correlation of {sides} ones.",
+    )
     put_between(page, "organs", organ_table(data / "ct/totalseg"))
     cases = {one.case: one for one in real if (one.label == 2).sum() >= _LEAST}
     shown = [one for one in synthetic if (one.label == 2).sum() >= 2 * _LEAST]
@@ -210,6 +230,12 @@ def main(data: Path, library: Path, page: Path, picture: Path) -> None:
 def _inside(one: Slice, value: int) -> np.ndarray:
     inner = ndimage.binary_erosion(one.label == value, iterations=_INNER)
     return np.asarray(one.image[inner])
+
+
+def _between(one: Slice, low_mm: float, high_mm: float) -> Slice:
+    """What has a size between two."""
+    blurred = (ndimage.gaussian_filter(one.image, mm / one.pixel_mm) for mm in (low_mm, high_mm))
+    return one._replace(image=next(blurred) - next(blurred))
 
 
 def _fine(one: Slice) -> Slice:
