@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,34 +100,37 @@ _MEASURES: dict[str, Callable[[Slice], float]] = {
 }
 
 
-def measure(slices: Iterable[Slice]) -> dict[str, np.ndarray]:
+def measure(slices: Sequence[Slice]) -> dict[str, np.ndarray]:
     """5th, 25th, 50th, 75th and 95th percentile of each measure over the cases, HU.
 
     Slices of one case are averaged first; slices with less than 100 inner pixels do not count.
     """
-    values: dict[str, dict[str, list[float]]] = {name: {} for name in _MEASURES}
-    for one in slices:
-        for name, of in _MEASURES.items():
-            needed = [value for value, word in ((1, "kidney"), (2, "tumor")) if word in name]
-            if all(len(_inside(one, value)) >= _LEAST for value in needed):
-                values[name].setdefault(one.case, []).append(float(of(one)))
-    percents = [5, 25, 50, 75, 95]
-    return {
-        name: np.percentile([np.mean(v) for v in cases.values()], percents)
-        for name, cases in values.items()
-        if cases
+    labels = {"kidney": 1, "tumor": 2}
+    means = {
+        name: _case_means(slices, of, [labels[word] for word in labels if word in name])
+        for name, of in _MEASURES.items()
     }
+    percents = [5, 25, 50, 75, 95]
+    return {name: np.percentile(values, percents) for name, values in means.items() if len(values)}
 
 
-def coupling(slices: Iterable[Slice]) -> float:
+def coupling(slices: Sequence[Slice]) -> float:
     """Spearman's rank correlation between the means of kidney and tumor over the slices' cases."""
-    means: dict[str, list[tuple[float, float]]] = {}
-    for one in slices:
-        kidney, tumor = _inside(one, 1), _inside(one, 2)
-        if min(len(kidney), len(tumor)) >= _LEAST:
-            means.setdefault(one.case, []).append((float(kidney.mean()), float(tumor.mean())))
-    kidneys, tumors = np.array([np.mean(pairs, axis=0) for pairs in means.values()]).T
+    kidneys, tumors = (
+        _case_means(slices, _MEASURES[name], (1, 2)) for name in ("kidney, mean", "tumor, mean")
+    )
     return float(stats.spearmanr(kidneys, tumors)[0])
+
+
+def _case_means(
+    slices: Iterable[Slice], of: Callable[[Slice], float], labels: Sequence[int]
+) -> np.ndarray:
+    """A measure in the mean of each case, over slices with enough inner pixels of the labels."""
+    values: dict[str, list[float]] = {}
+    for one in slices:
+        if all(len(_inside(one, label)) >= _LEAST for label in labels):
+            values.setdefault(one.case, []).append(float(of(one)))
+    return np.array([np.mean(group) for group in values.values()])
 
 
 def renal_table(real: dict[str, np.ndarray], synthetic: dict[str, np.ndarray]) -> str:
@@ -212,15 +215,12 @@ def main(data: Path, library: Path, page: Path, picture: Path) -> None:
         picture: PNG.
     """
     real, synthetic = real_slices(data / "slices"), list(synthetic_slices(library))
-    sides = (
-        f"{coupling(real):.2f} in the real slices and {coupling(synthetic):.2f} in the synthetic"
-    )
     intensities = renal_table(measure(real), measure(synthetic))
-    put_between(
-        page,
-        "renal",
-        f"{intensities}\n\nMeans of kidney and tumor have a rank correlation of {sides} ones.",
+    linked = (
+        f"Means of kidney and tumor have a rank correlation of {coupling(real):.2f} in the real "
+        f"slices and {coupling(synthetic):.2f} in the synthetic ones."
     )
+    put_between(page, "renal", f"{intensities}\n\n{linked}")
     put_between(page, "organs", organ_table(data / "ct/totalseg"))
     cases = {one.case: one for one in real if (one.label == 2).sum() >= _LEAST}
     shown = [one for one in synthetic if (one.label == 2).sum() >= 2 * _LEAST]
@@ -234,8 +234,8 @@ def _inside(one: Slice, value: int) -> np.ndarray:
 
 def _between(one: Slice, low_mm: float, high_mm: float) -> Slice:
     """What has a size between two."""
-    blurred = (ndimage.gaussian_filter(one.image, mm / one.pixel_mm) for mm in (low_mm, high_mm))
-    return one._replace(image=next(blurred) - next(blurred))
+    low, high = (ndimage.gaussian_filter(one.image, mm / one.pixel_mm) for mm in (low_mm, high_mm))
+    return one._replace(image=low - high)
 
 
 def _fine(one: Slice) -> Slice:
