@@ -124,6 +124,8 @@ def _tumor_column(suites: Content) -> tuple[dict[str, str], dict[str, float | No
             summary["kits19"]["kidney"], 3
         )
         cells[f"tumor Dice of the {count} with tumors"] = estimate(summary["tumor_dice"], 3)
+        for name, part in summary["by_contrast"].items():
+            cells[f"of them {name} ({part['scans']})"] = estimate(part["tumor_dice"], 3)
         for part in (summary["over_2_cm"], *summary["by_size"]):
             cells[f"tumors found, {part['name']}"] = found(part)
         cells["false tumors a scan"] = estimate(summary["false_positives"])

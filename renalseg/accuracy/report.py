@@ -73,6 +73,32 @@ def _unseen(methods: Sequence[Content]) -> Iterable[str]:
     yield f"{first['cases'] - free} unseen synthetic CTs with tumors, and {free} without:"
     yield ""
     yield from table(heads, rows, slice(1, None))
+    yield ""
+    yield "Those with tumors, by contrast:"
+    yield ""
+    yield from _by_contrast(summaries)
+
+
+def _by_contrast(summaries: Mapping[str, Content]) -> Iterable[str]:
+    """The tumors that each method finds, with and without contrast."""
+    groups = next(iter(summaries.values()))["by_contrast"]
+    heads = [
+        f"{name} ({groups[name]['scans']}): {what}"
+        for name in groups
+        for what in ("tumor Dice", "found, over 2 cm")
+    ]
+    rows = [
+        (
+            method,
+            *(
+                cell
+                for part in summary["by_contrast"].values()
+                for cell in (estimate(part["tumor_dice"]), found(part["over_2_cm"]))
+            ),
+        )
+        for method, summary in summaries.items()
+    ]
+    yield from table(("method", *heads), rows, slice(1, None))
 
 
 def _slices(methods: Sequence[Content]) -> Iterable[str]:

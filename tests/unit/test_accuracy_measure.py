@@ -159,6 +159,10 @@ def test_the_tables_show_each_suite() -> None:
     assert "2 unseen synthetic CTs with tumors, and 1 without:" in lines
     (row,) = (line for line in lines if line.startswith("| sehdc | 0.92"))
     assert "| 0.60 (0.50 to 0.70) | 2 of 2 | 0 of 0 | 2 of 2 |" in row
+    assert (
+        "| method | with contrast (2): tumor Dice | with contrast (2): found, over 2 cm |" in lines
+    )
+    assert "| sehdc | 0.60 (0.50 to 0.70) | 2 of 2 |" in lines
     assert "| sehdc | 0.40 | 0.40 | 0.30 | - | 0 | 0.40 | 0.30 | - | 0 of 0 |" in lines
     assert "Measured with threads 2, kidney_sehdc 0.2.0, tumor_sehdc 0.1.0." in lines
 
@@ -181,6 +185,7 @@ def test_the_cards_get_the_results_of_their_bundles(tmp_path: Path) -> None:
     assert "| none | 0.900 |" in kidney
     assert "| of them portal (3) | 0.900 |" in kidney
     assert "| tumor Dice of the 2 with tumors | 0.600 (0.500 to 0.700) |" in tumor
+    assert "| of them with contrast (2) | 0.600 (0.500 to 0.700) |" in tumor
     assert "| none: false tumors | 1, 1.0 ml |" in tumor
     assert any(line.startswith("On 1 real KiTS19 slices of 1 patients") for line in tumor)
     metadata = json.loads((tmp_path / "tumor_sehdc" / "configs" / "metadata.json").read_text())

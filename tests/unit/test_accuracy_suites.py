@@ -170,6 +170,32 @@ def test_the_tumor_dice_is_that_of_scans_with_tumors() -> None:
     assert (summary["over_2_cm"]["found"], summary["over_2_cm"]["lesions"]) == (2, 2)
 
 
+def test_tumors_count_apart_with_and_without_contrast() -> None:
+    scores = {
+        "portal": make_score(tumor=0.9),
+        "corticomedullary": make_score(tumor=0.7, lesions=((30.0, 0.0), (15.0, 0.9))),
+        "non_contrast": make_score(tumor=0.1, lesions=((25.0, 0.0),)),
+        "excretory": tumor_free("free"),
+    }
+    records = [
+        {"localizer_dice": 0.9, "facts": {"phase": phase}, "score": asdict(score)}
+        for phase, score in scores.items()
+    ]
+    groups = summarize_chain(records)["by_contrast"]
+    assert list(groups) == ["with contrast", "without contrast"]
+    found = [
+        (g["scans"], g["over_2_cm"]["found"], g["over_2_cm"]["lesions"]) for g in groups.values()
+    ]
+    assert found == [(2, 1, 2), (1, 0, 1)]
+    assert groups["with contrast"]["tumor_dice"]["value"] == pytest.approx(0.8)
+    assert groups["without contrast"]["tumor_dice"]["value"] == pytest.approx(0.1)
+
+
+def test_where_the_phase_is_unknown_contrast_says_nothing() -> None:
+    record = {"localizer_dice": 0.9, "facts": {}, "score": asdict(make_score())}
+    assert summarize_chain([record])["by_contrast"] == {}
+
+
 @pytest.fixture
 def boxes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anatomies of boxes, on a coarse grid."""

@@ -13,7 +13,9 @@ from renalseg.evaluation.score import CaseScore, score_case
 from renalseg.evaluation.store import row_of, score_from
 from renalseg.evaluation.summary import Summary, stratum, summarize
 from renalseg.models import Models
+from renalseg.synthesis.phases import Phase
 
+_NON_CONTRAST = Phase.NON_CONTRAST.name.lower()
 LARGE_MM = 20.0  # tumors over it are those that must be found
 
 
@@ -44,10 +46,33 @@ def summarize_chain(records: Sequence[Record]) -> dict[str, Any]:
         "localizer_dice": asdict(mean_of(record["localizer_dice"] for record in records)),
         # a scan without tumor has no Dice, or 0 for a false positive, which is counted as such
         "tumor_dice": asdict(mean_of(s.kits19["tumor"] for s in scores if s.has_tumor)),
-        "over_2_cm": asdict(stratum(scores, "over 2 cm", over_mm=LARGE_MM)),
+        "over_2_cm": _large(scores),
+        "by_contrast": _by_contrast(records),
         "false_positives_ml": sum(false),
         "failures": [failure._asdict() for failure in summary.failures],
     }
+
+
+def _by_contrast(records: Sequence[Record]) -> dict[str, Any]:
+    """Tumors in scans with and without contrast, where it is known: many are invisible without."""
+    groups: dict[str, list[CaseScore]] = {}
+    for record in records:
+        phase, score = record["facts"].get("phase"), _score(record)
+        if phase is not None and score.has_tumor:
+            name = "without contrast" if phase == _NON_CONTRAST else "with contrast"
+            groups.setdefault(name, []).append(score)
+    return {
+        name: {
+            "scans": len(group),
+            "tumor_dice": asdict(mean_of(score.kits19["tumor"] for score in group)),
+            "over_2_cm": _large(group),
+        }
+        for name, group in sorted(groups.items())
+    }
+
+
+def _large(scores: Sequence[CaseScore]) -> dict[str, Any]:
+    return asdict(stratum(scores, "over 2 cm", over_mm=LARGE_MM))
 
 
 def _score(record: Record) -> CaseScore:
