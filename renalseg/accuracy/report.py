@@ -83,8 +83,8 @@ def _by_contrast(summaries: Mapping[str, Content]) -> Iterable[str]:
     """The tumors that each method finds, with and without contrast."""
     groups = next(iter(summaries.values()))["by_contrast"]
     heads = [
-        f"{name} ({groups[name]['scans']}): {what}"
-        for name in groups
+        f"{name} ({part['scans']}): {what}"
+        for name, part in groups.items()
         for what in ("tumor Dice", "found, over 2 cm")
     ]
     rows = [

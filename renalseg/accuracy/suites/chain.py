@@ -44,35 +44,30 @@ def summarize_chain(records: Sequence[Record]) -> dict[str, Any]:
     false = [ml for score in scores for ml in score.tumors.false_positives_ml]
     return asdict(summary) | {
         "localizer_dice": asdict(mean_of(record["localizer_dice"] for record in records)),
-        # a scan without tumor has no Dice, or 0 for a false positive, which is counted as such
-        "tumor_dice": asdict(mean_of(s.kits19["tumor"] for s in scores if s.has_tumor)),
-        "over_2_cm": _large(scores),
-        "by_contrast": _by_contrast(records),
+        **_tumors(scores),
+        "by_contrast": _by_contrast(records, scores),
         "false_positives_ml": sum(false),
         "failures": [failure._asdict() for failure in summary.failures],
     }
 
 
-def _by_contrast(records: Sequence[Record]) -> dict[str, Any]:
+def _by_contrast(records: Sequence[Record], scores: Sequence[CaseScore]) -> dict[str, Any]:
     """Tumors in scans with and without contrast, where it is known: many are invisible without."""
     groups: dict[str, list[CaseScore]] = {}
-    for record in records:
-        phase, score = record["facts"].get("phase"), _score(record)
+    for record, score in zip(records, scores, strict=True):
+        phase = record["facts"].get("phase")
         if phase is not None and score.has_tumor:
             name = "without contrast" if phase == _NON_CONTRAST else "with contrast"
             groups.setdefault(name, []).append(score)
+    return {name: {"scans": len(group), **_tumors(group)} for name, group in sorted(groups.items())}
+
+
+def _tumors(scores: Sequence[CaseScore]) -> dict[str, Any]:
     return {
-        name: {
-            "scans": len(group),
-            "tumor_dice": asdict(mean_of(score.kits19["tumor"] for score in group)),
-            "over_2_cm": _large(group),
-        }
-        for name, group in sorted(groups.items())
+        # a scan without tumor has no Dice, or 0 for a false positive, which is counted as such
+        "tumor_dice": asdict(mean_of(s.kits19["tumor"] for s in scores if s.has_tumor)),
+        "over_2_cm": asdict(stratum(scores, "over 2 cm", over_mm=LARGE_MM)),
     }
-
-
-def _large(scores: Sequence[CaseScore]) -> dict[str, Any]:
-    return asdict(stratum(scores, "over 2 cm", over_mm=LARGE_MM))
 
 
 def _score(record: Record) -> CaseScore:
