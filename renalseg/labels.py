@@ -15,7 +15,9 @@ from typing import NamedTuple
 BACKGROUND = 0
 KIDNEY = 1
 TUMOR = 2
-CYST = 3  # in the labels of KiTS21 and KiTS23; no bundle predicts it
+CYST = 3  # in the labels of KiTS21 and KiTS23; the methods of the papers do not predict it
+
+Color = tuple[int, int, int]  # red, green, blue, 0 to 255
 
 
 class Code(NamedTuple):
@@ -48,14 +50,15 @@ class LabelInfo:
         category: Segmented property category.
         type: Segmented property type.
         region: Anatomic region that holds the structure, or None where the type says it already.
-        rgb: Display color, 0 to 255.
+        colors: Display colors. A kidney has the one of its side, left first. Tumors and cysts take
+            theirs by their numbers, so that neighbors in a list differ.
     """
 
     name: str
     category: Code
     type: Code
     region: Code | None
-    rgb: tuple[int, int, int]
+    colors: tuple[Color, ...]
 
 
 LABELS = MappingProxyType(
@@ -65,14 +68,24 @@ LABELS = MappingProxyType(
             category=Code("123037004", "SCT", "Anatomical Structure"),
             type=KIDNEY_CODE,
             region=None,
-            rgb=(212, 132, 76),
+            colors=((238, 140, 56), (158, 212, 72)),
         ),
         TUMOR: LabelInfo(
             name="tumor",
             category=Code("49755003", "SCT", "Morphologically Abnormal Structure"),
             type=Code("4147007", "SCT", "Mass"),
             region=KIDNEY_CODE,
-            rgb=(64, 200, 232),
+            colors=(
+                *((64, 200, 232), (240, 92, 190), (250, 222, 60)),
+                *((255, 84, 72), (168, 128, 255), (48, 224, 160)),
+            ),
+        ),
+        CYST: LabelInfo(
+            name="cyst",
+            category=Code("49755003", "SCT", "Morphologically Abnormal Structure"),
+            type=Code("367643001", "SCT", "Cyst"),
+            region=KIDNEY_CODE,
+            colors=((96, 132, 255), (172, 192, 255), (56, 84, 204), (118, 150, 186)),
         ),
     }
 )
@@ -85,7 +98,7 @@ class Segment:
     Attributes:
         number: Value in the segment map, from 1.
         label: Name for people, such as "Left kidney" or "Right kidney tumor 1".
-        kind: `KIDNEY` or `TUMOR`.
+        kind: `KIDNEY`, `TUMOR` or `CYST`.
         side: Side of the kidney that it is or lies in.
         volume_ml: Volume in milliliters.
     """
@@ -95,6 +108,19 @@ class Segment:
     kind: int
     side: Side
     volume_ml: float
+
+    @property
+    def rgb(self) -> Color:
+        """Display color, the same in every file of a result."""
+        return rgb_of(self.kind, self.side, self.number)
+
+
+def rgb_of(kind: int, side: Side, number: int) -> Color:
+    """Give the display color of a segment by its kind, its side and its number."""
+    colors = LABELS[kind].colors
+    if kind == KIDNEY:
+        return colors[list(Side).index(side)]
+    return colors[(number - 3) % len(colors)]  # two kidneys come first
 
 
 class Third(StrEnum):

@@ -136,7 +136,7 @@ def _describe(origin: Origin, segment: Segment) -> SegmentDescription:
         tracking_uid=origin.tracking_uid(segment.label),
         tracking_id=segment.label,
         anatomic_regions=None if info.region is None else [_concept(info.region)],
-        display_color=CIELabColor.from_rgb(*info.rgb),
+        display_color=CIELabColor.from_rgb(*segment.rgb),
     )
     # The side qualifies the organ, which is the type of a kidney and the region of a tumor.
     if info.region is None:

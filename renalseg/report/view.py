@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 
 from renalseg.components import bounding_box, grow_box
 from renalseg.geometry import spacing_of, to_world
-from renalseg.labels import LABELS, TUMOR, Segment
+from renalseg.labels import TUMOR, Segment
 
 WINDOW = (-160.0, 240.0)  # HU, soft tissue
 AROUND_MM = 60.0
@@ -139,5 +139,5 @@ def _outline(
 
 def color_of(segment: Segment) -> tuple[float, float, float]:
     """Give the display color (red, green, blue), each 0 to 1."""
-    red, green, blue = LABELS[segment.kind].rgb
+    red, green, blue = segment.rgb
     return (red / 255, green / 255, blue / 255)

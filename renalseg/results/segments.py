@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 
 from renalseg.components import bounding_box, components
 from renalseg.geometry import Array, to_world, voxel_volume_mm3
-from renalseg.labels import KIDNEY, TUMOR, Segment, Side
+from renalseg.labels import CYST, KIDNEY, LABELS, TUMOR, Segment, Side
 
 _BODY_HU = -300.0  # above it lies the patient, and hardly anything of the table
 _MAX_SEGMENTS = 255
@@ -18,10 +18,10 @@ _MAX_SEGMENTS = 255
 def split_segments(
     pred: MetaTensor, image: MetaTensor
 ) -> tuple[npt.NDArray[np.uint8], list[Segment]]:
-    """Numbers what was found: the left kidney, the right kidney, then the tumors, large to small.
+    """Numbers what was found: left kidney, right kidney, tumors, then cysts, large to small.
 
     Args:
-        pred: (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor.
+        pred: (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor, 3 cyst.
         image: HU (1, X, Y, Z) on the same grid, affine in RAS mm.
 
     Returns:
@@ -47,14 +47,15 @@ def split_segments(
 
     for side, own in ((Side.LEFT, ~on_right), (Side.RIGHT, on_right)):
         add((local == KIDNEY) & own, f"{side.value.capitalize()} kidney", KIDNEY, side)
-    counts = {Side.LEFT: 0, Side.RIGHT: 0}
-    numbered, sizes = components(local == TUMOR)
-    for number in range(1, len(sizes) + 1):
-        where = numbered == number
-        side = Side.RIGHT if on_right[where].mean() > 0.5 else Side.LEFT
-        counts[side] += 1
-        name = f"{side.value.capitalize()} kidney tumor {counts[side]}"
-        add(where, name, TUMOR, side)
+    for kind in (TUMOR, CYST):
+        counts = {Side.LEFT: 0, Side.RIGHT: 0}
+        numbered, sizes = components(local == kind)
+        for number in range(1, len(sizes) + 1):
+            where = numbered == number
+            side = Side.RIGHT if on_right[where].mean() > 0.5 else Side.LEFT
+            counts[side] += 1
+            name = f"{side.value.capitalize()} kidney {LABELS[kind].name} {counts[side]}"
+            add(where, name, kind, side)
     return segmented, segments
 
 

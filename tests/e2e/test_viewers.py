@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,8 @@ from scipy import ndimage
 
 from renalseg.cases import load_nifti
 from renalseg.dicom.read import CTSeries, read_series
-from renalseg.labels import KIDNEY, LABELS, TUMOR
+from renalseg.labels import KIDNEY, TUMOR, Segment
+from renalseg.results.segments import split_segments
 from renalseg.settings import Settings
 from renalseg.synthesis.sample import write_sample
 from tests.factories.browser import browser_page, screenshot
@@ -44,7 +46,6 @@ pytestmark = pytest.mark.slow
 SEED = 12  # a tumor of 6 cm in the left kidney
 OHIF = os.environ.get("OHIF_DIST", "")
 PICTURES = os.environ.get("SCREENSHOTS", "")  # a folder that keeps the screenshots
-COLORS = {kind: info.rgb for kind, info in LABELS.items()}
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,15 @@ class Study:
     Attributes:
         folder: Holds `dicom`, `seg` and `report`.
         series: As read.
-        kinds: (X, Y, Z) 0 background, 1 kidney, 2 tumor.
+        segmented: Segment numbers (X, Y, Z).
+        segments: The segments.
         page: The page of the report.
     """
 
     folder: Path
     series: CTSeries
-    kinds: npt.NDArray[np.uint8]
+    segmented: npt.NDArray[np.uint8]
+    segments: Sequence[Segment]
     page: Path
 
     def planes(self, across: tuple[slice, slice] = (slice(None), slice(None))) -> dict[int, Plane]:
@@ -81,7 +84,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     settings = Settings.resolve(device="cpu", report=folder / "report")
     write_as_run(series, pred, folder / "seg", settings)
     (page,) = (folder / "report").glob("*.html")
-    return Study(folder, series, truth[0].numpy(), page)
+    segmented, segments = split_segments(pred, series.image)
+    return Study(folder, series, segmented, segments, page)
 
 
 @pytest.fixture
@@ -97,16 +101,17 @@ def check_colors(
     z, found = find_slice(rgb, planes)
     assert found.likeness > 0.97  # the CT as it is, neither mirrored nor turned
     x, y = across
-    kinds = study.kinds[x, y, z].T
-    assert {KIDNEY, TUMOR} <= set(np.unique(kinds))
+    numbers = study.segmented[x, y, z].T
+    colors = {segment.number: segment.rgb for segment in study.segments}
+    assert {KIDNEY, TUMOR} <= {s.kind for s in study.segments if s.number in numbers}
     shape = rgb.shape[:2]
     body = ndimage.binary_fill_holes(found.place(planes[z], shape, order=0) > 5)
-    label = found.place(kinds, shape, order=0)
-    for kind, (covered, inside) in shares_in_color(rgb, label, body, COLORS).items():
-        assert covered > 0.98, f"{LABELS[kind].name} without its color"
-        assert inside > 0.98, f"color of {LABELS[kind].name} beside it"
+    label = found.place(numbers, shape, order=0)
+    for number, (covered, inside) in shares_in_color(rgb, label, body, colors).items():
+        assert covered > 0.98, f"segment {number} without its color"
+        assert inside > 0.98, f"color of segment {number} beside it"
     for wrong in (label[:, ::-1], np.roll(label, 12, axis=0)):
-        assert min(min(pair) for pair in shares_in_color(rgb, wrong, body, COLORS).values()) < 0.9
+        assert min(min(pair) for pair in shares_in_color(rgb, wrong, body, colors).values()) < 0.9
     return z
 
 
@@ -134,7 +139,7 @@ def test_the_page_of_a_report_shows_the_label_where_it_is(study: Study, pictures
 
 def shown_by(study: Study) -> tuple[slice, slice]:
     """The part of the CT that the page has: 30 mm, 39 voxels, around what was found."""
-    x, y = (np.flatnonzero(study.kinds.any(axis=axes)) for axes in ((1, 2), (0, 2)))
+    x, y = (np.flatnonzero(study.segmented.any(axis=axes)) for axes in ((1, 2), (0, 2)))
     return slice(max(0, x[0] - 39), x[-1] + 40), slice(max(0, y[0] - 39), y[-1] + 40)
 
 
@@ -177,7 +182,8 @@ def show_tumor(page: Page, study: Study) -> int:
         page.wait_for_timeout(3000)
         number = re.search(r"I:\s*(\d+)", words.inner_text())
         slices = {str(header.InstanceNumber): z for z, header in enumerate(study.series.headers)}
-        if number and (study.kinds[:, :, slices[number[1]]] == TUMOR).any():
+        tumors = [segment.number for segment in study.segments if segment.kind == TUMOR]
+        if number and np.isin(study.segmented[:, :, slices[number[1]]], tumors).any():
             return slices[number[1]]
     raise AssertionError(f"waited for a slice with the tumor, found {words.inner_text()!r}")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from renalseg.geometry import to_world
-from renalseg.labels import KIDNEY, LABELS, TUMOR, MeasuredSegment, Segment, Side, Third
+from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, rgb_of
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.html.study import segments_of
 from renalseg.report.html.table import measures_table
@@ -99,7 +99,7 @@ def test_the_viewer_goes_to_places_within_the_segments(made: str) -> None:
     world = to_world(grid.affine, np.argwhere(ellipsoid(grid, (-20, -16, 126), (22, 40, 20))))
     assert np.abs(world - kidney["place"]).max(axis=1).min() > 0.1  # not in the hollow
     assert [tuple(each["rgb"]) for each in settings["segments"]] == [
-        LABELS[KIDNEY].rgb, LABELS[TUMOR].rgb,
+        rgb_of(KIDNEY, Side.LEFT, 1), rgb_of(TUMOR, Side.LEFT, 2),
     ]  # fmt: skip
 
 

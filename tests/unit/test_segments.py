@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
 from monai.data import MetaTensor
 
 from renalseg.grids import Grid
-from renalseg.labels import KIDNEY, TUMOR, Segment, Side
+from renalseg.labels import CYST, KIDNEY, TUMOR, Segment, Side
 from renalseg.results.segments import split_segments
 from tests.factories.scenes import GRIDS, centroid, ellipsoid, make_grid, volume
 
@@ -43,6 +44,16 @@ def split(
 
 def labels(segments: Sequence[Segment]) -> list[str]:
     return [segment.label for segment in segments]
+
+
+def test_cysts_follow_the_tumors_and_count_for_themselves() -> None:
+    grid = GRIDS["axial"]
+    pred, image = scene(grid, [LEFT, RIGHT], [RIGHT_TUMOR, LEFT_TUMOR])
+    pred[0][pred[0] == TUMOR] = CYST
+    pred[0][torch.from_numpy(ellipsoid(grid, CENTER + RIGHT_TUMOR[0], RIGHT_TUMOR[1]))] = TUMOR
+    _, segments = split_segments(pred, image)
+    assert labels(segments)[2:] == ["Right kidney tumor 1", "Left kidney cyst 1"]
+    assert [segment.kind for segment in segments] == [KIDNEY, KIDNEY, TUMOR, CYST]
 
 
 def test_nothing_found_is_no_segment() -> None:

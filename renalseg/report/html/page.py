@@ -17,7 +17,7 @@ from monai.data import MetaTensor
 from scipy import ndimage
 
 from renalseg.geometry import Array, to_world
-from renalseg.labels import LABELS, TUMOR, Segment
+from renalseg.labels import TUMOR, Segment
 from renalseg.report.html.pictures import Picture, draw_pictures
 from renalseg.report.html.table import chip, measures_table
 from renalseg.report.html.volumes import MARGIN_MM, Volumes, pack_volumes
@@ -118,7 +118,7 @@ def _settings(
             {
                 "number": segment.number,
                 "label": segment.label,
-                "rgb": LABELS[segment.kind].rgb,
+                "rgb": segment.rgb,
                 "place": to_world(affine, place).round(2).tolist(),
                 "rank": [segment.kind == TUMOR, segment.volume_ml],
             }
@@ -155,7 +155,7 @@ def _warnings(warnings: Sequence[str]) -> str:
 def _legend(segments: Sequence[Segment]) -> Iterator[str]:
     for segment in segments:
         yield (
-            f'<li><button type="button" value="{segment.number}">{chip(segment.kind)}'
+            f'<li><button type="button" value="{segment.number}">{chip(segment.rgb)}'
             f"{escape(segment.label)}</button></li>"
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from renalseg.labels import LABELS
+from renalseg.labels import Color, Side, rgb_of
 
 Entry = Mapping[str, Any]
 
@@ -48,10 +48,11 @@ def _row(entry: Entry, columns: Sequence[tuple[str, str, str]]) -> str:
     for name, _, form in columns:
         value = entry.get(name)
         cells += f"<td>{'' if value is None else escape(form.format(value))}</td>"
-    return f'<tr><th scope="row">{chip(entry["kind"])}{escape(entry["label"])}</th>{cells}</tr>'
+    rgb = rgb_of(entry["kind"], Side(entry["side"]), entry["number"])
+    return f'<tr><th scope="row">{chip(rgb)}{escape(entry["label"])}</th>{cells}</tr>'
 
 
-def chip(kind: int) -> str:
-    """Gives a square in the color of a kind of segment."""
-    red, green, blue = LABELS[kind].rgb
+def chip(rgb: Color) -> str:
+    """Gives a square in the color of a segment."""
+    red, green, blue = rgb
     return f'<span class="chip" style="background: rgb({red} {green} {blue})"></span>'
