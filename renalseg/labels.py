@@ -41,6 +41,16 @@ LATERALITY = MappingProxyType(
 )
 
 
+class ContrastPhase(StrEnum):
+    """Contrast phase of a CT of the kidneys, as its pixels show it."""
+
+    NONCONTRAST = "noncontrast"
+    CORTICOMEDULLARY = "corticomedullary"
+    NEPHROGRAPHIC = "nephrographic"
+    EXCRETORY = "excretory"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True)
 class LabelInfo:
     """What one value of a prediction means.

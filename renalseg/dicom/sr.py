@@ -40,7 +40,14 @@ from renalseg.labels import (
     MeasuredSegment,
     Side,
 )
-from renalseg.results.findings import NO_TUMOR, USE, finding, missing_kidneys, sentences
+from renalseg.results.findings import (
+    NO_TUMOR,
+    USE,
+    Judgment,
+    finding,
+    missing_kidneys,
+    sentences,
+)
 
 _Group = VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
 # Concepts that no public scheme has.
@@ -58,6 +65,7 @@ MILLILITER = CodedConcept("ml", "UCUM", "ml")
 def build_sr(
     origin: Origin,
     segments: Sequence[MeasuredSegment],
+    judgment: Judgment,
     segmentation: Dataset | None,
     predecessor: Dataset | None = None,
 ) -> Comprehensive3DSR:
@@ -66,6 +74,7 @@ def build_sr(
     Args:
         origin: The source series.
         segments: What was found; none is a report too.
+        judgment: What the result says about itself.
         segmentation: The segmentation that holds the segments; None without segments.
         predecessor: The report that this one supersedes; of it the UIDs of class, study, series
             and instance are read.
@@ -87,7 +96,9 @@ def build_sr(
     )
     report[0].ContentSequence.append(
         TextContentItem(
-            codes.DCM.Conclusion, f"{sentences(segments)} {USE}", RelationshipTypeValues.CONTAINS
+            codes.DCM.Conclusion,
+            f"{sentences(segments, judgment)} {USE}",
+            RelationshipTypeValues.CONTAINS,
         )
     )
     replaced = [] if predecessor is None else [str(predecessor.SOPInstanceUID)]

@@ -25,7 +25,7 @@ from renalseg.report.sheet import (
     wrap,
 )
 from renalseg.report.view import AXIAL, CORONAL, View, color_of
-from renalseg.results.findings import NO_KIDNEY, USE, finding, sentences
+from renalseg.results.findings import NO_KIDNEY, USE, Judgment, finding, sentences
 
 TITLE = "Kidneys and kidney tumors in CT"
 _MOST_ROWS = 12
@@ -70,29 +70,34 @@ class Facts:
     captions: tuple[str, str]
 
 
-def draw_page(facts: Facts, view: View, segments: Sequence[MeasuredSegment]) -> bytes:
+def draw_page(
+    facts: Facts, view: View, segments: Sequence[MeasuredSegment], judgment: Judgment
+) -> bytes:
     """Draws the page.
 
     Args:
         facts: What is said.
         view: What the pictures show.
         segments: What was found.
+        judgment: What the result says about itself.
 
     Returns:
         The PDF; the same arguments give the same bytes.
     """
     with defaults():
-        return make_page(facts, view, segments).to_pdf(TITLE, USE, facts.created)
+        return make_page(facts, view, segments, judgment).to_pdf(TITLE, USE, facts.created)
 
 
-def make_page(facts: Facts, view: View, segments: Sequence[MeasuredSegment]) -> Sheet:
+def make_page(
+    facts: Facts, view: View, segments: Sequence[MeasuredSegment], judgment: Judgment
+) -> Sheet:
     """Lays the page out: pictures are as large as the text leaves them room."""
     sheet = Sheet()
     sheet.text(LEFT, 19, TITLE, 17, weight="bold", color=DARK)
     sheet.text(LEFT, 25, f"Automatic segmentation and measures. {USE}", 9, color=RED)
     sheet.rule(28.5, 1.5, DARK)
     y = _study(sheet, facts.study, 35)
-    y = _finding(sheet, segments, y + 3)
+    y = _finding(sheet, segments, judgment, y + 3)
     shown = _shown(segments)
     notes = _notes(facts, segments)
     below = _table_height(segments, shown) + sum(_note_height(lines) for _, _, lines in notes)
@@ -120,9 +125,11 @@ def _study(sheet: Sheet, study: Mapping[str, str], y: float) -> float:
     return y + 4.8 * half
 
 
-def _finding(sheet: Sheet, segments: Sequence[MeasuredSegment], y: float) -> float:
+def _finding(
+    sheet: Sheet, segments: Sequence[MeasuredSegment], judgment: Judgment, y: float
+) -> float:
     color = RED if finding(segments) == NO_KIDNEY else DARK
-    lines = wrap(sentences(segments), RIGHT - LEFT - 12, 11)
+    lines = wrap(sentences(segments, judgment), RIGHT - LEFT - 12, 11)
     return sheet.lines(LEFT, y, lines, 11, weight="bold", color=color)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from renalseg.results.findings import USE
+from renalseg.labels import ContrastPhase
+from renalseg.results.findings import PHASES, USE
 from renalseg.results.output import RESULT_FILE, read_result, stages_of
 from renalseg.results.study import REFUSED
 
@@ -29,6 +30,8 @@ def print_result(folder: Path) -> None:
             console.print(f"refused: study {study['study']}: {study['reason']}", markup=False)
             continue
         console.print(_measures(study, ", ".join(stages_of(result))))
+        for line in _judged(study):
+            console.print(line, markup=False)
         console.print(_seconds(study, result["device"]))
         for name in study["files"]:
             console.print(f"{folder / name}", markup=False)
@@ -66,6 +69,13 @@ def _measures(study: dict[str, Any], networks: str) -> Table:
             segment.get("size") or "",
         )
     return table
+
+
+def _judged(study: dict[str, Any]) -> list[str]:
+    """The contrast phase, why nothing that was found is a kidney, and what to look at."""
+    phase = PHASES[ContrastPhase(study.get("phase", ContrastPhase.UNKNOWN))]
+    reason = [f"No kidney: {study['reason']}"] if study.get("reason") else []
+    return [phase, *reason, *(f"Review: {text}" for text in study.get("review", ()))]
 
 
 def _number(segment: dict[str, Any], name: str, digits: int = 0) -> str:

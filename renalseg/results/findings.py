@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
-from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side
+from renalseg.labels import KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Segment, Side
 
 USE = "Research use only, not for diagnosis."
 TUMOR_FOUND, NO_TUMOR, NO_KIDNEY = "tumor found", "no tumor found", "no kidney found"
+
+PHASES = MappingProxyType(
+    {
+        ContrastPhase.NONCONTRAST: "Without contrast enhancement.",
+        ContrastPhase.CORTICOMEDULLARY: "Corticomedullary phase.",
+        ContrastPhase.NEPHROGRAPHIC: "Nephrographic phase.",
+        ContrastPhase.EXCRETORY: "Excretory phase.",
+        ContrastPhase.UNKNOWN: "Contrast phase not recognized.",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """What the result says about itself.
+
+    Attributes:
+        phase: Contrast phase, recognized from the pixels.
+        reason: Why what the networks found is no kidney; None where a kidney is reported, or where
+            they found nothing.
+        review: What a person should look at, one sentence each.
+    """
+
+    phase: ContrastPhase = ContrastPhase.UNKNOWN
+    reason: str | None = None
+    review: tuple[str, ...] = ()
 
 
 def finding(segments: Sequence[Segment]) -> str:
@@ -24,10 +52,18 @@ def missing_kidneys(segments: Sequence[Segment]) -> list[Side]:
     return [side for side in Side if side not in found]
 
 
-def sentences(segments: Sequence[MeasuredSegment]) -> str:
-    """Say what was found, and what was looked for and not found."""
+def sentences(segments: Sequence[MeasuredSegment], judgment: Judgment) -> str:
+    """Say what was found, what was looked for and not found, and in which contrast phase."""
+    return f"{_found(segments, judgment)} {PHASES[judgment.phase]}"
+
+
+def _found(segments: Sequence[MeasuredSegment], judgment: Judgment) -> str:
     if finding(segments) == NO_KIDNEY:
-        return "No kidney found. Tumors are looked for in kidneys, so this says nothing about them."
+        why = "" if judgment.reason is None else f": {judgment.reason}"
+        return (
+            f"No kidney found{why}. "
+            "Tumors are looked for in kidneys, so this says nothing about them."
+        )
     said = [f"No {side.value} kidney found." for side in missing_kidneys(segments)]
     tumors = [segment for segment in segments if segment.kind == TUMOR]
     if not tumors:

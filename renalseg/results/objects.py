@@ -14,7 +14,7 @@ from renalseg.dicom.read import CTSeries
 from renalseg.dicom.seg import build_seg
 from renalseg.labels import MeasuredSegment
 from renalseg.results.earlier import Earlier
-from renalseg.results.findings import USE, finding
+from renalseg.results.findings import PHASES, USE, Judgment, finding
 from renalseg.settings import Settings
 
 
@@ -22,6 +22,7 @@ def make_objects(
     series: CTSeries,
     segmented: npt.NDArray[np.uint8],
     segments: list[MeasuredSegment],
+    judgment: Judgment,
     settings: Settings,
     warnings: tuple[str, ...],
     earlier: Earlier,
@@ -32,6 +33,7 @@ def make_objects(
         series: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         segments: What was found.
+        judgment: What the result says about itself.
         settings: What ran, and what is wanted.
         warnings: For the report.
         earlier: What the new objects supersede.
@@ -56,14 +58,15 @@ def make_objects(
     if "sr" in settings.outputs:
         from renalseg.dicom.sr import build_sr
 
-        yield "sr", build_sr(origin, segments, segmentation, earlier.report)
+        yield "sr", build_sr(origin, segments, judgment, segmentation, earlier.report)
     if "pdf" in settings.outputs:
-        yield "pdf", _report(origin, segmented, segments, settings, warnings)
+        yield "pdf", _report(origin, segmented, segments, judgment, settings, warnings)
     if "sc" in settings.outputs:
         from renalseg.dicom.capture import build_capture
         from renalseg.report.overlay import overlay_pixels
 
-        note = f"{finding(segments)}. {PRODUCT} {__version__} {settings.algorithm}. {USE}"
+        phase = PHASES[judgment.phase]
+        note = f"{finding(segments)}. {phase} {PRODUCT} {__version__} {settings.algorithm}. {USE}"
         yield (
             "sc",
             build_capture(origin, overlay_pixels(series.image, segmented, segments, note)),
@@ -74,6 +77,7 @@ def _report(
     origin: Origin,
     segmented: npt.NDArray[np.uint8],
     segments: list[MeasuredSegment],
+    judgment: Judgment,
     settings: Settings,
     warnings: tuple[str, ...],
 ) -> Dataset:
@@ -91,4 +95,4 @@ def _report(
         created=origin.created,
         captions=captions(origin.series, view),
     )
-    return build_pdf(origin, draw_page(facts, view, segments), TITLE)
+    return build_pdf(origin, draw_page(facts, view, segments, judgment), TITLE)

@@ -15,10 +15,10 @@ from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.references import refer_to_frames
 from renalseg.errors import ConfigError
-from renalseg.labels import MeasuredSegment
+from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.metadata import read_metadata
 from renalseg.results.earlier import Earlier
-from renalseg.results.findings import finding
+from renalseg.results.findings import Judgment, finding
 from renalseg.results.measurements import measure
 from renalseg.results.objects import make_objects
 from renalseg.results.segments import split_segments
@@ -36,7 +36,9 @@ class StudyResult:
         study: StudyInstanceUID.
         series: SeriesInstanceUID of the source; "" where the study was refused.
         finding: "no kidney found", "no tumor found", "tumor found" or "refused".
-        reason: Why the study was refused; None where it was not.
+        reason: Why the study was refused, or why what the networks found is no kidney; else None.
+        phase: Contrast phase, recognized from the pixels.
+        review: What a person should look at in what was found; stands among the warnings too.
         segments: What the segmentation holds, measured.
         files: Names of the files.
         pictures: Pictures that were asked for, in a folder of their own.
@@ -51,6 +53,8 @@ class StudyResult:
     series: str
     finding: str
     reason: str | None = None
+    phase: ContrastPhase = ContrastPhase.UNKNOWN
+    review: tuple[str, ...] = ()
     segments: tuple[MeasuredSegment, ...] = ()
     files: tuple[str, ...] = ()
     pictures: tuple[Path, ...] = ()
@@ -92,12 +96,14 @@ def write_study(
     """
     start = time.perf_counter()
     earlier = earlier or Earlier()
+    judgment = Judgment()
     segmented, found = split_segments(pred, series.image)
     segments = measure(series.image, segmented, found)
     source = str(series.headers[0].SeriesInstanceUID)
-    warnings = (*series.warnings, *weak_bundles(settings))
+    warnings = (*judgment.review, *series.warnings, *weak_bundles(settings))
     files = []
-    for kind, built in make_objects(series, segmented, segments, settings, warnings, earlier):
+    made = make_objects(series, segmented, segments, judgment, settings, warnings, earlier)
+    for kind, built in made:
         files.append(f"{source}.{kind}.dcm")
         refer_to_frames(built, series.frames)
         built.save_as(folder / files[-1])
@@ -111,6 +117,9 @@ def write_study(
         study=str(series.headers[0].get("StudyInstanceUID", "")),
         series=source,
         finding=finding(segments),
+        reason=judgment.reason,
+        phase=judgment.phase,
+        review=judgment.review,
         segments=tuple(segments),
         files=tuple(files),
         pictures=tuple(pictures),

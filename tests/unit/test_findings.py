@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Side, Third
-from renalseg.results.findings import finding, missing_kidneys, sentences
+from renalseg.labels import KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Side, Third
+from renalseg.results.findings import PHASES, Judgment, finding, missing_kidneys, sentences
 
 LEFT = MeasuredSegment(1, "Left kidney", KIDNEY, Side.LEFT, 150, 110, 60, 100, 20)
 RIGHT = MeasuredSegment(2, "Right kidney", KIDNEY, Side.RIGHT, 150, 110, 60, 100, 20)
@@ -45,10 +45,21 @@ def test_sides_without_a_kidney() -> None:
     ],
 )
 def test_sentences(segments: list[MeasuredSegment], text: str) -> None:
-    assert sentences(segments) == text
+    judgment = Judgment(ContrastPhase.NEPHROGRAPHIC)
+    assert sentences(segments, judgment) == f"{text} Nephrographic phase."
 
 
 def test_without_a_kidney_nothing_is_said_of_tumors() -> None:
-    text = sentences([])
+    text = sentences([], Judgment())
     assert text.startswith("No kidney found.")
     assert "No tumor found" not in text
+
+
+def test_the_reason_why_it_is_no_kidney_is_said() -> None:
+    text = sentences([], Judgment(reason="the right one has 698 HU"))
+    assert text.startswith("No kidney found: the right one has 698 HU. Tumors are")
+
+
+def test_each_phase_has_words_of_its_own() -> None:
+    assert set(PHASES) == set(ContrastPhase)
+    assert len(set(PHASES.values())) == len(ContrastPhase)

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from renalseg.dicom.derived import PRODUCT
 from renalseg.dicom.read import CTSeries
-from renalseg.labels import MeasuredSegment, Side, Third
+from renalseg.labels import ContrastPhase, MeasuredSegment, Side, Third
 from renalseg.report.facts import study_facts
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.page import MEASURES
-from renalseg.results.findings import sentences
+from renalseg.results.findings import Judgment, sentences
 from renalseg.results.output import stages_of
 from renalseg.results.staging import staging
 
@@ -53,6 +53,15 @@ def segments_of(entry: Entry) -> Sequence[MeasuredSegment]:
     return [_segment(each) for each in entry["segments"]]
 
 
+def judgment_of(entry: Entry) -> Judgment:
+    """What result.json says of the contrast phase, and of what is no kidney; older ones do not."""
+    return Judgment(
+        ContrastPhase(entry.get("phase", ContrastPhase.UNKNOWN)),
+        entry.get("reason"),
+        tuple(entry.get("review", ())),
+    )
+
+
 def _segment(stored: Entry) -> MeasuredSegment:
     known = {field.name for field in fields(MeasuredSegment)}
     values = {name: value for name, value in stored.items() if name in known}
@@ -67,7 +76,7 @@ def _content(
 ) -> Content:
     known = study_facts(series)
     return Content(
-        sentence=sentences(segments),
+        sentence=sentences(segments, judgment_of(entry)),
         facts={
             **{name: known[name] for name in _SHOWN if name in known},
             "Study": str(entry["study"]),
