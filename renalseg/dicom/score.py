@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from renalseg.dicom.contrast import Contrast, contrast_of
 from renalseg.dicom.grid import Grid
 from renalseg.dicom.tags import Instance
 from renalseg.geometry import spacing_of
@@ -24,8 +25,15 @@ _ELSEWHERE = re.compile(
 _SHARP_NAME = re.compile(r"LUNG|BONE|EDGE|DETAIL|SHARP|^(L|D|E|Y[A-E])$|^FC(3[0-9]|5[0-9]|8[0-9])")
 _SOFT_NAME = re.compile(r"STANDARD|SOFT|STND|SMOOTH|^[ABC]$|^FC[01][0-9]")
 _SIEMENS = re.compile(r"^[A-Z]+(\d{2})")  # B30f, Br40, I31f: from 10, soft, to 90, sharp
-_PHASE = re.compile(r"PORTAL|VEN(OUS|A)?\b|NEPHRO|DELAY|PARENCHYM")
-_ARTERIAL = re.compile(r"ARTER|CORTIC|\bART\b")
+# A portal-venous series of 5 mm goes before a native one of 1.5 mm, which has 2.3 points more for
+# its slices; a limited one of 6 cm does not go before a native one of the whole abdomen.
+_CONTRAST = {
+    Contrast.VENOUS: 4.0,
+    Contrast.ARTERIAL: 3.5,
+    Contrast.SOME: 3.5,
+    Contrast.LATE: 3.0,
+    Contrast.NATIVE: 0.0,
+}
 
 
 def score(instances: tuple[Instance, ...], grid: Grid) -> Mapping[str, float]:
@@ -81,8 +89,5 @@ def _kernel(instance: Instance) -> float:
 
 
 def _contrast(instance: Instance) -> float:
-    texts = _texts(instance)
-    if _PHASE.search(texts):
-        return 1.0
-    given = bool(instance.optional("ContrastBolusAgent")) or bool(_ARTERIAL.search(texts))
-    return 0.75 if given else 0.0
+    contrast = contrast_of(instance)
+    return 0.0 if contrast is None else _CONTRAST[contrast]

@@ -23,6 +23,7 @@ from renalseg.dicom.scan import scan_folder
 from renalseg.errors import InputError, RetryableError
 from tests.factories.folders import write_series
 from tests.factories.series import CASES, Written, edit, edit_all, write_case
+from tests.factories.stacks import stack_of, write_stack
 
 
 def plan_of(folder: Path) -> Plan:
@@ -88,6 +89,38 @@ def test_what_makes_a_series_suit(
         (study,) = plan_of(tmp_path / folder).studies
         assert study.best is not None
         assert {each.path.parent.name for each in study.best.instances} == {"better"}
+
+
+@pytest.mark.parametrize("native", [1.0, 1.5, 3.0])
+@pytest.mark.parametrize(
+    "enhanced",
+    [
+        {"SeriesDescription": "ABD PORTAL VENOUS 5.0"},
+        {"SeriesDescription": "Nephrographic"},
+        {"SeriesDescription": "Abdomen 5.0", "ContrastBolusAgent": "Iomeron"},
+    ],
+)
+def test_thick_slices_with_contrast_suit_better_than_thin_ones_without(
+    tmp_path: Path, native: float, enhanced: dict[str, object]
+) -> None:
+    for seed, (step, values) in enumerate(
+        ((native, {"SeriesDescription": "nativ"}), (5, enhanced))
+    ):
+        steps = [step] * int(245 / step)
+        stack = stack_of(np.eye(3), steps, size=(8, 8))
+        paths = write_stack(tmp_path / str(step), stack, np.zeros(stack.shape, np.int16), seed=seed)
+        values = {"StudyInstanceUID": "1.2.3", "ConvolutionKernel": "B31f", **values}
+        edit_all(paths, lambda ds, values=values: ds.update(_dataset(values)))
+    (study,) = plan_of(tmp_path).studies
+    assert study.best is not None
+    assert len(study.best.instances) == 50
+
+
+def _dataset(values: dict[str, object]) -> Dataset:
+    dataset = Dataset()
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    return dataset
 
 
 def test_thin_axial_slices_suit_better_than_thick_or_coronal_ones(tmp_path: Path) -> None:
