@@ -58,3 +58,9 @@ def describe_bundle(bundle: Path) -> str:
     """
     version = read_metadata(bundle).get("version", "unknown")
     return f"{bundle.name} {version} {fingerprint([bundle])}"
+
+
+def short_hash(*parts: str) -> str:
+    """What texts come to, as long as a `fingerprint`; other texts, or otherwise divided, differ."""
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT]

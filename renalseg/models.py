@@ -12,10 +12,6 @@ from renalseg.bundle import Bundle
 from renalseg.settings import Settings
 from renalseg.transforms import KeepConfirmedTumorsd
 
-# So little is enough: of some tumors the refiner outlines hardly more, of half of the false ones
-# nothing. See docs/adr/0006.
-_CONFIRMED = KeepConfirmedTumorsd("pred", other_key="refined", min_share=0.05)
-
 
 class Models:
     """The bundles of a run, stage by stage; any number of studies can go through them.
@@ -39,7 +35,9 @@ class Models:
         overrides: Mapping[str, Any] | None = None,
         progress: bool = False,
     ) -> None:
-        self.settings = settings
+        self.settings = settings.overridden(overrides)
+        share = settings.numbers.confirmation.min_share
+        self._confirmed = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
         # Not in the background: MONAI looks classes up by a walk through the imported modules,
         # which must not grow meanwhile.
         bundles = [
@@ -98,7 +96,7 @@ class Models:
             return self.tumor(image, kidney)
         mask = kidney.as_tensor().clamp(max=1)
         pred = self.tumor(image, MetaTensor(mask, affine=kidney.affine))
-        confirmed: MetaTensor = _CONFIRMED({"pred": pred, "refined": kidney})["pred"]
+        confirmed: MetaTensor = self._confirmed({"pred": pred, "refined": kidney})["pred"]
         return confirmed
 
     def check(self) -> None:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 
 from renalseg.errors import ConfigError
-from renalseg.metadata import describe_bundle
+from renalseg.metadata import describe_bundle, short_hash
+from renalseg.methods import (
+    BUNDLES,
+    LOCALIZER,
+    TUMOR,
+    Numbers,
+    Stages,
+    compose_name,
+    default_numbers,
+    find_method,
+)
 
 DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see the README
 OUTPUTS = ("seg", "labelmap", "sr", "pdf", "sc")  # what can be written of a study
 DEFAULT_OUTPUTS = "seg,sr,pdf"
-LOCALIZER, TUMOR = "kidney_", "tumor_"  # what the names of the bundles begin with
 _OF_THE_PACKAGE = frozenset({"application", "resources"})  # read by renalseg.package.manifests
 
 
@@ -38,6 +48,8 @@ class Settings:
         networks: The bundles as results name them, with versions and fingerprints.
         refiner: Name of a tumor bundle that outlines the kidneys anew before the tumor bundle
             looks into them, if any.
+        name: Of the method, where it has a file; "" where only its stages name it.
+        numbers: Of the method, besides those of its bundles.
     """
 
     bundles: Path
@@ -51,6 +63,8 @@ class Settings:
     empty_frames: bool = False
     networks: tuple[str, ...] = ()
     refiner: str | None = None
+    name: str = ""
+    numbers: Numbers = field(default_factory=default_numbers)
 
     @property
     def named_stages(self) -> dict[str, str]:
@@ -70,9 +84,31 @@ class Settings:
 
     @property
     def algorithm(self) -> str:
-        """Name for results, which is also a method's: that of both bundles, or of each stage."""
-        names = [name.removeprefix(LOCALIZER).removeprefix(TUMOR) for name in self.stages]
-        return names[0] if names == names[:1] * 2 else "+".join(names)
+        """Name for results, which is also a method's: that of its file, or of its stages."""
+        if self.name:
+            return self.name
+        return compose_name((self.localizer, self.refiner, self.tumor))
+
+    @property
+    def software(self) -> tuple[str, ...]:
+        """All that decides the result, as results name it: the method, then its networks."""
+        return (f"{self.algorithm} {short_hash(self.numbers.text)}", *self.networks)
+
+    @property
+    def fingerprint(self) -> str:
+        """What weights, settings and numbers come to, as 16 characters; versions do not count."""
+        return short_hash(*(line.split()[-1] for line in self.software))
+
+    def overridden(self, overrides: Mapping[str, Any] | None) -> Settings:
+        """These settings, where values of the bundles' configs are replaced by others.
+
+        Args:
+            overrides: As `renalseg.models.Models` takes them.
+        """
+        if not overrides:
+            return self
+        text = ", ".join(f"{name}={overrides[name]!r}" for name in sorted(overrides))
+        return replace(self, networks=(*self.networks, f"overrides {short_hash(text)}"))
 
     @classmethod
     def resolve(
@@ -93,9 +129,9 @@ class Settings:
         """Settles the choices: an argument before the environment, before a file, before a default.
 
         Args:
-            method: Name of the method whose two bundles run; or of two, such as "sehdc+msvnet", of
-                which the first finds the kidneys; or of three, of which the second outlines them
-                anew with its tumor bundle (environment: RENALSEG_METHOD).
+            method: Name of a method, see `renalseg.methods`, or of two whose bundles run, such as
+                "sehdc+msvnet", of which the first finds the kidneys; or of three, of which the
+                second outlines them anew with its tumor bundle (environment: RENALSEG_METHOD).
             localizer: Another method's or bundle's name for the first stage (RENALSEG_LOCALIZER).
             tumor: The same for the last stage (RENALSEG_TUMOR).
             device: "auto", "cpu", "cuda" or "cuda:<n>" (RENALSEG_DEVICE).
@@ -132,17 +168,19 @@ class Settings:
             bundles
             or os.environ.get("RENALSEG_BUNDLES")
             or os.environ.get("HOLOSCAN_MODEL_PATH")
-            or Path(__file__).resolve().parents[1] / "bundles"
+            or BUNDLES
         )
         first = pick("localizer", "method", default=DEFAULT_METHOD)
         second = pick("tumor", "method", default=DEFAULT_METHOD)
-        # of a method of three, as long as one of its other stages is used
-        between = [parts[1] for parts in map(_parts, (first, second)) if len(parts) == 3]
+        stages = _combined(folder, _stages(folder, first), _stages(folder, second))
+        name, numbers = _named(folder, (first, second, compose_name(stages)), stages)
         settings = cls(
             bundles=folder,
-            localizer=_bundle(folder, LOCALIZER, _parts(first)[0]),
-            refiner=_bundle(folder, TUMOR, between[-1]) if between else None,
-            tumor=_bundle(folder, TUMOR, _parts(second)[-1]),
+            localizer=stages[0],
+            refiner=stages[1],
+            tumor=stages[2],
+            name=name,
+            numbers=numbers,
             device=_device(pick("device", default="auto")),
             overlay=Path(overlay) if overlay else None,
             report=Path(report) if report else None,
@@ -174,12 +212,36 @@ def _switch(name: str, value: str) -> bool:
     return known[value.lower()]
 
 
-def _parts(method: str) -> list[str]:
-    """The methods of the stages that a name such as "sehdc+msvnet" holds."""
-    parts = method.split("+")
+def _stages(folder: Path, name: str) -> Stages:
+    """What a method's file says, or the methods that a name such as "sehdc+msvnet" holds."""
+    method = find_method(folder, name)
+    if method is not None:
+        return method.stages
+    parts = name.split("+")
     if len(parts) > 3:
-        raise ConfigError(f"Expected up to three methods, as in sehdc+sehdc+msvnet, got {method!r}")
-    return parts
+        raise ConfigError(f"Expected up to three methods, as in sehdc+sehdc+msvnet, got {name!r}")
+    return parts[0], parts[1] if len(parts) == 3 else None, parts[-1]
+
+
+def _combined(folder: Path, first: Stages, second: Stages) -> Stages:
+    """The localizer of one method and the tumor bundle of another, by the names of their folders.
+
+    A refiner stays as long as another stage of its method is used.
+    """
+    refiner = second[1] or first[1]
+    return (
+        _bundle(folder, LOCALIZER, first[0]),
+        _bundle(folder, TUMOR, refiner) if refiner else None,
+        _bundle(folder, TUMOR, second[2]),
+    )
+
+
+def _named(folder: Path, names: Sequence[str], stages: Stages) -> tuple[str, Numbers]:
+    """The method of some names whose file has these stages; else none, and the shared numbers."""
+    for method in (find_method(folder, name) for name in names):
+        if method is not None and method.stages == stages:
+            return method.name, method.numbers
+    return "", default_numbers(folder)
 
 
 def _read(config: str | Path | None) -> Mapping[str, str | None]:

@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 
 from renalseg.accuracy.suites.suite import Record
-from renalseg.metadata import fingerprint
+from renalseg.metadata import fingerprint, short_hash
 from renalseg.settings import Settings
 
 _FOLDER = "finished"
 
 
 class Kept:
-    """The records of one method. They count as long as its weights and settings are the same.
+    """The records of one method. They count as long as weights, settings and numbers are the same.
 
     Args:
         out_dir: Folder of the measurement.
@@ -23,7 +23,8 @@ class Kept:
 
     def __init__(self, out_dir: Path, settings: Settings) -> None:
         self.folder = out_dir / _FOLDER / settings.algorithm
-        self.fingerprint = fingerprint(settings.folders)
+        # of the files as they are now, and of all that no file of a bundle says
+        self.fingerprint = short_hash(fingerprint(settings.folders), settings.fingerprint)
 
     def get(self, suite: str, case: str) -> Record | None:
         """The record of a case, if it is there and of the same weights."""

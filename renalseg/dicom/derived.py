@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pydicom.valuerep import DA, DT, TM
@@ -32,16 +37,18 @@ class Origin:
         algorithm: Name of the method, such as "sehdc".
         version: Version of RenalSeg.
         networks: Those of the method, each with what tells its weights from others.
+        content: Hash of what was found, see `content_hash`.
     """
 
     series: CTSeries
     algorithm: str
     version: str
     networks: tuple[str, ...] = ()
+    content: str = ""
 
     def uid(self, *purpose: str) -> UID:
-        """Give a UID that is the same whenever input, software, method and purpose are."""
-        return derive_uid(self.series.input_hash, *self._software, *purpose)
+        """Give a UID that is the same whenever input, software, method, content and purpose are."""
+        return derive_uid(self.series.input_hash, *self._software, self.content, *purpose)
 
     def tracking_uid(self, label: str) -> UID:
         """Give the UID that SEG and SR share for one structure."""
@@ -119,6 +126,18 @@ class Origin:
         # the last item is the library's note about itself
         for item in dataset.get("ContributingEquipmentSequence", [])[-1:]:
             item.ContributionDateTime = DT(created)
+
+
+def content_hash(segmented: npt.NDArray[np.uint8], texts: Sequence[str] = ()) -> str:
+    """Hash what objects show: whatever moved a voxel, one UID never stands for two contents.
+
+    Args:
+        segmented: Segment numbers (X, Y, Z).
+        texts: What else was found.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(segmented.T).data)  # its order in memory: no copy
+    digest.update(json.dumps([segmented.shape, *texts]).encode())
+    return digest.hexdigest()
 
 
 def without_names(header: Dataset) -> Dataset:

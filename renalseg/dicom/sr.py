@@ -101,12 +101,13 @@ def build_sr(
             RelationshipTypeValues.CONTAINS,
         )
     )
-    replaced = [] if predecessor is None else [str(predecessor.SOPInstanceUID)]
+    # what it refers to is part of what it says
+    referred = [str(one.SOPInstanceUID) for one in (segmentation, predecessor) if one is not None]
     with disable_value_validation():
         document = Comprehensive3DSR(
             evidence=[*_sources(origin), *([] if segmentation is None else [segmentation])],
             content=report,
-            sop_instance_uid=origin.uid("SR", *replaced),
+            sop_instance_uid=origin.uid("SR", *referred),
             is_complete=True,
             is_verified=False,
             previous_versions=None if predecessor is None else [predecessor],

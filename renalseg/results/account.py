@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from renalseg import __version__
@@ -48,6 +48,8 @@ class Result:
             "device": str(self.settings.device),
             "algorithm": self.settings.algorithm,
             "networks": list(self.settings.networks),
+            "numbers": asdict(self.settings.numbers),
+            "fingerprint": self.settings.fingerprint,
             "warnings": list(self.warnings),
             "studies": [study.to_dict() for study in self.studies],
             "series": [series.to_json() for series in self.series],

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from renalseg import __version__
-from renalseg.dicom.derived import PRODUCT, Origin
+from renalseg.dicom.derived import PRODUCT, Origin, content_hash
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.seg import build_seg
 from renalseg.labels import MeasuredSegment
@@ -41,7 +41,8 @@ def make_objects(
     Yields:
         The kind, one of `renalseg.settings.OUTPUTS`, and the object.
     """
-    origin = Origin(series, settings.algorithm, __version__, settings.networks)
+    content = content_hash(segmented, (*map(repr, segments), repr(judgment), *warnings))
+    origin = Origin(series, settings.algorithm, __version__, settings.software, content)
     segmentation: Dataset | None = None
     if segments:  # DICOM has no empty segmentation
         planes = series.to_slices(segmented)

@@ -10,19 +10,20 @@ from monai.data import MetaTensor
 from renalseg.components import bounding_box, components
 from renalseg.geometry import Array, to_world, voxel_volume_mm3
 from renalseg.labels import CYST, KIDNEY, LABELS, TUMOR, Segment, Side
+from renalseg.methods import Sides, default_numbers
 
-_BODY_HU = -300.0  # above it lies the patient, and hardly anything of the table
 _MAX_SEGMENTS = 255
 
 
 def split_segments(
-    pred: MetaTensor, image: MetaTensor
+    pred: MetaTensor, image: MetaTensor, sides: Sides | None = None
 ) -> tuple[npt.NDArray[np.uint8], list[Segment]]:
     """Numbers what was found: left kidney, right kidney, tumors, then cysts, large to small.
 
     Args:
         pred: (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor, 3 cyst.
         image: HU (1, X, Y, Z) on the same grid, affine in RAS mm.
+        sides: How the method tells left from right; by default as methods without a file do.
 
     Returns:
         The segment map (X, Y, Z) uint8, and the segments in the order of their numbers.
@@ -35,7 +36,9 @@ def split_segments(
     if box is None:
         return segmented, []
     local, view = labels[box], segmented[box]
-    on_right = _right_side(local, box, affine, _midline(image, box))
+    sides = sides or default_numbers().sides
+    beyond = _world_x(local.shape, box, affine) > _midline(image, box, sides)  # RAS: the right
+    on_right = _right_side(local, beyond, sides.whole_share)
     ml = voxel_volume_mm3(affine) / 1000
     segments: list[Segment] = []
 
@@ -60,15 +63,14 @@ def split_segments(
 
 
 def _right_side(
-    labels: npt.NDArray[np.uint8], box: tuple[slice, ...], affine: Array, midline: float
+    labels: npt.NDArray[np.uint8], beyond: npt.NDArray[np.bool_], whole_share: float
 ) -> npt.NDArray[np.bool_]:
-    """Which voxels belong to the right side.
+    """Which voxels belong to the right side, of those that lie there, beyond the midline.
 
     A component belongs as a whole to the side where its kidney lies, because a large tumor may
     reach over the midline; one whose kidney lies on both sides (a horseshoe kidney) is divided
     there.
     """
-    beyond = _world_x(labels.shape, box, affine) > midline  # RAS: x grows to the patient's right
     right = beyond.copy()
     numbered, sizes = components(labels > 0)
     kidney = labels == KIDNEY
@@ -77,7 +79,7 @@ def _right_side(
     voxels = np.bincount(numbered[counted]).clip(min=1)
     share = np.bincount(numbered[counted], weights=beyond[counted]) / voxels
     for number, part in enumerate(share):
-        if number and (part > 0.75 or part < 0.25):
+        if number and (part > whole_share or part < 1 - whole_share):
             right[numbered == number] = part > 0.5
     return right
 
@@ -90,16 +92,17 @@ def _world_x(shape: tuple[int, ...], box: tuple[slice, ...], affine: Array) -> A
     return np.asarray(x + steps[2] * axes[2][None, None, :], dtype=np.float64)
 
 
-def _midline(image: MetaTensor, box: tuple[slice, ...]) -> float:
+def _midline(image: MetaTensor, box: tuple[slice, ...], sides: Sides) -> float:
     """World x of the middle of the body near the kidneys, in mm."""
     affine = np.asarray(image.affine, dtype=np.float64)
     # the whole field of view across, the kidneys' extent along the axis nearest to S
     along = int(np.argmax(np.abs(affine[2, :3])))
-    span = [slice(None, None, 4)] * 3
-    span[along] = slice(box[along].start, box[along].stop, 4)
-    body = torch.nonzero(image.as_tensor()[0][tuple(span)] > _BODY_HU).double()
+    step = sides.body_step
+    span = [slice(None, None, step)] * 3
+    span[along] = slice(box[along].start, box[along].stop, step)
+    body = torch.nonzero(image.as_tensor()[0][tuple(span)] > sides.body_hu).double()
     if not len(body):
         return float(to_world(affine, (np.array(image.shape[1:]) - 1) / 2)[0])
-    index = body.mean(dim=0).numpy() * 4
+    index = body.mean(dim=0).numpy() * step
     index[along] += box[along].start
     return float(to_world(affine, index)[0])

@@ -97,7 +97,7 @@ def write_study(
     start = time.perf_counter()
     earlier = earlier or Earlier()
     judgment = Judgment()
-    segmented, found = split_segments(pred, series.image)
+    segmented, found = split_segments(pred, series.image, settings.numbers.sides)
     segments = measure(series.image, segmented, found)
     source = str(series.headers[0].SeriesInstanceUID)
     warnings = (*judgment.review, *series.warnings, *weak_bundles(settings))
