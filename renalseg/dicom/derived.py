@@ -19,8 +19,10 @@ from pydicom.valuerep import DA, DT, TM
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.source import acquisition_time, complete_headers
 from renalseg.dicom.uids import derive_uid
+from renalseg.results.findings import Statement
 
 PRODUCT = "RenalSeg"
+LONG_TEXT = 10240  # of an LT value
 LONG_STRING = 64  # characters that a DICOM LO value holds
 # highdicom logs or warns of names that it finds odd, and refuses rare character sets: objects are
 # built without these and get them afterwards.
@@ -138,6 +140,26 @@ def content_hash(segmented: npt.NDArray[np.uint8], texts: Sequence[str] = ()) ->
     digest = hashlib.sha256(np.ascontiguousarray(segmented.T).data)  # its order in memory: no copy
     digest.update(json.dumps([segmented.shape, *texts]).encode())
     return digest.hexdigest()
+
+
+def say(image: Dataset, said: Sequence[Statement]) -> None:
+    """Write what a result says into an image, in place, for viewers that show nothing else of it.
+
+    Args:
+        image: Gets ImageComments (0020,4000), which DICOM PS3.3 C.7.6.1 gives to every image.
+        said: The statements; the last, the conclusion, is there in any case.
+    """
+    *others, conclusion = (ascii_only(f"{kind}: {text}") for kind, text in said)
+    room = LONG_TEXT - len(conclusion) - 100
+    kept = [text for n, text in enumerate(others) if sum(map(len, others[: n + 1])) + 2 * n < room]
+    if len(kept) < len(others):
+        kept.append(f"{len(others) - len(kept)} more warnings stand in the structured report")
+    image.ImageComments = "\r\n".join((*kept, conclusion))
+
+
+def ascii_only(text: str) -> str:
+    """Write what the character set of a source may lack as escapes; results are in English."""
+    return text.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def without_names(header: Dataset) -> Dataset:

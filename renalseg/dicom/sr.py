@@ -28,7 +28,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from renalseg.dicom.derived import LONG_STRING, PRODUCT, Origin
+from renalseg.dicom.derived import LONG_STRING, PRODUCT, Origin, ascii_only
 from renalseg.labels import (
     KIDNEY,
     KIDNEY_CODE,
@@ -43,10 +43,10 @@ from renalseg.labels import (
 from renalseg.results.findings import (
     NO_TUMOR,
     USE,
-    Judgment,
+    Kind,
+    Statement,
     finding,
     missing_kidneys,
-    sentences,
 )
 
 _Group = VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
@@ -55,6 +55,12 @@ SCHEME = "99RENALSEG"
 EXOPHYTIC = CodedConcept("EXOPHYTIC", SCHEME, "Share of the tumor outside of the kidney")
 SIZE = CodedConcept("SIZE", SCHEME, "Size category")
 IN_ONE_SLICE = CodedConcept("ONESLICE", SCHEME, "Within one axial slice")
+
+_NAMES = {
+    Kind.REVIEW: CodedConcept("REVIEW", SCHEME, "Reason for review"),
+    Kind.WARNING: CodedConcept("WARNING", SCHEME, "Warning"),
+    Kind.CONCLUSION: codes.DCM.Conclusion,
+}
 
 PRESENCE = CodedConcept("705057003", "SCT", "Presence")
 NOT_DETECTED = CodedConcept("260415000", "SCT", "Not detected")
@@ -65,7 +71,7 @@ MILLILITER = CodedConcept("ml", "UCUM", "ml")
 def build_sr(
     origin: Origin,
     segments: Sequence[MeasuredSegment],
-    judgment: Judgment,
+    said: Sequence[Statement],
     segmentation: Dataset | None,
     predecessor: Dataset | None = None,
 ) -> Comprehensive3DSR:
@@ -74,7 +80,7 @@ def build_sr(
     Args:
         origin: The source series.
         segments: What was found; none is a report too.
-        judgment: What the result says about itself.
+        said: What the result says, the conclusion last.
         segmentation: The segmentation that holds the segments; None without segments.
         predecessor: The report that this one supersedes; of it the UIDs of class, study, series
             and instance are read.
@@ -94,13 +100,7 @@ def build_sr(
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
-    report[0].ContentSequence.append(
-        TextContentItem(
-            codes.DCM.Conclusion,
-            f"{sentences(segments, judgment)} {USE}",
-            RelationshipTypeValues.CONTAINS,
-        )
-    )
+    report[0].ContentSequence.extend(_text(statement) for statement in said)
     # what it refers to is part of what it says
     referred = [str(one.SOPInstanceUID) for one in (segmentation, predecessor) if one is not None]
     with disable_value_validation():
@@ -118,6 +118,14 @@ def build_sr(
         origin.complete(document)
         document.CompletionFlagDescription = "Made by a program"
     return document
+
+
+def _text(statement: Statement) -> TextContentItem:
+    """What the result says, under a name that tells a warning from the conclusion."""
+    text = ascii_only(statement.text)
+    if statement.kind == Kind.CONCLUSION:
+        text = f"{text} {USE}"
+    return TextContentItem(_NAMES[statement.kind], text, RelationshipTypeValues.CONTAINS)
 
 
 def _group(

@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 
 from renalseg.labels import Segment
 from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, View, color_of, look
+from renalseg.results.findings import Statement
 
 _BACKGROUND = "#111111"
 
@@ -38,11 +39,17 @@ def save_overlay(
 
 
 def overlay_pixels(
-    image: MetaTensor, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment], note: str
+    image: MetaTensor,
+    segmented: npt.NDArray[np.uint8],
+    segments: Sequence[Segment],
+    said: Sequence[Statement],
+    note: str,
 ) -> npt.NDArray[np.uint8]:
     """Gives the same picture as RGB (rows, columns, 3), with a note below it."""
     figure = _figure(look(image, segmented, segments), segments)
-    figure.supxlabel(note, color="white", fontsize=8)
+    *others, conclusion = said
+    text = "\n".join((*(f"{kind}: {text}" for kind, text in others), conclusion.text, note))
+    figure.supxlabel(text, color="white", fontsize=8)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())

@@ -25,11 +25,10 @@ from renalseg.report.sheet import (
     wrap,
 )
 from renalseg.report.view import AXIAL, CORONAL, View, color_of
-from renalseg.results.findings import NO_KIDNEY, USE, Judgment, finding, sentences
+from renalseg.results.findings import NO_KIDNEY, USE, Statement, finding
 
 TITLE = "Kidneys and kidney tumors in CT"
 _MOST_ROWS = 12
-_MOST_WARNINGS = 6
 _FOOT = HEIGHT - 14  # mm from the upper edge
 _GAP, _CAPTION = 4.0, 5.0  # mm between pictures, and for what stands below one
 _NOTE = 8.0  # points
@@ -58,20 +57,18 @@ class Facts:
     Attributes:
         study: Names and values of patient, study and series.
         method: What found it, and its version.
-        warnings: For people.
         created: Date and time of the page, as written into the file.
         captions: Below the axial and the coronal picture.
     """
 
     study: Mapping[str, str]
     method: str
-    warnings: Sequence[str]
     created: datetime
     captions: tuple[str, str]
 
 
 def draw_page(
-    facts: Facts, view: View, segments: Sequence[MeasuredSegment], judgment: Judgment
+    facts: Facts, view: View, segments: Sequence[MeasuredSegment], said: Sequence[Statement]
 ) -> bytes:
     """Draws the page.
 
@@ -79,17 +76,17 @@ def draw_page(
         facts: What is said.
         view: What the pictures show.
         segments: What was found.
-        judgment: What the result says about itself.
+        said: What the result says, the conclusion last.
 
     Returns:
         The PDF; the same arguments give the same bytes.
     """
     with defaults():
-        return make_page(facts, view, segments, judgment).to_pdf(TITLE, USE, facts.created)
+        return make_page(facts, view, segments, said).to_pdf(TITLE, USE, facts.created)
 
 
 def make_page(
-    facts: Facts, view: View, segments: Sequence[MeasuredSegment], judgment: Judgment
+    facts: Facts, view: View, segments: Sequence[MeasuredSegment], said: Sequence[Statement]
 ) -> Sheet:
     """Lays the page out: pictures are as large as the text leaves them room."""
     sheet = Sheet()
@@ -97,7 +94,7 @@ def make_page(
     sheet.text(LEFT, 25, f"Automatic segmentation and measures. {USE}", 9, color=RED)
     sheet.rule(28.5, 1.5, DARK)
     y = _study(sheet, facts.study, 35)
-    y = _finding(sheet, segments, judgment, y + 3)
+    y = _finding(sheet, segments, said, y + 3)
     shown = _shown(segments)
     notes = _notes(facts, segments)
     below = _table_height(segments, shown) + sum(_note_height(lines) for _, _, lines in notes)
@@ -126,10 +123,14 @@ def _study(sheet: Sheet, study: Mapping[str, str], y: float) -> float:
 
 
 def _finding(
-    sheet: Sheet, segments: Sequence[MeasuredSegment], judgment: Judgment, y: float
+    sheet: Sheet, segments: Sequence[MeasuredSegment], said: Sequence[Statement], y: float
 ) -> float:
     color = RED if finding(segments) == NO_KIDNEY else DARK
-    lines = wrap(sentences(segments, judgment), RIGHT - LEFT - 12, 11)
+    *others, conclusion = said
+    for kind, text in others:
+        y = sheet.lines(LEFT, y, wrap(f"{kind}: {text}", RIGHT - LEFT, _NOTE), _NOTE, color=RED)
+    y += 2 if others else 0
+    lines = wrap(conclusion.text, RIGHT - LEFT - 12, 11)
     return sheet.lines(LEFT, y, lines, 11, weight="bold", color=color)
 
 
@@ -230,13 +231,9 @@ def _cells(row: MeasuredSegment) -> tuple[str, ...]:
 
 
 def _notes(facts: Facts, segments: Sequence[MeasuredSegment]) -> list[tuple[str, str, list[str]]]:
-    """Titles, their colors, and lines: warnings, how it was measured, what found it."""
+    """Titles, their colors, and lines: how it was measured, what found it."""
     width = RIGHT - LEFT - 21
-    warnings = [wrap(text, width, _NOTE)[:2] for text in facts.warnings[:_MOST_WARNINGS]]
-    said = [line for lines in warnings for line in lines]
-    if len(facts.warnings) > _MOST_WARNINGS:
-        said.append(f"{len(facts.warnings) - _MOST_WARNINGS} more stand in result.json")
-    notes = [("Warnings", RED, said)] if said else []
+    notes = []
     if segments:
         notes.append(("Measures", BLACK, wrap(MEASURES, width, _NOTE)))
     return [*notes, ("Method", BLACK, wrap(facts.method, width, _NOTE))]

@@ -8,9 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from renalseg.labels import ContrastPhase
-from renalseg.results.findings import PHASES, USE
-from renalseg.results.output import RESULT_FILE, read_result, stages_of
+from renalseg.results.findings import USE, Kind
+from renalseg.results.output import RESULT_FILE, read_result, stages_of, statements_of
 from renalseg.results.study import REFUSED
 
 
@@ -29,9 +28,12 @@ def print_result(folder: Path) -> None:
         if study["finding"] == REFUSED:
             console.print(f"refused: study {study['study']}: {study['reason']}", markup=False)
             continue
-        console.print(_measures(study, ", ".join(stages_of(result))))
-        for line in _judged(study):
-            console.print(line, markup=False)
+        for kind, text in statements_of(study):
+            said = text if kind == Kind.CONCLUSION else f"{kind}: {text}"
+            console.print(said, markup=False)
+        title = f"{study['finding']} ({', '.join(stages_of(result))})"
+        # an empty table would only be a row of headings
+        console.print(_measures(study, title) if study["segments"] else title)
         console.print(_seconds(study, result["device"]))
         for name in study["files"]:
             console.print(f"{folder / name}", markup=False)
@@ -50,8 +52,7 @@ def _skipped(result: dict[str, Any]) -> str:
     return ", ".join(f"{len(paths)} x {reason}" for reason, paths in skipped.items())
 
 
-def _measures(study: dict[str, Any], networks: str) -> Table:
-    title = f"{study['finding']} ({networks})"
+def _measures(study: dict[str, Any], title: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("structure", no_wrap=True)
     for heading in ("volume\nml", "longest\nmm", "axial\nmm", "mean\nHU"):
@@ -69,13 +70,6 @@ def _measures(study: dict[str, Any], networks: str) -> Table:
             segment.get("size") or "",
         )
     return table
-
-
-def _judged(study: dict[str, Any]) -> list[str]:
-    """The contrast phase, why nothing that was found is a kidney, and what to look at."""
-    phase = PHASES[ContrastPhase(study.get("phase", ContrastPhase.UNKNOWN))]
-    reason = [f"No kidney: {study['reason']}"] if study.get("reason") else []
-    return [phase, *reason, *(f"Review: {text}" for text in study.get("review", ()))]
 
 
 def _number(segment: dict[str, Any], name: str, digits: int = 0) -> str:

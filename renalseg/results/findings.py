@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from renalseg.labels import KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Segment, Side
 
@@ -36,6 +38,46 @@ class Judgment:
     phase: ContrastPhase = ContrastPhase.UNKNOWN
     reason: str | None = None
     review: tuple[str, ...] = ()
+
+
+class Kind(StrEnum):
+    """What a statement is."""
+
+    REVIEW = "Please review"
+    WARNING = "Warning"
+    CONCLUSION = "Conclusion"
+
+
+class Statement(NamedTuple):
+    """One thing that a result says.
+
+    Attributes:
+        kind: What it is.
+        text: Whole sentences, for people.
+    """
+
+    kind: Kind
+    text: str
+
+
+def statements(
+    segments: Sequence[MeasuredSegment], judgment: Judgment, warnings: Sequence[str]
+) -> tuple[Statement, ...]:
+    """Give all that a result says, in the order of every file of it: the conclusion comes last.
+
+    Nobody should read "No tumor found" before what speaks against relying on it.
+
+    Args:
+        segments: What was found.
+        judgment: What the result says about itself.
+        warnings: For people; those that ask for a review may be among them.
+    """
+    rest = [text for text in dict.fromkeys(warnings) if text not in judgment.review]
+    return (
+        *(Statement(Kind.REVIEW, text) for text in judgment.review),
+        *(Statement(Kind.WARNING, text) for text in rest),
+        Statement(Kind.CONCLUSION, sentences(segments, judgment)),
+    )
 
 
 def finding(segments: Sequence[Segment]) -> str:

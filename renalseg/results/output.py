@@ -12,6 +12,7 @@ from typing import Any
 
 from renalseg.caches import lent
 from renalseg.errors import EXIT_FAULT, ConfigError, InputError, exit_code_for
+from renalseg.results.findings import Kind, Statement
 from renalseg.results.staging import Staging, moving, remove_abandoned, sync, sync_all
 
 RESULT_FILE = "result.json"
@@ -40,6 +41,14 @@ def read_result(folder: Path) -> dict[str, Any]:
 def stages_of(result: Mapping[str, Any]) -> list[str]:
     """Names of the bundles that a result names, in the order in which they ran."""
     return [result[stage] for stage in ("localizer", "refiner", "tumor") if stage in result]
+
+
+def statements_of(entry: Mapping[str, Any]) -> list[Statement]:
+    """All that the entry of a study says, in order; older results list only their warnings."""
+    if "statements" in entry:
+        return [Statement(Kind(each["kind"]), each["text"]) for each in entry["statements"]]
+    warnings = [Statement(Kind.WARNING, text) for text in entry.get("warnings", ())]
+    return [*warnings, Statement(Kind.CONCLUSION, f"{entry['finding'].capitalize()}.")]
 
 
 def _is_study(entry: object) -> bool:

@@ -18,7 +18,7 @@ from renalseg.errors import ConfigError
 from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.metadata import read_metadata
 from renalseg.results.earlier import Earlier
-from renalseg.results.findings import Judgment, finding
+from renalseg.results.findings import Judgment, Statement, finding, statements
 from renalseg.results.measurements import measure
 from renalseg.results.objects import make_objects
 from renalseg.results.segments import split_segments
@@ -64,11 +64,20 @@ class StudyResult:
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """All that the result says, the conclusion last; nothing where the study was refused."""
+        if self.finding == REFUSED:
+            return ()
+        judgment = Judgment(self.phase, self.reason, self.review)
+        return statements(self.segments, judgment, self.warnings)
+
     def to_dict(self) -> dict[str, Any]:
         """What result.json says about the study."""
         seconds = {stage: round(value, 2) for stage, value in self.seconds.items()}
         pictures = [str(path) for path in self.pictures]
-        return {**asdict(self), "pictures": pictures, "seconds": seconds}
+        said = [statement._asdict() for statement in self.statements]
+        return {**asdict(self), "statements": said, "pictures": pictures, "seconds": seconds}
 
 
 @damage_refused("the results cannot be made from the headers of their source")
@@ -102,7 +111,8 @@ def write_study(
     source = str(series.headers[0].SeriesInstanceUID)
     warnings = (*judgment.review, *series.warnings, *weak_bundles(settings))
     files = []
-    made = make_objects(series, segmented, segments, judgment, settings, warnings, earlier)
+    said = statements(segments, judgment, warnings)
+    made = make_objects(series, segmented, segments, said, settings, earlier)
     for kind, built in made:
         files.append(f"{source}.{kind}.dcm")
         refer_to_frames(built, series.frames)

@@ -17,9 +17,11 @@ import torch
 from monai.data import MetaTensor
 from pydicom.dataset import Dataset
 
+from renalseg.dicom.derived import say
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.results.account import Result
+from renalseg.results.findings import Kind, Statement
 from renalseg.results.place import all_at_once
 from renalseg.results.study import StudyResult
 from renalseg.settings import Settings
@@ -350,11 +352,40 @@ def test_the_page_is_one_and_says_what_matters(everything: Everything) -> None:
         assert expected in text
 
 
-def test_warnings_stand_on_the_page(source: Path, tmp_path: Path) -> None:
+def test_every_object_says_the_warnings_before_the_conclusion(source: Path, tmp_path: Path) -> None:
     edit_all(list(source.iterdir()), lambda ds: setattr(ds, "LossyImageCompression", "01"))
-    series, _ = write(source, tmp_path / "out")
-    assert series.warnings
-    assert series.warnings[0][:30] in text_of(pdf_of(tmp_path / "out"))
+    out = tmp_path / "out"
+    series, result = write(source, out, ALL, kinds=(0, 1, 1, 1))
+    *warnings, conclusion = result.statements
+    assert {warning.text for warning in warnings} == set(series.warnings) != set()
+    assert conclusion.text.startswith("No tumor found.")
+    assert [each["text"] for each in entry_of(out)["statements"]] == [
+        statement.text for statement in result.statements
+    ]
+    report = hd.sr.srread(next(out.glob("*.sr.dcm")))
+    texts = [item for item in report.ContentSequence if item.ValueType == "TEXT"][
+        -len(warnings) - 1 :
+    ]
+    assert [item.TextValue for item in texts[:-1]] == [warning.text for warning in warnings]
+    assert {item.ConceptNameCodeSequence[0].CodeMeaning for item in texts[:-1]} == {"Warning"}
+    assert texts[-1].TextValue.startswith(conclusion.text)
+    said = [f"{kind}: {text}" for kind, text in result.statements]
+    for kind in ("seg", "labelmap", "sc"):
+        assert read(out, kind).ImageComments.splitlines() == said
+    page = text_of(pdf_of(out))
+    places = [page.index(statement.text[:30]) for statement in result.statements]
+    assert places == sorted(places)
+
+
+def test_more_warnings_than_an_image_holds_leave_the_conclusion(source: Path) -> None:
+    image = Dataset()
+    said = [Statement(Kind.WARNING, f"{number} " + "x" * 3000) for number in range(5)]
+    say(image, [*said, Statement(Kind.CONCLUSION, "No tumor found.")])
+    lines = image.ImageComments.splitlines()
+    assert len(image.ImageComments) <= 10240
+    assert lines[0].startswith("Warning: 0 ")
+    assert "more warnings stand in the structured report" in lines[-2]
+    assert lines[-1] == "Conclusion: No tumor found."
 
 
 def test_dcmtk_takes_the_page_out(everything: Everything, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Contrast and phase by the words of the header, in the languages of scanners."""
 
-
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from renalseg.labels import KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Side, Third
-from renalseg.results.findings import PHASES, Judgment, finding, missing_kidneys, sentences
+from renalseg.results.findings import (
+    PHASES,
+    Judgment,
+    Kind,
+    finding,
+    missing_kidneys,
+    sentences,
+    statements,
+)
 
 LEFT = MeasuredSegment(1, "Left kidney", KIDNEY, Side.LEFT, 150, 110, 60, 100, 20)
 RIGHT = MeasuredSegment(2, "Right kidney", KIDNEY, Side.RIGHT, 150, 110, 60, 100, 20)
@@ -58,6 +66,17 @@ def test_without_a_kidney_nothing_is_said_of_tumors() -> None:
 def test_the_reason_why_it_is_no_kidney_is_said() -> None:
     text = sentences([], Judgment(reason="the right one has 698 HU"))
     assert text.startswith("No kidney found: the right one has 698 HU. Tumors are")
+
+
+def test_the_conclusion_comes_after_what_speaks_against_relying_on_it() -> None:
+    judgment = Judgment(ContrastPhase.NEPHROGRAPHIC, review=("look at it",))
+    said = statements([LEFT, RIGHT], judgment, ["look at it", "thick", "lossy", "thick"])
+    assert said == (
+        (Kind.REVIEW, "look at it"),
+        (Kind.WARNING, "thick"),
+        (Kind.WARNING, "lossy"),
+        (Kind.CONCLUSION, "No tumor found. Nephrographic phase."),
+    )
 
 
 def test_each_phase_has_words_of_its_own() -> None:

@@ -14,6 +14,7 @@ from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.html.study import segments_of
 from renalseg.report.html.table import measures_table
+from renalseg.results.findings import Kind, Statement
 from tests.factories.scenes import ellipsoid, make_grid, volume
 
 ENTRY: dict[str, Any] = {
@@ -37,7 +38,8 @@ def page(sentence: str = "One tumor found.", **facts: str) -> str:
         Segment(1, "Left kidney", KIDNEY, Side.LEFT, 90.0),
         Segment(2, "Left kidney tumor 1", TUMOR, Side.LEFT, 5.0),
     ]
-    content = Content(sentence, facts, [ENTRY], ["slices <thick>"])
+    said = [Statement(Kind.WARNING, "slices <thick>"), Statement(Kind.CONCLUSION, sentence)]
+    content = Content(said, facts, [ENTRY])
     return make_page(content, volume(np.zeros(grid.shape, np.float32), grid), segmented, segments)
 
 
@@ -86,7 +88,7 @@ def test_the_same_result_gives_the_same_page(made: str) -> None:
 def test_words_cannot_become_elements() -> None:
     made = page("A <script>", Study="</dl>")
     assert "<h1>A &lt;script&gt;</h1>" in made
-    assert "slices &lt;thick&gt;" in made
+    assert made.index("slices &lt;thick&gt;") < made.index("<h1>")
     assert "<dd>&lt;/dl&gt;</dd>" in made
 
 

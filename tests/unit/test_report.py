@@ -41,6 +41,34 @@ def test_measures_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert expected in printed
 
 
+def test_warnings_are_printed_before_the_conclusion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [
+        {"kind": "Please review", "text": "The tumor is [bold] odd"},
+        {"kind": "Warning", "text": "slices are thick"},
+        {"kind": "Conclusion", "text": "One tumor found."},
+    ]
+    printed = print_of(tmp_path, {**RUN, "studies": [{**STUDY, "statements": said}]}, capsys)
+    assert printed.startswith(
+        "Please review: The tumor is [bold] odd\nWarning: slices are thick\nOne tumor found.\n"
+    )
+
+
+def test_a_result_of_an_older_version_still_prints_its_warnings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = print_of(tmp_path, {**RUN, "studies": [{**STUDY, "warnings": ["thick"]}]}, capsys)
+    assert printed.startswith("Warning: thick\nTumor found.\n")
+
+
+def test_an_empty_table_is_not_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = {**STUDY, "finding": "no kidney found", "segments": []}
+    printed = print_of(tmp_path, {**RUN, "studies": [nothing]}, capsys)
+    assert "no kidney found (kidney_one, tumor_two)" in printed
+    assert "structure" not in printed
+
+
 def test_a_refiner_is_named_between_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

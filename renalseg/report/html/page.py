@@ -21,7 +21,7 @@ from renalseg.labels import TUMOR, Segment
 from renalseg.report.html.pictures import Picture, draw_pictures
 from renalseg.report.html.table import chip, measures_table
 from renalseg.report.html.volumes import MARGIN_MM, Volumes, pack_volumes
-from renalseg.results.findings import USE
+from renalseg.results.findings import USE, Statement
 
 TITLE = "Kidneys and kidney tumors in CT"
 CENTER_HU, WIDTH_HU = 40, 400
@@ -39,17 +39,15 @@ class Content:
     """What a page says in words.
 
     Attributes:
-        sentence: The finding.
+        said: What the result says, the conclusion last.
         facts: Names and values of study, series and method. No patient: pages travel easily.
         segments: Their entries in result.json, with whatever measures they have.
-        warnings: For people.
         about: How it was measured.
     """
 
-    sentence: str
+    said: Sequence[Statement]
     facts: Mapping[str, str]
     segments: Sequence[Mapping[str, Any]]
-    warnings: Sequence[str]
     about: str = ""
 
 
@@ -70,15 +68,16 @@ def make_page(
     Returns:
         The file's text, less than 25 MB; the same arguments give the same text.
     """
+    *others, conclusion = content.said
     volumes = pack_volumes(image, segmented)
     settings = _settings(np.asarray(image.affine, np.float64), segmented, segments)
     parts = {
         "policy": _POLICY,
         "title": TITLE,
         "style": _own("page.css"),
-        "sentence": escape(content.sentence),
+        "sentence": escape(conclusion.text),
         "use": USE,
-        "warnings": _warnings(content.warnings),
+        "warnings": _warnings(others),
         "measures": measures_table(content.segments),
         "facts": "\n".join(_facts(content.facts)),
         "legend": "\n".join(_legend(segments)),
@@ -145,11 +144,11 @@ def _facts(facts: Mapping[str, str]) -> Iterator[str]:
         yield f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
 
 
-def _warnings(warnings: Sequence[str]) -> str:
-    if not warnings:
+def _warnings(said: Sequence[Statement]) -> str:
+    if not said:
         return ""
-    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
-    return f'<section class="warnings"><h2>Warnings</h2><ul>{items}</ul></section>'
+    items = "".join(f"<li><b>{kind}:</b> {escape(text)}</li>" for kind, text in said)
+    return f'<ul class="warnings">{items}</ul>'
 
 
 def _legend(segments: Sequence[Segment]) -> Iterator[str]:

@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from renalseg.dicom.derived import PRODUCT
 from renalseg.dicom.read import CTSeries
-from renalseg.labels import ContrastPhase, MeasuredSegment, Side, Third
+from renalseg.labels import MeasuredSegment, Side, Third
 from renalseg.report.facts import study_facts
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.page import MEASURES
-from renalseg.results.findings import Judgment, sentences
-from renalseg.results.output import stages_of
+from renalseg.results.output import stages_of, statements_of
 from renalseg.results.staging import staging
 
 Entry = Mapping[str, Any]
@@ -41,7 +40,7 @@ def save_page(
         OSError: It cannot be written.
     """
     segments = segments_of(entry)
-    page = make_page(_content(series, entry, run, segments), series.image, segmented, segments)
+    page = make_page(_content(series, entry, run), series.image, segmented, segments)
     path.parent.mkdir(parents=True, exist_ok=True)
     with staging(path.parent) as place:  # a full disk leaves no half of a page
         (place.files / path.name).write_text(page, encoding="utf-8")
@@ -53,15 +52,6 @@ def segments_of(entry: Entry) -> Sequence[MeasuredSegment]:
     return [_segment(each) for each in entry["segments"]]
 
 
-def judgment_of(entry: Entry) -> Judgment:
-    """What result.json says of the contrast phase, and of what is no kidney; older ones do not."""
-    return Judgment(
-        ContrastPhase(entry.get("phase", ContrastPhase.UNKNOWN)),
-        entry.get("reason"),
-        tuple(entry.get("review", ())),
-    )
-
-
 def _segment(stored: Entry) -> MeasuredSegment:
     known = {field.name for field in fields(MeasuredSegment)}
     values = {name: value for name, value in stored.items() if name in known}
@@ -71,12 +61,10 @@ def _segment(stored: Entry) -> MeasuredSegment:
     return MeasuredSegment(**values)
 
 
-def _content(
-    series: CTSeries, entry: Entry, run: Entry, segments: Sequence[MeasuredSegment]
-) -> Content:
+def _content(series: CTSeries, entry: Entry, run: Entry) -> Content:
     known = study_facts(series)
     return Content(
-        sentence=sentences(segments, judgment_of(entry)),
+        said=statements_of(entry),
         facts={
             **{name: known[name] for name in _SHOWN if name in known},
             "Study": str(entry["study"]),
@@ -85,6 +73,5 @@ def _content(
             "Input": str(entry["input_hash"])[:16],
         },
         segments=entry["segments"],
-        warnings=entry["warnings"],
         about=MEASURES,
     )
