@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     options = parse_options(argv)
     prepare(verbose=options.verbose)
-    log.start(as_json=options.log_json, folder=options.input)
     try:
+        log.start(as_json=options.log_json, folder=options.input)
         run(options)
     except (Exception, SystemExit) as error:  # a library that exits is no success
         if may_lack_imports(error):

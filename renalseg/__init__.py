@@ -23,7 +23,7 @@ def segment(
     bundles: str | Path | None = None,
     overlay: str | Path | None = None,
     report: str | Path | None = None,
-    allow_gaps: bool = False,
+    allow_gaps: bool | None = None,
     outputs: str | None = None,
     empty_frames: bool | None = None,
 ) -> Result:

@@ -35,6 +35,7 @@ from renalseg.pipeline import (
     refuse_unreadable,
     timed,
 )
+from renalseg.privacy import reason_of
 from renalseg.progress import announce, bar_wanted
 from renalseg.results.account import Result
 from renalseg.results.output import RESULT_FILE
@@ -55,12 +56,14 @@ class Outcome:
         result: What was found and written, if it was.
         error: What was raised otherwise.
         seconds: From the end of the folder before to the end of this one.
+        uids: StudyInstanceUIDs of its studies, as far as it came.
     """
 
     study: Path
     result: Result | None
     error: Exception | None
     seconds: float
+    uids: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -72,7 +75,7 @@ class Outcome:
         """What was found, or why nothing was."""
         if self.result is not None:
             return "; ".join(map(_summary, self.result.studies)) or "no CT to segment"
-        return " ".join(str(self.error).split()) or type(self.error).__name__
+        return "" if self.error is None else " ".join(reason_of(self.error).split())
 
     def rows(self) -> list[dict[str, object]]:
         """The folder's lines in the table of an archive, one for each of its studies."""
@@ -163,14 +166,17 @@ def segment_archive(
 
 
 def _tell(outcome: Outcome) -> None:
-    log.say(
-        f"{outcome.study.name}: {outcome.summary} ({outcome.seconds:.1f} s)",
-        "study ended",
-        "error" if outcome.error else "info",
-        message=f"{outcome.study}: {outcome.summary}",
-        exit_code=outcome.exit_code,
-        seconds=round(outcome.seconds, 3),
-    )
+    for uid in outcome.uids or (None,):
+        with log.thread_about_study(uid):
+            log.note(
+                "study ended",
+                "error" if outcome.error else "info",
+                message=f"{outcome.study}: {outcome.summary}",
+                exit_code=outcome.exit_code,
+                seconds=round(outcome.seconds, 3),
+            )
+    if not log.in_json():
+        log.say(f"{outcome.study.name}: {outcome.summary} ({outcome.seconds:.1f} s)")
 
 
 def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iterator[Outcome]:
@@ -196,13 +202,14 @@ def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iter
         for folder, group in groupby(readings, key=lambda reading: reading.folder):
             result: Result | None = None
             error: Exception | None = None
+            uids: list[str] = []
             try:
-                result = _segment(group, out_root / folder.name, models)
+                result = _segment(_noted(group, uids), out_root / folder.name, models)
             except Exception as raised:
                 models.check()  # what no study can do without ends them all
                 error = raised
             now = time.perf_counter()
-            yield Outcome(folder, result, error, now - start)
+            yield Outcome(folder, result, error, now - start, tuple(uids))
             start = now
 
 
@@ -234,7 +241,12 @@ class _Reading:
 
 
 def _read_all(folders: Iterable[Path], allow_gaps: bool) -> Iterator[_Reading]:
-    """Reads study after study."""
+    """Reads study after study; lines of the log name the study that is read, not the one before."""
+    with log.thread_about_study(None):
+        yield from _read_each(folders, allow_gaps)
+
+
+def _read_each(folders: Iterable[Path], allow_gaps: bool) -> Iterator[_Reading]:
     for folder in folders:
         start = time.perf_counter()
         try:
@@ -247,11 +259,20 @@ def _read_all(folders: Iterable[Path], allow_gaps: bool) -> Iterator[_Reading]:
         for study in plan.studies:
             series, failed = None, None
             try:
-                series = read_best(study)
+                with log.thread_about_study(study.study):
+                    series = read_best(study)
             except Exception as error:
                 failed = error
             seconds, start = time.perf_counter() - start, time.perf_counter()
             yield _Reading(folder, plan, study, series, seconds, failed)
+
+
+def _noted(readings: Iterator[_Reading], uids: list[str]) -> Iterator[_Reading]:
+    """Keeps the UID of each study that comes by."""
+    for reading in readings:
+        if reading.study is not None:
+            uids.append(reading.study.study)
+        yield reading
 
 
 def _ahead(reader: ThreadPoolExecutor, readings: Iterator[_Reading]) -> Iterator[_Reading]:
@@ -283,6 +304,14 @@ def _segment_study(reading: _Reading, place: Place, models: Models) -> StudyResu
     if reading.series is None:
         raise reading.error or AssertionError
     series, timings = reading.series, {"read": reading.seconds}
+    uid = None if reading.study is None else reading.study.study
+    with log.thread_about_study(uid):
+        return _run_stages(series, place, models, timings)
+
+
+def _run_stages(
+    series: CTSeries, place: Place, models: Models, timings: dict[str, float]
+) -> StudyResult:
     with timed("localize", timings):
         kidney = find_kidneys(series, models)
     with timed("tumor", timings):

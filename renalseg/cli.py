@@ -19,14 +19,12 @@ from renalseg.errors import (
     EXIT_FAULT,
     InputError,
     RenalSegError,
-    causes,
     exit_code_for,
-    what_ran_out,
 )
 from renalseg.evaluation.command import add_evaluate_command
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.inspection import add_inspect_command
-from renalseg.privacy import HIDDEN, format_traceback, message_of
+from renalseg.privacy import format_traceback, reason_of
 from renalseg.process import leave, prepare, require_memory
 from renalseg.report.html.command import add_report_command
 from renalseg.signals import end_on_signals
@@ -59,11 +57,10 @@ def program() -> NoReturn:
 
 def _main(options: argparse.Namespace) -> int:
     prepare(verbose=options.verbose)
-    if options.action in (_run, _archive):
-        log.start(
-            as_json=options.log_json, folder=getattr(options, "dicom_in", None) or options.root
-        )
     try:
+        if options.action in (_run, _archive):
+            folder = getattr(options, "dicom_in", None) or options.root
+            log.start(as_json=options.log_json, folder=folder)
         ensure_cuda_runtime()
         code: int = options.action(options) or 0
     except Exception as error:
@@ -84,10 +81,7 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
     code = exit_code_for(error)
     fault = code == EXIT_FAULT and not isinstance(error, RenalSegError)
     trace = format_traceback(error) if verbose or fault else None
-    ran_out = _what_ran_out(error)
-    message = message_of(error) or type(error).__name__
-    if ran_out:
-        message = ran_out if HIDDEN in message else f"{ran_out} ({' '.join(message.split())})"
+    message = reason_of(error)
     if log.in_json():
         log.note("ended", "error", message=message, exit_code=code, traceback=trace)
         return code
@@ -95,15 +89,6 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
         sys.stderr.write(trace)
     print(f"renalseg: {'internal error' if fault else 'error'}: {message}", file=sys.stderr)
     return code
-
-
-def _what_ran_out(error: BaseException) -> str | None:
-    for cause in causes(error):
-        if isinstance(cause, RenalSegError):
-            return None  # it says so itself
-        if text := what_ran_out(cause):
-            return text
-    return None
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
@@ -115,11 +100,13 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
     add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
     add("--report", type=Path, metavar="DIR", help="also save an HTML page of the result to DIR")
-    add("--allow-gaps", action="store_true", help="slices may be missing away from the kidneys")
+    switch: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+    gaps = "slices may be missing away from the kidneys (or RENALSEG_ALLOW_GAPS)"
+    add("--allow-gaps", **switch, help=gaps)
     outputs = "seg, labelmap, sr, pdf, sc: what is written (seg,sr,pdf; or RENALSEG_OUTPUTS)"
     add("--outputs", metavar="NAMES", help=outputs)
-    empty = "also write the frames of a segmentation in which there is nothing"
-    add("--empty-frames", action="store_true", default=None, help=empty)
+    empty = "also write empty frames of segmentations (or RENALSEG_EMPTY_FRAMES)"
+    add("--empty-frames", **switch, help=empty)
     add("--log-json", action="store_true", help="log JSON lines on stderr (or RENALSEG_LOG=json)")
     add("-v", "--verbose", action="store_true", help="show tracebacks of errors")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from renalseg.dicom.account import REFUSED
+from renalseg.environment import switched_on
 from renalseg.errors import EXIT_REFUSED
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def add_inspect_command(commands: Any) -> None:
     )
     command.add_argument("dicom_in", type=Path, help="folder with the DICOM files")
     command.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    command.add_argument("--allow-gaps", action="store_true", help="as for a run")
+    gaps = argparse.BooleanOptionalAction
+    command.add_argument("--allow-gaps", action=gaps, help="as for a run")
     command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
     command.set_defaults(action=_inspect)
 
@@ -110,7 +112,9 @@ def _geometry(candidate: Candidate) -> dict[str, Any]:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    content = inspect_folder(options.dicom_in, allow_gaps=options.allow_gaps)
+    given = options.allow_gaps
+    gaps = switched_on("RENALSEG_ALLOW_GAPS") if given is None else given
+    content = inspect_folder(options.dicom_in, allow_gaps=gaps)
     if options.json:
         sys.stdout.write(json.dumps(content, indent=2) + "\n")
     else:

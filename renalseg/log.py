@@ -11,18 +11,24 @@ import json
 import logging
 import os
 import sys
+import threading
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from renalseg.errors import ConfigError
 from renalseg.privacy import called_by_dicom, hash_uid, redact
 
 VARIABLE = "RENALSEG_LOG"
 """Environment variable; "json" asks for JSON."""
 
 _WARNING = "Warning: "
-_context: dict[str, Any] = {}
+_FORMS = {"": False, "text": False, "json": True}  # what `VARIABLE` may say
+_context: dict[str, Any] = {}  # of every line of the process
+_own = threading.local()  # .context: of lines of a thread, which go before
 _input: Path | None = None
 _json = False
 
@@ -33,9 +39,15 @@ def start(*, as_json: bool = False, folder: Path | None = None) -> None:
     Args:
         as_json: JSON, which `VARIABLE` asks for too.
         folder: The input, whose files' names are not said in JSON.
+
+    Raises:
+        ConfigError: `VARIABLE` asks for neither text nor JSON.
     """
     global _json, _input
-    _json = as_json or os.environ.get(VARIABLE) == "json"
+    form = os.environ.get(VARIABLE, "").strip().lower()
+    if form not in _FORMS:
+        raise ConfigError(f"Expected text or json for {VARIABLE}, got {os.environ[VARIABLE]!r}")
+    _json = as_json or _FORMS[form]
     _input = folder
     _context.clear()
     if _json:
@@ -48,15 +60,38 @@ def in_json() -> bool:
     return _json
 
 
-def bind_study(uid: str | None) -> None:
-    """Says which study is worked on; every line in JSON then has its hash.
+@contextmanager
+def about_study(uid: str | None) -> Iterator[None]:
+    """Gives the lines in JSON that are written meanwhile, by any thread, the hash of a study.
 
     Args:
-        uid: StudyInstanceUID, or None after the study.
+        uid: StudyInstanceUID; without one the lines have none.
     """
-    _context.pop("study", None)
+    before = dict(_context)
+    _bind(_context, uid)
+    try:
+        yield
+    finally:
+        _context.clear()
+        _context.update(before)
+
+
+@contextmanager
+def thread_about_study(uid: str | None) -> Iterator[None]:
+    """As `about_study`, for the lines of this thread alone, where others work on other studies."""
+    before = getattr(_own, "context", None)
+    _own.context = _bind({}, uid)
+    try:
+        yield
+    finally:
+        _own.context = before
+
+
+def _bind(context: dict[str, Any], uid: str | None) -> dict[str, Any]:
+    context.pop("study", None)
     if uid:
-        _context["study"] = hash_uid(uid)
+        context["study"] = hash_uid(uid)
+    return context
 
 
 def say(
@@ -89,12 +124,18 @@ def note(event: str, level: str = "info", **fields: Any) -> None:
     if not _json:
         return
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = {"time": now, "level": level, "event": event, **_context, **fields}
+    own = getattr(_own, "context", None)
+    context = _context if own is None else own
+    line = {"time": now, "level": level, "event": event, **context, **fields}
     _write(json.dumps({key: _clean(value) for key, value in line.items()}))
 
 
 def _clean(value: Any) -> Any:
-    return redact(value, _input) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return redact(value, _input)
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(inner) for key, inner in value.items()}
+    return [_clean(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _write(text: str) -> None:

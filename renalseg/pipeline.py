@@ -86,7 +86,6 @@ def load_study(study: StudyPlan) -> CTSeries:
     """
     with steps("slices") as progress:
         series = read_best(study, progress=progress)
-    log.bind_study(series.headers[0].get("StudyInstanceUID"))
     for warning in series.warnings:
         announce(f"Warning: {warning}")
     return series
@@ -165,9 +164,10 @@ def run(
     with all_at_once(out_dir) as place:
         studies = []
         for number, study in enumerate(plan.studies, start=1):
-            if len(plan.studies) > 1:
-                announce(f"Study {number} of {len(plan.studies)}: {study.study}")
-            studies.append(or_refusal(study, partial(segment, study, place, models)))
+            with log.about_study(study.study):
+                if len(plan.studies) > 1:
+                    announce(f"Study {number} of {len(plan.studies)}: {study.study}")
+                studies.append(or_refusal(study, partial(segment, study, place, models)))
         result = account(plan, studies, out_dir, models.settings)
         result.write(place.folder)
     return result
@@ -214,6 +214,7 @@ def account(
         raise InputError(" ".join((*reasons, *plan.warnings)))
     for study in studies:
         if study.finding == REFUSED:
-            announce(f"Refused: study {study.study}: {study.reason}")
+            with log.about_study(study.study):
+                announce(f"Refused: study {study.study}: {study.reason}")
     warnings = (*missing_decoders(), *plan.warnings)
     return Result(out_dir, settings, tuple(studies), plan.series(), plan.files(), warnings)

@@ -16,10 +16,9 @@ import traceback
 import warnings
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import TextIO
 
-from renalseg.errors import RenalSegError, causes
+from renalseg.errors import RenalSegError, causes, what_ran_out
 
 SALT = "RENALSEG_LOG_SALT"
 """Environment variable: with the same salt a study has the same hash in every log."""
@@ -38,7 +37,16 @@ _WITHOUT_HEADERS = tuple(
         "transforms",
     )
 )
-_UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}(?![\d.]*\d)")
+# What is said of a missing package and of memory holds names of modules and numbers of bytes.
+_OF_THE_SYSTEM = (ImportError, MemoryError, RecursionError)
+# Packages whose errors name commands, tables and files.
+_ELSEWHERE = frozenset({"sqlite3", "subprocess", "zipfile", "tarfile", "tempfile", "shutil"})
+# Names and types, no values; the DICOM libraries also raise these themselves, with values.
+_OF_THE_INTERPRETER = (AttributeError, NameError, IndexError, TypeError, ArithmeticError)
+# Four parts or more; or three, if one is longer than that of a version; or a UUID (PS3.5 B.2).
+_UID = re.compile(
+    r"(?<!\d)(?:[0-2](?:(?:\.\d+){3,}|\.\d{6,}\.\d+|\.\d+\.\d{6,})|2\.25\.\d+)(?![\d.]*\d)"
+)
 
 
 def hash_uid(uid: str) -> str:
@@ -105,9 +113,30 @@ def message_of(error: BaseException) -> str:
     """The message of an error, or what stands for it where it may quote a header."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    if not isinstance(error, RenalSegError) and not _is_harmless(error.__traceback__):
-        return f"{type(error).__name__} {HIDDEN}"
-    return str(error)
+    if isinstance(error, RenalSegError) or _quotes_nothing(error):
+        return str(error)
+    return f"{type(error).__name__} {HIDDEN}"
+
+
+def reason_of(error: BaseException) -> str:
+    """What a program says of the error that ended it, in one line where it is not our own.
+
+    Names what ran out, if something did, also where the message itself must not be shown.
+    """
+    message = message_of(error) or type(error).__name__
+    ran_out = _what_ran_out(error)
+    if not ran_out:
+        return message
+    return ran_out if HIDDEN in message else f"{ran_out} ({' '.join(message.split())})"
+
+
+def _what_ran_out(error: BaseException) -> str | None:
+    for cause in causes(error):
+        if isinstance(cause, RenalSegError):
+            return None  # it says so itself
+        if text := what_ran_out(cause):
+            return text
+    return None
 
 
 def format_traceback(error: BaseException) -> str:
@@ -144,10 +173,15 @@ def _exists(path: str) -> bool:
         return False
 
 
-def _is_harmless(trace: TracebackType | None) -> bool:
-    """Whether an error was raised where no header is: by the innermost part of the project."""
+def _quotes_nothing(error: BaseException) -> bool:
+    """Whether a message cannot hold a value of a header: by its kind, or by where it was raised."""
+    if isinstance(error, _OF_THE_SYSTEM) or type(error).__module__ in _ELSEWHERE:
+        return True
+    trace = error.__traceback__
     modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(trace)]
     if any(name.partition(".")[0] in _LIBRARIES for name in modules):
         return False
+    if isinstance(error, _OF_THE_INTERPRETER):
+        return True
     own = [name for name in modules if name.startswith("renalseg.")]
     return not own or own[-1].startswith(_WITHOUT_HEADERS)

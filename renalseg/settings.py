@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import yaml
 
+from renalseg.environment import switch
 from renalseg.errors import ConfigError
 from renalseg.metadata import describe_bundle, short_hash
 from renalseg.methods import (
@@ -121,7 +122,7 @@ class Settings:
         bundles: str | Path | None = None,
         overlay: str | Path | None = None,
         report: str | Path | None = None,
-        allow_gaps: bool = False,
+        allow_gaps: bool | None = None,
         outputs: str | None = None,
         empty_frames: bool | None = None,
         config: str | Path | None = None,
@@ -138,8 +139,8 @@ class Settings:
             bundles: Folder with the bundles (RENALSEG_BUNDLES, HOLOSCAN_MODEL_PATH).
             overlay: Folder for a picture of the result.
             report: Folder for a page of the result.
-            allow_gaps: Process series in which slices are missing away from the kidneys; "1" in
-                RENALSEG_ALLOW_GAPS says so too.
+            allow_gaps: Process series in which slices are missing away from the kidneys
+                (RENALSEG_ALLOW_GAPS).
             outputs: What is written, such as "seg,sr,pdf" (RENALSEG_OUTPUTS).
             empty_frames: Also write the empty frames of segmentations (RENALSEG_EMPTY_FRAMES).
             config: YAML file with some of these names.
@@ -155,6 +156,7 @@ class Settings:
             "device": device,
             "outputs": outputs,
             "empty_frames": None if empty_frames is None else str(empty_frames),
+            "allow_gaps": None if allow_gaps is None else str(allow_gaps),
         }
         environment = {name: os.environ.get(f"RENALSEG_{name.upper()}") for name in given}
         sources: tuple[Mapping[str, str | None], ...] = (given, environment, _read(config))
@@ -184,9 +186,9 @@ class Settings:
             device=_device(pick("device", default="auto")),
             overlay=Path(overlay) if overlay else None,
             report=Path(report) if report else None,
-            allow_gaps=allow_gaps or os.environ.get("RENALSEG_ALLOW_GAPS") == "1",
+            allow_gaps=switch("allow_gaps", pick("allow_gaps", default="false")),
             outputs=_outputs(pick("outputs", default=DEFAULT_OUTPUTS)),
-            empty_frames=_switch("empty_frames", pick("empty_frames", default="false")),
+            empty_frames=switch("empty_frames", pick("empty_frames", default="false")),
         )
         return replace(settings, networks=tuple(map(describe_bundle, settings.folders)))
 
@@ -202,14 +204,6 @@ def _outputs(names: str) -> tuple[str, ...]:
     if "sr" in wanted and not wanted & {"seg", "labelmap"}:
         raise ConfigError(f"Expected seg or labelmap beside sr, which refers to it, got {names!r}")
     return tuple(name for name in OUTPUTS if name in wanted)
-
-
-def _switch(name: str, value: str) -> bool:
-    """A choice that is on or off."""
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if value.lower() not in known:
-        raise ConfigError(f"Expected true or false for {name}, got {value!r}")
-    return known[value.lower()]
 
 
 def _stages(folder: Path, name: str) -> Stages:
@@ -252,7 +246,7 @@ def _read(config: str | Path | None) -> Mapping[str, str | None]:
         stored = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"Expected a YAML file with the settings, got {path}: {error}") from error
-    known = {"method", "localizer", "tumor", "device", "outputs", "empty_frames"}
+    known = {"method", "localizer", "tumor", "device", "outputs", "empty_frames", "allow_gaps"}
     if not isinstance(stored, dict) or not set(stored) <= known | _OF_THE_PACKAGE:
         raise ConfigError(f"Expected the settings {sorted(known)} in {path}, found {stored!r}")
     return {

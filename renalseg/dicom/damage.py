@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from renalseg.errors import InputError, RenalSegError, causes
+from renalseg.errors import InputError, RenalSegError, causes, what_ran_out
 
 _LIBRARIES = ("pydicom", "highdicom")
 
@@ -28,7 +28,7 @@ def damage_refused(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (RenalSegError, MemoryError):
+    except (RenalSegError, MemoryError, ImportError):
         raise
     except Exception as error:
         if any(map(_of_the_system, causes(error))) or not _raised_by_libraries(error):
@@ -41,7 +41,8 @@ def damage_refused(what: str) -> Iterator[None]:
 
 def _of_the_system(error: BaseException) -> bool:
     """Such as a full disk; pydicom itself raises errors of this type too, without a number."""
-    return isinstance(error, OSError) and error.errno is not None
+    numbered = isinstance(error, OSError) and error.errno is not None
+    return numbered or what_ran_out(error) is not None
 
 
 def _raised_by_libraries(error: Exception) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,14 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg import pipeline
-from renalseg.archive import segment_all
+from renalseg import archive, log, pipeline
+from renalseg.archive import segment_all, segment_archive
 from renalseg.cli import main
+from renalseg.dicom.choose import StudyPlan
+from renalseg.dicom.read import CTSeries, read_best
 from renalseg.errors import InputError
 from renalseg.inspection import inspect_folder
+from renalseg.privacy import hash_uid
 from renalseg.settings import Settings
 from tests.factories.folders import write_series
 from tests.factories.series import edit_all, write_case
@@ -101,6 +107,89 @@ def test_a_folder_with_nothing_but_a_damaged_file_is_refused(tmp_path: Path) -> 
     written.paths[0].write_bytes(data[:300])
     with pytest.raises(InputError, match="CT0001"):
         pipeline.run(tmp_path / "in", tmp_path / "out", Bright())
+
+
+UIDS = [f"2.25.{2**100 + number}" for number in range(3)]
+
+
+@pytest.fixture
+def as_json() -> Iterator[None]:
+    handlers, show = list(logging.root.handlers), warnings.showwarning
+    log.start(as_json=True)
+    yield
+    log.start()
+    logging.root.handlers[:], warnings.showwarning = handlers, show
+
+
+def write_studies(folder: Path) -> None:
+    """Three studies with UIDs that derive from UUIDs; the second lacks a slice."""
+    for number, study in enumerate(UIDS):
+        written = write_series(folder / str(number), number, study)
+        if number == 1:
+            written.paths[9].unlink()
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    text = capsys.readouterr().err
+    assert "2.25." not in text
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.usefixtures("as_json")
+def test_each_line_of_a_run_is_of_its_own_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_studies(tmp_path / "in")
+    pipeline.run(tmp_path / "in", tmp_path / "out", Bright())
+    lines = lines_of(capsys)
+    hashes = [hash_uid(uid) for uid in UIDS]
+    reading = [line["study"] for line in lines if line.get("stage") == "read"]
+    assert list(dict.fromkeys(reading)) == hashes
+    for number in range(3):
+        (place,) = (i for i, line in enumerate(lines) if f"Study {number + 1} of" in str(line))
+        assert lines[place]["study"] == hashes[number]
+    (refused,) = (line for line in lines if line.get("message", "").startswith("Refused"))
+    assert refused["study"] == hashes[1]
+    assert "study" not in lines[0]
+
+
+@pytest.mark.usefixtures("as_json")
+def test_each_line_of_an_archive_is_of_its_own_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though the next study is read while one is segmented."""
+    write_studies(tmp_path / "in")
+
+    def read(study: StudyPlan) -> CTSeries:
+        log.note("read", uid=hash_uid(study.study))
+        return read_best(study)
+
+    class Talking(Bright):
+        def __enter__(self) -> Bright:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def find_kidneys(self, image: MetaTensor) -> MetaTensor:
+            log.note("segmented")
+            return super().find_kidneys(image)
+
+    monkeypatch.setattr(archive, "read_best", read)
+    monkeypatch.setattr(archive, "Models", lambda _: Talking())
+    segment_archive(tmp_path / "in", tmp_path / "out", Bright().settings)
+    lines = lines_of(capsys)
+    hashes = [hash_uid(uid) for uid in UIDS]
+    said = {
+        event: [line["study"] for line in lines if line["event"] == event]
+        for event in ("read", "segmented", "study ended")
+    }
+    assert said == {
+        "read": hashes,
+        "segmented": [hashes[0], hashes[2]],
+        "study ended": hashes,
+    }
+    assert [line["uid"] for line in lines if line["event"] == "read"] == hashes
 
 
 def test_an_archive_takes_folders_of_several_studies(three: Path, tmp_path: Path) -> None:

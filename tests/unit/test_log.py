@@ -4,11 +4,13 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from renalseg import log
+from renalseg.errors import ConfigError
 from renalseg.privacy import hash_uid
 
 UID = "1.2.840.113619.2.55.3"
@@ -38,8 +40,8 @@ def test_the_environment_asks_for_json(monkeypatch: pytest.MonkeyPatch, as_json:
 
 @pytest.mark.usefixtures("as_json")
 def test_a_line_has_time_level_event_study_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    log.bind_study(UID)
-    log.say("Reading\nit", "stage began", stage="read")
+    with log.about_study(UID):
+        log.say("Reading\nit", "stage began", stage="read")
     (line,) = capsys.readouterr().err.splitlines()
     stored = json.loads(line)
     assert stored.pop("time").endswith("+00:00")
@@ -47,6 +49,53 @@ def test_a_line_has_time_level_event_study_and_fields(capsys: pytest.CaptureFixt
         **{"level": "info", "event": "stage began", "study": hash_uid(UID)},
         **{"message": "Reading\nit", "stage": "read"},
     }
+
+
+@pytest.mark.parametrize("text", ["JSON", " json "])
+def test_json_is_asked_for_in_any_case(
+    monkeypatch: pytest.MonkeyPatch, as_json: None, text: str
+) -> None:
+    monkeypatch.setenv("RENALSEG_LOG", text)
+    log.start()
+    assert log.in_json()
+
+
+def test_another_form_of_log_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENALSEG_LOG", "true")
+    with pytest.raises(ConfigError, match="text or json for RENALSEG_LOG, got 'true'"):
+        log.start()
+
+
+@pytest.mark.usefixtures("as_json")
+def test_each_thread_can_be_about_its_own_study(capsys: pytest.CaptureFixture[str]) -> None:
+    def read(uid: str | None, event: str) -> None:
+        with log.thread_about_study(uid):
+            log.note(event)
+
+    with log.about_study("1.1"), ThreadPoolExecutor(1) as pool:
+        pool.submit(read, "1.2", "read ahead").result()
+        pool.submit(read, None, "looked ahead").result()
+        pool.submit(log.note, "of a stage").result()
+        with log.about_study("1.3"):
+            log.note("inner")
+        log.note("outer")
+    log.note("after")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line.get("study")) for line in lines] == [
+        ("read ahead", hash_uid("1.2")),
+        ("looked ahead", None),
+        ("of a stage", hash_uid("1.1")),
+        ("inner", hash_uid("1.3")),
+        ("outer", hash_uid("1.1")),
+        ("after", None),
+    ]
+
+
+@pytest.mark.usefixtures("as_json")
+def test_no_uid_is_in_any_field(capsys: pytest.CaptureFixture[str]) -> None:
+    uid = f"2.25.{2**120}"
+    log.note("x", message=uid, files=[f"{uid}.seg.dcm"], studies={uid: (uid, 1)})
+    assert str(2**120) not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("as_json")

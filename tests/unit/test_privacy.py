@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import subprocess
 import sys
 import warnings
@@ -13,7 +14,7 @@ from pydicom.dataset import Dataset
 from renalseg import privacy
 from renalseg.dicom.damage import damage_refused
 from renalseg.errors import InputError, exit_code_for
-from renalseg.privacy import HIDDEN, format_traceback, hash_uid, message_of, redact
+from renalseg.privacy import HIDDEN, format_traceback, hash_uid, message_of, reason_of, redact
 
 UID = "1.2.840.113619.2.55.3"
 
@@ -65,6 +66,62 @@ def test_a_message_is_shown_if_it_comes_from_where_no_header_is(module: str, sho
     assert ("Doe" in message_of(raised.value)) is shown
 
 
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("import no_such_package", "No module named 'no_such_package'"),
+        ("from json import no_such_name", "cannot import name 'no_such_name'"),
+        ("raise MemoryError('Unable to allocate 3 GiB')", "Unable to allocate 3 GiB"),
+        ("None.Rows", "'NoneType' object has no attribute 'Rows'"),
+        ("absent", "name 'absent' is not defined"),
+        ("[][1]", "list index out of range"),
+        ("1 / 0", "division by zero"),
+        ("len(1)", "object of type 'int' has no len()"),
+        ("import sqlite3; sqlite3.connect('/absent/jobs.db')", "unable to open database file"),
+        ("import subprocess; subprocess.run(['false'], check=True)", "'false'"),
+    ],
+)
+@pytest.mark.parametrize("module", ["renalseg.dicom.tags", "renalseg.results.objects", "app.run"])
+def test_what_quotes_no_header_is_shown_wherever_it_comes_from(
+    module: str, statement: str, message: str
+) -> None:
+    with pytest.raises(Exception, match=re.escape(message)) as raised:
+        exec(statement, {"__name__": module})
+    assert message in message_of(raised.value)
+    assert message in reason_of(raised.value)
+    assert message in format_traceback(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("OSError(28, 'No space left on device', 'x.dcm')", "the disk is full"),
+        ("OSError('With tag PatientName Doe^Jane: No space left on device')", "the disk is full"),
+        ("RuntimeError('Doe: out of memory')", "out of memory"),
+    ],
+)
+def test_what_ran_out_is_said_also_where_the_message_is_hidden(error: str, reason: str) -> None:
+    with pytest.raises((OSError, RuntimeError)) as raised:
+        exec(f"raise {error}", {"__name__": "pydicom.filewriter"})
+    assert reason_of(raised.value).startswith(reason)
+    assert "Doe" not in reason_of(raised.value)
+
+
+@pytest.mark.parametrize(
+    "statement", ["raise TypeError('Doe')", "raise ValueError('Doe')", "{}['Doe']", "int('Doe')"]
+)
+def test_what_the_libraries_raise_stays_hidden(statement: str) -> None:
+    with pytest.raises(Exception, match="Doe") as raised:
+        exec(statement, {"__name__": "pydicom.valuerep"})
+    assert "Doe" not in message_of(raised.value) + reason_of(raised.value)
+    assert "Doe" not in format_traceback(raised.value)
+
+
+def test_a_missing_package_is_no_damage() -> None:
+    with pytest.raises(ImportError), damage_refused("the series cannot be read"):
+        exec("import no_such_package", {"__name__": "pydicom.pixels"})
+
+
 def test_what_the_system_says_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "absent"
     error = caught(f"open({str(path)!r})")
@@ -76,7 +133,29 @@ def test_uids_are_replaced_by_their_hashes() -> None:
     assert hash_uid(UID) != hash_uid(UID + ".1")
 
 
-@pytest.mark.parametrize("text", ["2.5 mm of 1.5", "version 1.2.3", "at z=-140.25 mm"])
+@pytest.mark.parametrize(
+    "uid",
+    [
+        f"2.25.{2**127 + 1}",
+        "2.25.7",
+        "1.2.840.10008.5",
+        "1.3.20240101",
+        "1.28401136.7",
+        "1.2.0.4",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "series {}.", "/a/{}.seg.dcm", "x.{}", "({})", "[{}]:"])
+def test_uids_of_every_form_are_replaced(uid: str, around: str) -> None:
+    assert redact(around.format(uid)) == around.format(f"uid:{hash_uid(uid)}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2.5 mm of 1.5", "version 1.2.3", "at z=-140.25 mm", "0.30000000000000004 mm"),
+        *("torch 2.13.0", "2026-11-30T01:44:32.123", "127.0.0.1"),
+    ],
+)
 def test_numbers_stay(text: str) -> None:
     assert redact(text) == text
 

@@ -293,3 +293,23 @@ def test_what_the_file_says_of_the_package_is_left_to_it(bundles: Path, tmp_path
     config = tmp_path / "app.yaml"
     config.write_text("method: two\napplication: {title: T}\nresources: {gpu: 1}\n")
     assert Settings.resolve(bundles=bundles, config=config).algorithm == "two"
+
+
+@pytest.mark.parametrize("name", ["allow_gaps", "empty_frames"])
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("true", True), ("1", True), (" Yes ", True), ("ON", True), ("False", False), ("0", False)],
+)
+def test_every_switch_of_the_environment_is_read_alike(
+    bundles: Path, config: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, meant: bool
+) -> None:
+    config.write_text(f"{name}: {str(not meant).lower()}\n")
+    assert getattr(Settings.resolve(bundles=bundles, config=config), name) is not meant
+    monkeypatch.setenv(f"RENALSEG_{name.upper()}", text)
+    assert getattr(Settings.resolve(bundles=bundles, config=config), name) is meant
+    given = Settings.resolve(bundles=bundles, config=config, **{name: not meant})
+    assert getattr(given, name) is not meant
+
+
+def test_gaps_are_refused_unless_somebody_allows_them(bundles: Path) -> None:
+    assert Settings.resolve(bundles=bundles).allow_gaps is False
