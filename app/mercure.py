@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from renalseg.labels import bounded
 from renalseg.results.output import RESULT_FILE
 
 NOTIFICATION = "__mercure_notification"
@@ -35,5 +36,8 @@ def add_notification(folder: Path) -> None:
 
 def _describe(study: dict[str, Any]) -> str:
     """The finding and the volumes; nothing that names a patient."""
-    found = [f"{s['label']} {s['volume_ml']:.0f} ml" for s in study.get("segments", [])]
+    found = []
+    for segment in study.get("segments", []):
+        volume = bounded(f"{segment['volume_ml']:.0f} ml", segment.get("lower_bound", False))
+        found.append(f"{segment['label']} {volume}")
     return f"{study['finding']}: {', '.join(found)}" if found else str(study["finding"])

@@ -152,12 +152,29 @@ THIRDS = MappingProxyType(
 SIZES_CM = (4, 7, 10)  # the cut-offs of TNM's T1 and T2; a size alone is not a stage
 
 
-def size_category(longest_mm: float) -> str:
-    """Name the size of a tumor by the cut-offs of TNM, which count to the smaller size."""
+def size_category(longest_mm: float, *, lower_bound: bool = False) -> str | None:
+    """Name the size of a tumor by the cut-offs of TNM, which count to the smaller size.
+
+    Args:
+        longest_mm: Its longest diameter.
+        lower_bound: Whether it may be longer: then only the largest category is certain, and there
+            is none below it.
+    """
     for at_least, at_most in zip((None, *SIZES_CM), SIZES_CM, strict=False):
         if longest_mm <= 10 * at_most:
+            if lower_bound:
+                return None
             return f"up to {at_most} cm" if at_least is None else f"{at_least} to {at_most} cm"
     return f"over {SIZES_CM[-1]} cm"
+
+
+BOUNDED = frozenset({"volume_ml", "longest_mm", "longest_axial_mm"})
+"""The measures that are lower bounds where a segment is cut."""
+
+
+def bounded(text: str, lower_bound: bool) -> str:
+    """Write a measure, with a sign before it where it is a lower bound."""
+    return f"≥ {text}" if lower_bound else text
 
 
 @dataclass(frozen=True)
@@ -174,6 +191,9 @@ class MeasuredSegment(Segment):
         third: Of a tumor: where along its kidney it lies; None without a kidney on its side.
         exophytic_percent: Of a tumor: how much of it lies outside of its kidney, likewise.
         size: Of a tumor: its size category.
+        lower_bound: Whether it reaches the end of the scan or of the field of view. Its volume and
+            diameters are lower bounds then, and a tumor has no size category up to a size. What
+            depends on the whole kidney, as `third`, is None where the kidney is cut.
     """
 
     longest_mm: float
@@ -183,3 +203,4 @@ class MeasuredSegment(Segment):
     third: Third | None = None
     exophytic_percent: float | None = None
     size: str | None = None
+    lower_bound: bool = False

@@ -54,6 +54,9 @@ _Group = VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQua
 SCHEME = "99RENALSEG"
 EXOPHYTIC = CodedConcept("EXOPHYTIC", SCHEME, "Share of the tumor outside of the kidney")
 SIZE = CodedConcept("SIZE", SCHEME, "Size category")
+# Of a segment that reaches the end of the scan: its volume and diameters are lower bounds.
+EXTENT = CodedConcept("EXTENT", SCHEME, "Extent in the scan")
+CUT = CodedConcept("CUT", SCHEME, "Cut off: volume and diameters are lower bounds")
 IN_ONE_SLICE = CodedConcept("ONESLICE", SCHEME, "Within one axial slice")
 
 _NAMES = {
@@ -134,7 +137,9 @@ def _group(
     """The measures of one segment (TID 1411)."""
     info = LABELS[segment.kind]
     third = None if segment.third is None else _concept(THIRDS[segment.third])
-    size = [] if segment.size is None else [QualitativeEvaluation(SIZE, _size(segment.size))]
+    said = [] if segment.size is None else [QualitativeEvaluation(SIZE, _size(segment.size))]
+    if segment.lower_bound:
+        said.append(QualitativeEvaluation(EXTENT, CUT))
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             origin.tracking_uid(segment.label), identifier=segment.label
@@ -152,7 +157,7 @@ def _group(
             FindingSite(_concept(KIDNEY_CODE), _concept(LATERALITY[segment.side]), third)
         ],
         measurements=_measurements(segment),
-        qualitative_evaluations=size,
+        qualitative_evaluations=said,
     )
 
 

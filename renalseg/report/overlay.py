@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from monai.data import MetaTensor
 
-from renalseg.labels import Segment
+from renalseg.labels import MeasuredSegment, Segment, bounded
 from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, View, color_of, look
 from renalseg.results.findings import Statement
 
@@ -74,10 +74,14 @@ def _figure(view: View, segments: Sequence[Segment]) -> Figure:
     return figure
 
 
+def _volume(segment: Segment) -> str:
+    cut = isinstance(segment, MeasuredSegment) and segment.lower_bound
+    return bounded(f"{segment.volume_ml:.1f} ml", cut)
+
+
 def _legend(figure: Figure, segments: Sequence[Segment]) -> None:
     shown = [
-        Line2D([], [], color=color_of(s), lw=2, label=f"{s.label}  {s.volume_ml:.1f} ml")
-        for s in segments
+        Line2D([], [], color=color_of(s), lw=2, label=f"{s.label}  {_volume(s)}") for s in segments
     ]
     if shown:
         figure.legend(

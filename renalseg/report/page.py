@@ -9,7 +9,7 @@ from datetime import datetime
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from renalseg.labels import TUMOR, MeasuredSegment
+from renalseg.labels import TUMOR, MeasuredSegment, bounded
 from renalseg.report.sheet import (
     BLACK,
     DARK,
@@ -220,9 +220,9 @@ def _table(
 def _cells(row: MeasuredSegment) -> tuple[str, ...]:
     share = row.exophytic_percent
     return (
-        f"{row.volume_ml:.1f}",
-        f"{row.longest_mm:.0f}",
-        f"{row.longest_axial_mm:.0f}",
+        bounded(f"{row.volume_ml:.1f}", row.lower_bound),
+        bounded(f"{row.longest_mm:.0f}", row.lower_bound),
+        bounded(f"{row.longest_axial_mm:.0f}", row.lower_bound),
         f"{row.mean_hu:.0f} ± {row.sd_hu:.0f}",
         "" if row.third is None else row.third.value,
         "" if share is None else f"{share:.0f}",

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from renalseg.labels import BOUNDED, bounded
 from renalseg.results.findings import USE, Kind
 from renalseg.results.output import RESULT_FILE, read_result, stages_of, statements_of
 from renalseg.results.study import REFUSED
@@ -74,7 +75,9 @@ def _measures(study: dict[str, Any], title: str) -> Table:
 
 def _number(segment: dict[str, Any], name: str, digits: int = 0) -> str:
     value = segment.get(name)
-    return "" if value is None else f"{value:.{digits}f}"
+    if value is None:
+        return ""
+    return bounded(f"{value:.{digits}f}", name in BOUNDED and segment.get("lower_bound", False))
 
 
 def _seconds(study: dict[str, Any], device: str) -> Table:

@@ -94,6 +94,18 @@ def missing_kidneys(segments: Sequence[Segment]) -> list[Side]:
     return [side for side in Side if side not in found]
 
 
+def cut_off(segments: Sequence[MeasuredSegment]) -> str | None:
+    """Name the segments that reach the end of the scan, and what that means; None without any."""
+    cut = [segment.label for segment in segments if segment.lower_bound]
+    if not cut:
+        return None
+    names = ", ".join([cut[0], *(label[0].lower() + label[1:] for label in cut[1:])])
+    return (
+        f"{names}: cut by the end of the scan or of the field of view; "
+        "volume and diameters are lower bounds."
+    )
+
+
 def sentences(segments: Sequence[MeasuredSegment], judgment: Judgment) -> str:
     """Say what was found, what was looked for and not found, and in which contrast phase."""
     return f"{_found(segments, judgment)} {PHASES[judgment.phase]}"
@@ -116,8 +128,7 @@ def _found(segments: Sequence[MeasuredSegment], judgment: Judgment) -> str:
     where = f"in the {largest.side.value} kidney"
     if largest.third is not None:
         where = f"in the {largest.third.value} third of the {largest.side.value} kidney"
-    said.insert(
-        0,
-        f"{count} found: {what} {largest.longest_mm:.0f} mm long ({largest.size}), {where}.",
-    )
+    long = f"{'at least ' if largest.lower_bound else ''}{largest.longest_mm:.0f} mm long"
+    size = "" if largest.size is None else f" ({largest.size})"
+    said.insert(0, f"{count} found: {what} {long}{size}, {where}.")
     return " ".join(said)

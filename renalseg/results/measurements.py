@@ -24,6 +24,7 @@ from scipy.spatial.distance import pdist
 from renalseg.components import Box, Mask, bounding_box
 from renalseg.geometry import Array, spacing_of, to_index, to_world
 from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, size_category
+from renalseg.results.bounds import reaches_end, with_kidneys
 
 _PARALLEL = 1e-9  # of unit normals and voxels: what counts as none
 
@@ -54,22 +55,28 @@ def measure(
         The segments in their order, with diameters in mm, HU, and for tumors their place in the
         kidney of their side: the third of the kidney's long axis (the principal axis of its tissue)
         that the tumor's centroid lies in or beyond, and the share of its voxels whose centers lie
-        outside of the convex hull of the kidney's tissue.
+        outside of the convex hull of the kidney's tissue; neither where the kidney is cut by the
+        end of the scan or of the field of view.
     """
     found = bounding_box(segmented > 0)
     if found is None:
         return []
     affine = np.asarray(image.affine, dtype=np.float64)
     boxes = ndimage.find_objects(segmented[found], max_label=len(segments))
+    places = [_shift(part, found) for part in boxes]
+    ends = [
+        reaches_end(image, segmented[box] == segment.number, box)
+        for segment, box in zip(segments, places, strict=True)
+    ]
     measured, kidneys = [], dict[Side, _Kidney]()
-    for segment, part in zip(segments, boxes, strict=True):
-        box = _shift(part, found)
+    for segment, box, cut in zip(segments, places, with_kidneys(segments, ends), strict=True):
         mask = segmented[box] == segment.number
         start = to_world(affine, [side.start for side in box])
         local = np.block([[affine[:3, :3], start[:, None]], [np.zeros(3), 1]])
         hu = image[0][box].numpy()[mask].astype(np.float64)
         hull = _hull(to_world(local, _ends(mask, range(3))))
-        if segment.kind == KIDNEY and np.linalg.matrix_rank(hull - hull[0]) == 3:
+        flat = np.linalg.matrix_rank(hull - hull[0]) < 3
+        if segment.kind == KIDNEY and not flat and not cut:
             kidneys[segment.side] = _Kidney(hull, _long_axis(mask, local))
         one = MeasuredSegment(
             segment.number,
@@ -81,9 +88,10 @@ def measure(
             longest_axial_mm=round(_longest_axial(mask, local), 2),
             mean_hu=round(float(hu.mean()), 1),
             sd_hu=round(float(hu.std()), 1),
+            lower_bound=cut,
         )
         if segment.kind == TUMOR:
-            one = replace(one, size=size_category(one.longest_mm))
+            one = replace(one, size=size_category(one.longest_mm, lower_bound=cut))
             if segment.side in kidneys:
                 one = _place(one, kidneys[segment.side], mask, local)
         measured.append(one)

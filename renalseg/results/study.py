@@ -18,7 +18,7 @@ from renalseg.errors import ConfigError
 from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.metadata import read_metadata
 from renalseg.results.earlier import Earlier
-from renalseg.results.findings import Judgment, Statement, finding, statements
+from renalseg.results.findings import Judgment, Statement, cut_off, finding, statements
 from renalseg.results.measurements import measure
 from renalseg.results.objects import make_objects
 from renalseg.results.segments import split_segments
@@ -108,6 +108,8 @@ def write_study(
     judgment = Judgment()
     segmented, found = split_segments(pred, series.image, settings.numbers.sides)
     segments = measure(series.image, segmented, found)
+    if (cut := cut_off(segments)) is not None:
+        judgment = replace(judgment, review=(*judgment.review, cut))
     source = str(series.headers[0].SeriesInstanceUID)
     warnings = (*judgment.review, *series.warnings, *weak_bundles(settings))
     files = []

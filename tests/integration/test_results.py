@@ -20,6 +20,8 @@ from pydicom.dataset import Dataset
 from renalseg.dicom.derived import say
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.labels import KIDNEY, TUMOR
+from renalseg.report.page import _cells
+from renalseg.report.terminal import print_result
 from renalseg.results.account import Result
 from renalseg.results.findings import Kind, Statement
 from renalseg.results.place import all_at_once
@@ -41,6 +43,8 @@ def write(
     out: Path,
     outputs: Sequence[str] = ("seg", "sr", "pdf"),
     kinds: Sequence[int] = tuple(PRED),
+    *,
+    to_the_end: bool = False,
     **choices: Any,
 ) -> tuple[CTSeries, StudyResult]:
     """Write the results of a series in which kidneys and a tumor are drawn.
@@ -50,10 +54,15 @@ def write(
         out: Gets the results.
         outputs: What is written.
         kinds: What background, left and right kidney and the tumor are predicted as.
+        to_the_end: Whether what was found goes on to the last slice.
         choices: More settings.
     """
     series = read_series(folder)
-    pred = np.asarray(kinds, np.uint8)[segment_map(series)]
+    drawn = segment_map(series)
+    if to_the_end:
+        top = np.flatnonzero(drawn.any(axis=(0, 1)))[-1]
+        drawn[..., top:] = drawn[..., top, None]
+    pred = np.asarray(kinds, np.uint8)[drawn]
     settings = Settings(
         folder,
         "kidney_drawn",
@@ -329,6 +338,31 @@ def test_what_is_not_found_is_said_in_every_file(
     assert sentence in text_of(pdf_of(tmp_path / "out"))
     has_seg = bool(list((tmp_path / "out").glob("*.seg.dcm")))
     assert has_seg is (finding != "no kidney found")
+
+
+def test_a_cut_kidney_is_said_in_every_file(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, report = tmp_path / "out", tmp_path / "report"
+    _, result = write(source, out, ("seg", "sr", "pdf", "sc"), report=report, to_the_end=True)
+    entry = entry_of(out)
+    assert [each["lower_bound"] for each in entry["segments"]] == [
+        each.lower_bound for each in result.segments
+    ]
+    cut = next(each for each in result.segments if each.lower_bound)
+    (said_once,) = [text for text in entry["warnings"] if "lower bounds" in text]
+    assert cut.label in said_once
+    document = hd.sr.srread(next(out.glob("*.sr.dcm")))
+    texts = [str(item.get("TextValue", "")) for item in document.ContentSequence]
+    assert any(said_once in text for text in texts)
+    group = groups_of(document)[cut.number - 1]
+    assert said(group, "Extent in the scan")[0].ConceptCodeSequence[0].CodeValue == "CUT"
+    assert "volume and diameters are lower bounds" in text_of(pdf_of(out))
+    assert f"≥ {cut.volume_ml:.1f}" in _cells(cut)  # a sign that the PDF draws, and does not spell
+    (page,) = report.glob("*.html")
+    assert f"≥ {cut.volume_ml:.1f}" in page.read_text()
+    print_result(out)
+    assert f"≥ {cut.volume_ml:.1f}" in capsys.readouterr().out
 
 
 # The page

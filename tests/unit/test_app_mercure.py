@@ -30,6 +30,12 @@ def test_a_tumor_asks_for_a_notification_that_says_what_was_found(tmp_path: Path
     )
 
 
+def test_a_lower_bound_is_told(tmp_path: Path) -> None:
+    cut = {**KIDNEY, "lower_bound": True}
+    found = notified(tmp_path, {"finding": "no tumor found", "segments": [cut]})
+    assert found["text"].endswith("no tumor found: Left kidney ≥ 180 ml")
+
+
 @pytest.mark.parametrize("finding", ["no tumor found", "no kidney found", "refused"])
 def test_what_is_no_tumor_asks_for_none(finding: str, tmp_path: Path) -> None:
     found = notified(tmp_path, {"finding": finding, "segments": []})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from renalseg.labels import KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Side, Third
@@ -7,6 +9,7 @@ from renalseg.results.findings import (
     PHASES,
     Judgment,
     Kind,
+    cut_off,
     finding,
     missing_kidneys,
     sentences,
@@ -55,6 +58,17 @@ def test_sides_without_a_kidney() -> None:
 def test_sentences(segments: list[MeasuredSegment], text: str) -> None:
     judgment = Judgment(ContrastPhase.NEPHROGRAPHIC)
     assert sentences(segments, judgment) == f"{text} Nephrographic phase."
+
+
+def test_lower_bounds_are_said() -> None:
+    assert cut_off([LEFT, RIGHT]) is None
+    cut = [replace(LEFT, lower_bound=True), RIGHT, replace(tumor(35), lower_bound=True, size=None)]
+    text = sentences(cut, Judgment())
+    assert text.startswith("One tumor found: it is at least 35 mm long, in the lower third")
+    assert cut_off(cut) == (
+        "Left kidney, left kidney tumor 1: cut by the end of the scan or of the field of view; "
+        "volume and diameters are lower bounds."
+    )
 
 
 def test_without_a_kidney_nothing_is_said_of_tumors() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from renalseg.labels import Color, Side, rgb_of
+from renalseg.labels import BOUNDED, Color, Side, bounded, rgb_of
 
 Entry = Mapping[str, Any]
 
@@ -47,7 +47,9 @@ def _row(entry: Entry, columns: Sequence[tuple[str, str, str]]) -> str:
     cells = ""
     for name, _, form in columns:
         value = entry.get(name)
-        cells += f"<td>{'' if value is None else escape(form.format(value))}</td>"
+        text = "" if value is None else form.format(value)
+        text = bounded(text, name in BOUNDED and entry.get("lower_bound", False))
+        cells += f"<td>{escape(text)}</td>"
     rgb = rgb_of(entry["kind"], Side(entry["side"]), entry["number"])
     return f'<tr><th scope="row">{chip(rgb)}{escape(entry["label"])}</th>{cells}</tr>'
 
