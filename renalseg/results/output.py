@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from renalseg.caches import lent
 from renalseg.errors import EXIT_FAULT, ConfigError, InputError, exit_code_for
 from renalseg.results.findings import Kind, Statement
+from renalseg.results.sealed import unseal
 from renalseg.results.staging import Staging, moving, remove_abandoned, sync, sync_all
 
 RESULT_FILE = "result.json"
@@ -57,7 +58,9 @@ def _is_study(entry: object) -> bool:
 
 
 @contextmanager
-def complete_or_nothing(out_dir: Path) -> Iterator[Path]:
+def complete_or_nothing(
+    out_dir: Path, stale: Callable[[], Collection[str]] = tuple
+) -> Iterator[Path]:
     """Gives a hidden folder to write to; what is in it moves to `out_dir` if nothing fails.
 
     A new `out_dir` appears at once with all that is in it. In one that is there already, files of
@@ -65,8 +68,14 @@ def complete_or_nothing(out_dir: Path) -> Iterator[Path]:
     process left in the same place is removed first; was it killed while its files moved, they are
     taken back.
 
+    Files that were written by `open_sealed` are unsealed at the end, one right after the other, and
+    then get their names: until then no DICOM file of the new result is anywhere in or beside
+    `out_dir`.
+
     Args:
         out_dir: Made, if it is not there, when all is complete.
+        stale: Gives the names of files of an earlier result, which go where the new one has none of
+            that name.
 
     Yields:
         The folder to write to, beside `out_dir` where that can be written to, else in it.
@@ -84,7 +93,7 @@ def complete_or_nothing(out_dir: Path) -> Iterator[Path]:
             yield hidden.files
         sync_all(hidden.files)
         with moving:
-            _move(hidden, out_dir)
+            _move(hidden, out_dir, stale)
     finally:
         hidden.remove()
 
@@ -107,37 +116,51 @@ def _make_hidden(out_dir: Path) -> Staging:
     return hidden
 
 
-def _move(hidden: Staging, out_dir: Path) -> None:
+def _move(hidden: Staging, out_dir: Path, stale: Callable[[], Collection[str]]) -> None:
     """Puts the files into `out_dir`, all or none."""
+    names = sorted(
+        (path.name for path in hidden.files.iterdir()), key=lambda n: (n == RESULT_FILE, n)
+    )
     if not out_dir.exists():
+        _unseal_all(hidden.files, names)
+        sync_all(hidden.files)
         with suppress(OSError):  # somebody else was quicker
             hidden.files.rename(out_dir)
             sync(out_dir.parent)
             return
         out_dir.mkdir(exist_ok=True)
-    names = sorted(
-        (path.name for path in hidden.files.iterdir()), key=lambda n: (n == RESULT_FILE, n)
-    )
+    gone = sorted(set(stale()) - set(names))
     target = "" if hidden.folder.parent == out_dir else out_dir.name
-    hidden.note(json.dumps({"target": target, "names": names}))
+    hidden.note(json.dumps({"target": target, "names": names, "gone": gone}))
     try:
-        _replace(hidden.folder, out_dir, names)
+        _replace(hidden.folder, out_dir, names, gone)
     except BaseException:
-        _undo(hidden.folder, out_dir, names)
+        _undo(hidden.folder, out_dir, names, gone)
         raise
 
 
-def _replace(hidden: Path, out_dir: Path, names: Sequence[str]) -> None:
-    old = hidden / _OLD
+def _replace(hidden: Path, out_dir: Path, names: Sequence[str], gone: Sequence[str]) -> None:
+    old, files = hidden / _OLD, hidden / "files"
     old.mkdir()
-    for name in reversed(names):
+    for name in (*reversed(names), *gone):
         if os.path.lexists(out_dir / name):
             (out_dir / name).rename(old / name)
-    for name in names:
-        if name == names[-1]:
-            sync(out_dir)  # the others are there for good before the last one is
-        (hidden / "files" / name).rename(out_dir / name)
+    # Nothing slow comes between the two: a kill here may part a result, though never a file.
+    _unseal_all(files, names)
+    for name in names[:-1]:
+        (files / name).rename(out_dir / name)
+    for name in names[:-1]:
+        sync_all(out_dir / name)
+    sync(out_dir)  # the others are there for good before the last one is
+    for name in names[-1:]:
+        (files / name).rename(out_dir / name)
     sync(out_dir)
+
+
+def _unseal_all(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if (folder / name).is_file():
+            unseal(folder / name)
 
 
 def _take_back(hidden: Path, note: str) -> None:
@@ -146,11 +169,12 @@ def _take_back(hidden: Path, note: str) -> None:
         return
     content = json.loads(note)
     names = [name for name in content["names"] if Path(name).name == name]
+    gone = [name for name in content.get("gone", ()) if Path(name).name == name]
     target = Path(content["target"]).name
-    _undo(hidden, hidden.parent / target, names)
+    _undo(hidden, hidden.parent / target, names, gone)
 
 
-def _undo(hidden: Path, out_dir: Path, names: Sequence[str]) -> None:
+def _undo(hidden: Path, out_dir: Path, names: Sequence[str], gone: Sequence[str]) -> None:
     files, old = hidden / "files", hidden / _OLD
     # The last file is there: all were moved, or another process has put its own results there.
     if not names or os.path.lexists(out_dir / names[-1]):
@@ -158,6 +182,7 @@ def _undo(hidden: Path, out_dir: Path, names: Sequence[str]) -> None:
     for name in names:
         if not os.path.lexists(files / name):
             _delete(out_dir / name)
+    for name in (*gone, *names):
         if os.path.lexists(old / name):
             (old / name).rename(out_dir / name)
     sync(out_dir)
