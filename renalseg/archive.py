@@ -290,6 +290,7 @@ def _segment(readings: Iterator[_Reading], out_dir: Path, models: Models) -> Res
         raise first.error or AssertionError
     refuse_unreadable(first.plan)
     with all_at_once(out_dir) as place:
+        place.claim([study.study for study in first.plan.studies])
         studies = [
             or_refusal(reading.study, partial(_segment_study, reading, place, models))
             for reading in chain((first,), readings)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from renalseg.dicom.account import REFUSED
 from renalseg.environment import switched_on
 from renalseg.errors import EXIT_REFUSED
+from renalseg.harmless import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -141,7 +142,7 @@ def print_inspection(content: Mapping[str, Any]) -> None:
 
 def _print_all(console: Console, warnings: list[str]) -> None:
     for warning in warnings:
-        console.print(f"  ! {warning}", markup=False, style="yellow")
+        console.print(one_line(f"  ! {warning}"), markup=False, style="yellow")
 
 
 def _verdict(content: Mapping[str, Any]) -> str:
@@ -156,7 +157,9 @@ def _series_table(study: Mapping[str, Any]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"study {study['study']}", title_justify="left", title_style="bold")
+    table = Table(
+        title=Text(f"study {one_line(study['study'])}"), title_justify="left", title_style="bold"
+    )
     for name in ("would be", "series", "slices", "spacing (mm)", "extent (mm)", "score", "why"):
         right = name in ("slices", "extent (mm)", "score")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
@@ -168,12 +171,12 @@ def _series_table(study: Mapping[str, Any]) -> Table:
         )
         table.add_row(
             Text(series["status"], style=_STYLES[series["status"]]),
-            Text("\n".join(name for name in names if name)),
+            Text("\n".join(one_line(name) for name in names if name)),
             str(series["slices"]),
             " x ".join(f"{value:g}" for value in series.get("spacing_mm", ())),
             f"{series['extent_mm']:g}" if "extent_mm" in series else "",
             f"{series['score']['total']:.1f}" if series["score"] else "",
-            Text("\n".join(_why(series))),
+            Text("\n".join(map(one_line, _why(series)))),
         )
     return table
 
@@ -196,5 +199,7 @@ def _file_table(files: Mapping[str, Any]) -> Table:
     table.add_column("the first", overflow="fold")
     for kind, style in (("refused", "red"), ("skipped", "")):
         for reason, paths in files[kind].items():
-            table.add_row(str(len(paths)), Text(reason, style=style), Text(paths[0]))
+            table.add_row(
+                str(len(paths)), Text(one_line(reason), style=style), Text(one_line(paths[0]))
+            )
     return table

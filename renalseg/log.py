@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from renalseg.errors import ConfigError
+from renalseg.harmless import one_line
 from renalseg.privacy import called_by_dicom, hash_uid, redact
 
 VARIABLE = "RENALSEG_LOG"
@@ -50,7 +51,11 @@ def start(*, as_json: bool = False, folder: Path | None = None) -> None:
     _json = as_json or _FORMS[form]
     _input = folder
     _context.clear()
-    if _json:
+    if not _json:
+        # What the libraries log for people, where nobody has asked for more.
+        if logging.lastResort is not None:
+            logging.lastResort.setFormatter(_OneLine())
+    else:
         warnings.showwarning = _show_warning
         logging.basicConfig(handlers=[_Handler(logging.WARNING)], force=True)
 
@@ -116,7 +121,7 @@ def say(
             text, event, level = text.removeprefix(_WARNING), "warning", "warning"
         note(event, level, message=text if message is None else message, **fields)
     else:
-        _write(text)
+        _write(one_line(text))
 
 
 def note(event: str, level: str = "info", **fields: Any) -> None:
@@ -141,6 +146,13 @@ def _clean(value: Any) -> Any:
 def _write(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+class _OneLine(logging.Formatter):
+    """A message that may quote a header."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(super().format(record))
 
 
 class _Handler(logging.Handler):

@@ -162,6 +162,7 @@ def run(
     plan = look_through(dicom_dir, allow_gaps=models.settings.allow_gaps)
     refuse_unreadable(plan)
     with all_at_once(out_dir) as place:
+        place.claim([study.study for study in plan.studies])
         studies = []
         for number, study in enumerate(plan.studies, start=1):
             with log.about_study(study.study):

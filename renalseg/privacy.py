@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from renalseg.errors import RenalSegError, causes, what_ran_out
+from renalseg.harmless import one_line
 
 SALT = "RENALSEG_LOG_SALT"
 """Environment variable: with the same salt a study has the same hash in every log."""
@@ -110,7 +111,11 @@ def called_by_dicom() -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """The message of an error, or what stands for it where it may quote a header."""
+    """The message of an error on one line, or what stands for it where it may quote a header."""
+    return one_line(_message_of(error))
+
+
+def _message_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     if isinstance(error, RenalSegError) or _quotes_nothing(error):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 
 from renalseg.dicom.account import (
@@ -136,10 +137,10 @@ class Plan:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is unusual about the folder, whichever study is looked at."""
-        return tuple(
-            f"{path} was left out, it could not be told to any series: {reason}"
-            for path, reason in self.scan.refused
-        )
+        paths: dict[str, list[Path]] = {}
+        for path, reason in self.scan.refused:
+            paths.setdefault(reason, []).append(path)
+        return tuple(starmap(_left_out, paths.items()))
 
     def series(self) -> tuple[SeriesAccount, ...]:
         """What becomes of each series, as far as it is known."""
@@ -172,6 +173,16 @@ class Plan:
         for path, reason in sorted(account, key=lambda entry: (entry[1], entry[0])):
             reasons.setdefault(reason, []).append(str(path.relative_to(self.scan.folder)))
         return reasons
+
+
+def _left_out(reason: str, paths: Sequence[Path]) -> str:
+    """Say of files why they were left out, once for all that share the reason."""
+    if len(paths) == 1:
+        return f"{paths[0]} was left out, it could not be told to any series: {reason}"
+    return (
+        f"{len(paths)} files were left out, they could not be told to any series: {reason} "
+        f"(the first is {paths[0]})"
+    )
 
 
 def make_plan(scan: Scan, *, allow_gaps: bool = False) -> Plan:

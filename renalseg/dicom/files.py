@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,12 @@ LINK_OUT = "link that leads out of the folder"
 LINK_WITHIN = "link to a place in the folder"
 SPECIAL = "special file"
 NO_PERMISSION = "no permission to read"
+MAX_FILES = 20_000
+"""In one folder. Each header takes 30 kB of memory, and no study has half as many slices."""
+
+
+class TooManyError(InputError):
+    """A folder holds more than one study can."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,13 @@ class Listing:
         files: The regular files, in the order of their paths.
         skipped: What is never opened, with the reason.
         refused: What could not be looked into, with the reason.
+        digest: SHA-256 over the names and sizes of the files: what came or went changes it.
     """
 
     files: tuple[Path, ...]
     skipped: tuple[tuple[Path, str], ...]
     refused: tuple[tuple[Path, str], ...]
+    digest: str = ""
 
 
 def list_files(folder: Path) -> Listing:
@@ -44,10 +53,11 @@ def list_files(folder: Path) -> Listing:
 
     Raises:
         InputError: If there is no such folder.
+        TooManyError: If it holds more than `MAX_FILES` files.
     """
     if not folder.is_dir():
         raise InputError(f"expected a folder of DICOM files, found no folder at {folder}")
-    files: list[Path] = []
+    files: dict[Path, int] = {}
     skipped: list[tuple[Path, str]] = []
     refused: list[tuple[Path, str]] = []
     root = folder.resolve()
@@ -58,15 +68,27 @@ def list_files(folder: Path) -> Listing:
     for place, folders, names in os.walk(folder, onerror=closed):
         for name in (*names, *folders):
             path = Path(place, name)
-            mode = path.lstat().st_mode
+            status = path.lstat()
+            mode = status.st_mode
             if stat.S_ISLNK(mode):
                 within = path.resolve().is_relative_to(root)
                 skipped.append((path, LINK_WITHIN if within else LINK_OUT))
             elif stat.S_ISREG(mode):
-                files.append(path)
+                files[path] = status.st_size
             elif not stat.S_ISDIR(mode):
                 skipped.append((path, SPECIAL))
-    return Listing(tuple(sorted(files)), tuple(sorted(skipped)), tuple(sorted(refused)))
+        if len(files) > MAX_FILES:
+            raise TooManyError(
+                f"expected the files of one patient in {folder}, at most {MAX_FILES:,}, found "
+                "more; give each study's own folder, or a folder of such folders to archive"
+            )
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        relative = os.fsencode(path.relative_to(folder))
+        digest.update(b"%d %d " % (len(relative), files[path]) + relative)
+    return Listing(
+        tuple(sorted(files)), tuple(sorted(skipped)), tuple(sorted(refused)), digest.hexdigest()
+    )
 
 
 @contextmanager

@@ -16,10 +16,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, CTImageStorage, MediaStorageDirectoryStorage
 
 from renalseg.dicom.enhanced import MULTI_FRAME, expand
-from renalseg.dicom.files import NO_PERMISSION, list_files
+from renalseg.dicom.files import MAX_FILES, NO_PERMISSION, TooManyError, list_files
 from renalseg.dicom.header import Header, read_header
 from renalseg.dicom.pixels import slice_bytes
 from renalseg.dicom.tags import Instance, describe
+from renalseg.dicom.uids import is_uid
 from renalseg.errors import InputError
 
 Progress = Callable[[int, int], None]
@@ -27,6 +28,9 @@ Account = tuple[tuple[Path, str], ...]
 
 NOT_DICOM = "not DICOM"
 LOCALIZER = "localizer"
+# They name instances, series and files in every result.
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+_CODE_STRING = 16  # characters that a DICOM CS value holds
 # Values of ImageType that tell pictures of numbers, and projections through many slices.
 _PICTURES = frozenset({"SCREEN SAVE", "SCREENSAVE", "DOSE_INFO", "DOSE", "REPORT", "PROTOCOL"})
 _PROJECTIONS = frozenset({"MIP", "MINIP", "MIN_IP", "PROJECTION IMAGE"})
@@ -41,12 +45,14 @@ class Scan:
         instances: The CT slices, without localizers, in the order of their paths.
         skipped: Every file that is nothing to process, and what it is.
         refused: Every file that cannot be read or told to any series, and what is wrong with it.
+        digest: Of the names and sizes of all files, see `list_files`.
     """
 
     folder: Path
     instances: tuple[Instance, ...]
     skipped: Account
     refused: Account
+    digest: str = ""
 
 
 def scan_folder(folder: Path, progress: Progress | None = None) -> Scan:
@@ -78,8 +84,11 @@ def scan_folder(folder: Path, progress: Progress | None = None) -> Scan:
                     patients.add(_patient(path, header.dataset))
                     slices, reason = _slices(path, header)
                     instances += slices
+                    _check_count(folder, len(instances))
                     if reason:
                         skipped.append((path, reason))
+            except TooManyError:
+                raise
             except InputError as error:
                 refused.append((path, str(error).removeprefix(f"{path}: ")))
             except PermissionError:
@@ -99,7 +108,19 @@ def scan_folder(folder: Path, progress: Progress | None = None) -> Scan:
     unknown = sum(reason == NOT_DICOM for _, reason in skipped)
     if not instances and not refused and unknown + len(listing.skipped) == len(skipped):
         raise InputError(f"expected a CT series, found none in {folder} ({found(skipped)})")
-    return Scan(folder, tuple(instances), tuple(sorted(skipped)), tuple(sorted(refused)))
+    return Scan(
+        folder,
+        tuple(instances),
+        tuple(sorted(skipped)),
+        tuple(sorted(refused)),
+        listing.digest,
+    )
+
+
+def _check_count(folder: Path, slices: int) -> None:
+    """Refuse multi-frame files that hold more headers than so many files may."""
+    if slices > MAX_FILES:
+        raise TooManyError(f"expected at most {MAX_FILES:,} CT slices in {folder}, found more")
 
 
 def found(account: list[tuple[Path, str]] | Account) -> str:
@@ -133,6 +154,8 @@ def _slices(path: Path, header: Header) -> tuple[list[Instance], str | None]:
     if reason is not None:
         return [], reason
     instance.text("SeriesInstanceUID")  # what has none belongs to no series
+    for keyword in _UIDS:
+        instance.check_uid(keyword)
     try:
         instance = replace(instance, frames=_frames(instance))
         instance = replace(instance, flaw=_flaw(instance, header))
@@ -163,6 +186,8 @@ def _sop_class(instance: Instance) -> UID:
     )
     if not sop_class:
         raise InputError(f"{instance.path}: the file is damaged, it has no SOP Class UID")
+    if not is_uid(sop_class):
+        raise InputError(f"{instance.path}: the file is damaged, its SOP Class UID is none")
     return sop_class
 
 
@@ -170,7 +195,7 @@ def _reason_to_skip(instance: Instance) -> str | None:
     """Say what a CT slice is if it is none to segment."""
     modality = instance.optional("Modality") or "CT"
     if modality != "CT":
-        return f"modality {modality}"
+        return f"modality {modality[:_CODE_STRING]}"
     image_type = set(instance.words("ImageType"))
     if "LOCALIZER" in image_type:
         return LOCALIZER

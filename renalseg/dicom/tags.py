@@ -13,7 +13,9 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from renalseg.dicom.uids import MAX_LENGTH, is_uid
 from renalseg.errors import InputError
+from renalseg.harmless import one_line
 
 
 class SourceFrame(NamedTuple):
@@ -87,9 +89,9 @@ class Instance:
             ) from exc
 
     def optional(self, keyword: str) -> str:
-        """Give a text attribute without the blanks around it, "" if it is missing."""
+        """Give a text attribute on one line without the blanks around it, "" if it is missing."""
         value = self.value(keyword)
-        return "" if value is None else str(value).strip(" \0")
+        return "" if value is None else one_line(str(value).strip(" \0"))
 
     def words(self, keyword: str) -> tuple[str, ...]:
         """Give the values of an attribute that may hold several, in capitals."""
@@ -97,7 +99,8 @@ class Instance:
         if value is None or value == "":
             return ()
         several = not isinstance(value, str) and isinstance(value, Iterable)
-        return tuple(str(item).strip().upper() for item in (value if several else (value,)))
+        items = value if several else (value,)
+        return tuple(one_line(str(item).strip().upper()) for item in items)
 
     def text(self, keyword: str) -> str:
         """Give a text attribute that must be there.
@@ -111,6 +114,22 @@ class Instance:
                 f"{self.path}: {describe(keyword)} is missing; the file is stripped or damaged"
             )
         return value
+
+    def check_uid(self, keyword: str) -> None:
+        """Refuse a UID that is none; one that is missing passes.
+
+        The header is read again where results are written, so its value is checked as it is.
+
+        Raises:
+            InputError: If the value is no UID (DICOM PS3.5, 9.1). The message does not quote it.
+        """
+        value = self.value(keyword)
+        if value is None or value == "" or is_uid(str(value)):
+            return
+        raise InputError(
+            f"{self.path}: {describe(keyword)} should be digits and dots, {MAX_LENGTH} at most, "
+            f"found {len(str(value))} characters that are no UID"
+        )
 
     def numbers(self, keyword: str, count: int) -> npt.NDArray[np.float64]:
         """Give an attribute that must hold so many finite numbers.

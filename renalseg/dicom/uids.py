@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 
 from pydicom.uid import UID
+
+MAX_LENGTH = 64
+# Components with leading zeros are wrong (PS3.5, 9.1) and common in what anonymizers write. They
+# do no harm, so they pass. [0-9] and not \d, which other scripts' digits match.
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+
+
+def is_uid(text: str) -> bool:
+    """Say whether a text is a UID: digits and dots, 64 characters at most (DICOM PS3.5, 9.1).
+
+    Args:
+        text: A value without padding. Leading zeros of a component are let pass.
+    """
+    return len(text) <= MAX_LENGTH and _UID.fullmatch(text) is not None
 
 
 def derive_uid(*parts: str) -> UID:

@@ -11,6 +11,7 @@ from renalseg import __version__
 from renalseg.dicom.derived import PRODUCT
 from renalseg.dicom.read import CTSeries
 from renalseg.geometry import spacing_of
+from renalseg.harmless import one_line
 from renalseg.report.view import WINDOW, View
 from renalseg.settings import Settings
 
@@ -35,7 +36,7 @@ def study_facts(series: CTSeries) -> dict[str, str]:
         }
     facts["Slices"] = f"{len(series.headers)}, {between:.2f} mm apart"
     facts["Pixels"] = f"{across:.2f} x {down:.2f} mm"
-    return {fact: value for fact, value in facts.items() if value}
+    return {fact: one_line(value) for fact, value in facts.items() if value}
 
 
 def method_fact(series: CTSeries, settings: Settings) -> str:
@@ -57,7 +58,7 @@ def captions(series: CTSeries, view: View) -> tuple[str, str]:
     if int(np.argmax(np.abs(affine[2, :3]))) == 2:  # the source is axial, too
         shown = np.flatnonzero(series.planes.levels == view.index[2])
         for header in (series.headers[int(number)] for number in shown[:1]):
-            axial += f", image {_value(header, 'InstanceNumber') or '?'}"
+            axial += f", image {one_line(_value(header, 'InstanceNumber')) or '?'}"
     return f"{axial}: {window}", f"Coronal through the same place: {window}"
 
 

@@ -16,6 +16,8 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from renalseg.harmless import one_line
+
 WIDTH, HEIGHT = 210.0, 297.0  # mm
 LEFT, RIGHT = 17.0, 193.0  # margins
 _INCH, _POINT = 25.4, 25.4 / 72  # mm
@@ -98,5 +100,5 @@ def shorten(text: str, width: float, size: float) -> str:
 def drawable(text: str) -> str:
     """Gives a text that the font can draw, or says that it cannot: never boxes, never a warning."""
     known = font_manager.get_font(font_manager.findfont(_FONT)).get_charmap()
-    text = " ".join(text.split())
+    text = " ".join(one_line(text).split())
     return text if all(ord(char) in known for char in text) else "(not in this page's script)"

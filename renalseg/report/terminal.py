@@ -7,7 +7,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from renalseg.harmless import one_line
 from renalseg.labels import BOUNDED, bounded
 from renalseg.results.findings import USE, Kind
 from renalseg.results.output import RESULT_FILE, read_result, stages_of, statements_of
@@ -27,24 +29,25 @@ def print_result(folder: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for study in result["studies"]:
         if study["finding"] == REFUSED:
-            console.print(f"refused: study {study['study']}: {study['reason']}", markup=False)
+            refusal = f"refused: study {study['study']}: {study['reason']}"
+            console.print(one_line(refusal), markup=False)
             continue
         for kind, text in statements_of(study):
             said = text if kind == Kind.CONCLUSION else f"{kind}: {text}"
-            console.print(said, markup=False)
+            console.print(one_line(said), markup=False)
         title = f"{study['finding']} ({', '.join(stages_of(result))})"
         # an empty table would only be a row of headings
-        console.print(_measures(study, title) if study["segments"] else title)
+        console.print(_measures(study, title) if study["segments"] else Text(one_line(title)))
         console.print(_seconds(study, result["device"]))
         for name in study["files"]:
-            console.print(f"{folder / name}", markup=False)
+            console.print(one_line(f"{folder / name}"), markup=False)
         for picture in study["pictures"]:
-            console.print(picture, markup=False)
+            console.print(one_line(picture), markup=False)
         if study["supersedes"]:
             console.print(f"takes the place of {len(study['supersedes'])} earlier objects")
     if not result["studies"]:
-        console.print(f"no CT to segment: {_skipped(result)}")
-    console.print(f"{folder / RESULT_FILE}", markup=False)
+        console.print(one_line(f"no CT to segment: {_skipped(result)}"), markup=False)
+    console.print(one_line(f"{folder / RESULT_FILE}"), markup=False)
     console.print(USE, style="dim")
 
 
@@ -54,7 +57,13 @@ def _skipped(result: dict[str, Any]) -> str:
 
 
 def _measures(study: dict[str, Any], title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(
+        title=Text(one_line(title)),
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+    )
     table.add_column("structure", no_wrap=True)
     for heading in ("volume\nml", "longest\nmm", "axial\nmm", "mean\nHU"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -63,7 +72,7 @@ def _measures(study: dict[str, Any], title: str) -> Table:
     table.add_column("size", no_wrap=True)
     for segment in study["segments"]:
         table.add_row(
-            segment["label"],
+            Text(one_line(segment["label"])),
             _number(segment, "volume_ml", 1),
             *(_number(segment, name) for name in ("longest_mm", "longest_axial_mm", "mean_hu")),
             segment.get("third") or "",

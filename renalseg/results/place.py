@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from monai.data import MetaTensor
 
 from renalseg.dicom.read import CTSeries
-from renalseg.results.earlier import Earlier, find_earlier, remove_stale
+from renalseg.results.earlier import files_of, find_earlier, refuse_others
 from renalseg.results.output import complete_or_nothing
 from renalseg.results.study import StudyResult, write_study
 from renalseg.settings import Settings
@@ -23,12 +24,21 @@ class Place:
     Attributes:
         folder: The hidden folder.
         out_dir: The output folder, with what an earlier run left.
-        replaced: What that left of each series, with the names of the new files.
+        studies: StudyInstanceUIDs of what the new result says, whether it has files or not.
     """
 
     folder: Path
     out_dir: Path
-    replaced: list[tuple[Earlier, set[str]]] = field(default_factory=list)
+    studies: set[str] = field(default_factory=set)
+
+    def claim(self, studies: Collection[str]) -> None:
+        """Says of which studies the new result is, before any of them is worked on.
+
+        Raises:
+            InputError: The output folder holds a result of another study.
+        """
+        refuse_others(self.out_dir, studies)
+        self.studies.update(studies)
 
     def write(
         self,
@@ -39,8 +49,10 @@ class Place:
     ) -> StudyResult:
         """Writes the files of a study; see `write_study`."""
         earlier = find_earlier(self.out_dir, series)
-        study = write_study(series, pred, self.folder, settings, timings, earlier=earlier)
-        self.replaced.append((earlier, set(study.files)))
+        study = write_study(
+            series, pred, self.folder, settings, timings, earlier=earlier, sealed=True
+        )
+        self.studies.add(study.study)
         return study
 
 
@@ -49,13 +61,12 @@ def all_at_once(out_dir: Path) -> Iterator[Place]:
     """Gives a place to write to; its files reach the output folder if nothing fails.
 
     Args:
-        out_dir: Made if it is not there; keeps no file of an earlier result that is replaced.
+        out_dir: Made if it is not there; keeps no DICOM file of an earlier result of the same
+            studies, so that all that is there is listed.
 
     Raises:
         OSError: The files cannot be written; `out_dir` is then as it was.
     """
-    with complete_or_nothing(out_dir) as folder:
-        place = Place(folder, out_dir)
-        yield place
-    for earlier, written in place.replaced:
-        remove_stale(out_dir, earlier, written)
+    studies: set[str] = set()
+    with complete_or_nothing(out_dir, stale=partial(files_of, out_dir, studies)) as folder:
+        yield Place(folder, out_dir, studies)

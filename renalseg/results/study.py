@@ -20,7 +20,9 @@ from renalseg.metadata import read_metadata
 from renalseg.results.earlier import Earlier
 from renalseg.results.findings import Judgment, Statement, cut_off, finding, statements
 from renalseg.results.measurements import measure
+from renalseg.results.names import file_stem
 from renalseg.results.objects import make_objects
+from renalseg.results.sealed import open_sealed
 from renalseg.results.segments import split_segments
 from renalseg.settings import Settings
 
@@ -89,8 +91,9 @@ def write_study(
     timings: Mapping[str, float],
     *,
     earlier: Earlier | None = None,
+    sealed: bool = False,
 ) -> StudyResult:
-    """Writes the files of one study, named by its series, into a folder that is there.
+    """Writes the files of one study, named by `file_stem`, into a folder that is there.
 
     Args:
         series: The source.
@@ -98,7 +101,8 @@ def write_study(
         folder: Gets what the settings ask for; the caller makes it appear as a whole.
         settings: What ran.
         timings: Seconds of the stages so far.
-        earlier: What the final folder holds of this series.
+        earlier: What the final folder holds of this study.
+        sealed: Whether DICOM files stay unreadable until `renalseg.results.sealed` unseals them.
 
     Raises:
         OSError: A file cannot be written.
@@ -110,23 +114,27 @@ def write_study(
     segments = measure(series.image, segmented, found)
     if (cut := cut_off(segments)) is not None:
         judgment = replace(judgment, review=(*judgment.review, cut))
-    source = str(series.headers[0].SeriesInstanceUID)
+    uids = (series.headers[0].get(f"{kind}InstanceUID", "") for kind in ("Study", "Series"))
+    study, source = map(str, uids)
+    stem = file_stem(study, source)
     warnings = (*judgment.review, *series.warnings, *weak_bundles(settings))
     files = []
     said = statements(segments, judgment, warnings)
     made = make_objects(series, segmented, segments, said, settings, earlier)
     for kind, built in made:
-        files.append(f"{source}.{kind}.dcm")
+        files.append(f"{stem}.{kind}.dcm")
         refer_to_frames(built, series.frames)
-        built.save_as(folder / files[-1])
+        path = folder / files[-1]
+        with open_sealed(path) if sealed else path.open("wb") as file:
+            built.save_as(file)
     pictures = []
     if settings.overlay is not None:
         from renalseg.report.overlay import save_overlay
 
-        pictures.append(settings.overlay / f"{source}.png")
+        pictures.append(settings.overlay / f"{stem}.png")
         save_overlay(series.image, segmented, segments, pictures[0])
     result = StudyResult(
-        study=str(series.headers[0].get("StudyInstanceUID", "")),
+        study=study,
         series=source,
         finding=finding(segments),
         reason=judgment.reason,
@@ -145,7 +153,7 @@ def write_study(
         from renalseg.report.html.study import save_page
 
         run = {"version": __version__, **settings.named_stages}
-        page = settings.report / f"{source}.html"
+        page = settings.report / f"{stem}.html"
         save_page(series, segmented, result.to_dict(), run, page)
         result = replace(result, pictures=(*result.pictures, page))
     return result

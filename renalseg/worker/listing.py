@@ -12,6 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from renalseg.errors import ConfigError, InputError
+from renalseg.harmless import one_line
 from renalseg.worker.command import DATABASE, add_folder, default_folder
 from renalseg.worker.job import Job, State
 
@@ -107,7 +108,7 @@ def _show(jobs: Jobs, options: argparse.Namespace) -> None:
     for name, value in asdict(job).items():
         if value not in (None, "", ()):
             text = _time(value) if name in ("created", "due", "started", "ended") else value
-            console.print(f"{name:>14}  {text}", markup=False)
+            console.print(one_line(f"{name:>14}  {text}"), markup=False)
     table = Table("when", "state", "")
     for at, state, message in events:
         table.add_row(_time(at), state, _escape(message))
@@ -143,4 +144,4 @@ def _seconds(job: Job) -> str:
 def _escape(text: str | None) -> str:
     from rich.markup import escape
 
-    return escape(text or "")
+    return escape(one_line(text or ""))

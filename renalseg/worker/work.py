@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from renalseg.errors import EXIT_REFUSED, ConfigError, InputError, RetryableError
+from renalseg.harmless import one_line
 from renalseg.results.output import read_result
 from renalseg.worker.client import Orthanc
 from renalseg.worker.http import PREFIX, GoneError
@@ -192,7 +193,7 @@ def _words(ended: Ended, patient: Sequence[str]) -> str:
     """What the application said at last, without the patient."""
     if ended.code < 0:
         return f"killed by signal {-ended.code}"
-    return _without(ended.words, patient) or f"ended with exit code {ended.code}"
+    return one_line(_without(ended.words, patient)) or f"ended with exit code {ended.code}"
 
 
 def _fill(part: str, places: dict[str, str]) -> str:

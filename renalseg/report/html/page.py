@@ -17,6 +17,7 @@ from monai.data import MetaTensor
 from scipy import ndimage
 
 from renalseg.geometry import Array, to_world
+from renalseg.harmless import one_line
 from renalseg.labels import TUMOR, Segment
 from renalseg.report.html.pictures import Picture, draw_pictures
 from renalseg.report.html.table import chip, measures_table
@@ -141,13 +142,13 @@ def _inside(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 def _facts(facts: Mapping[str, str]) -> Iterator[str]:
     for name, value in facts.items():
-        yield f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
+        yield f"<dt>{escape(name)}</dt><dd>{escape(one_line(value))}</dd>"
 
 
 def _warnings(said: Sequence[Statement]) -> str:
     if not said:
         return ""
-    items = "".join(f"<li><b>{kind}:</b> {escape(text)}</li>" for kind, text in said)
+    items = "".join(f"<li><b>{kind}:</b> {escape(one_line(text))}</li>" for kind, text in said)
     return f'<ul class="warnings">{items}</ul>'
 
 

@@ -1,0 +1,60 @@
+"""Text from outside, such as a header value, made harmless for the place it goes to."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Line and paragraph separators, control characters (escape sequences start with one), format
+# characters (they turn the direction of text, or hide it), and halves of surrogate pairs.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_BLANKS = "\t\n\v\f\r\x85\u2028\u2029"
+_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the start of a formula
+
+
+def one_line(text: str) -> str:
+    r"""Makes text safe to print: one line, without escape sequences or changes of direction.
+
+    Args:
+        text: Such as a message that quotes a header value or the name of a file.
+
+    Returns:
+        The text with blanks for line breaks and tabs, and escapes such as ``\x1b`` for other
+        characters that nobody sees. Text of any script stays as it is.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_safe, text))
+
+
+def csv_cell(value: object) -> object:
+    """Makes a value safe for a cell of a table that a spreadsheet may open.
+
+    Args:
+        value: Numbers, also as text, stay as they are.
+
+    Returns:
+        Text on one line. A quote stands before what a spreadsheet would take for a formula.
+    """
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    # A spreadsheet skips leading blanks; one that was a tab is a sign of a formula as well.
+    if text.lstrip().startswith(_FORMULA) and not _is_number(text):
+        return f"'{text}"
+    return text
+
+
+def _safe(character: str) -> str:
+    if character in _BLANKS:
+        return " "
+    if unicodedata.category(character) in _UNSAFE:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
