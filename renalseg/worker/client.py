@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from renalseg.errors import RetryableError
-from renalseg.worker.http import Connection, GoneError
+from renalseg.worker.http import AnswerError, Connection, FormError, GoneError
 
 STOW = "dicomweb:"  # before the name of a target that takes STOW-RS; others take C-STORE
 _STORED = ("Success", "AlreadyStored")
@@ -19,16 +20,33 @@ _AT_ONCE = 4  # requests: each of the many small ones mostly waits
 
 
 @dataclass(frozen=True)
+class Change:
+    """A line of Orthanc's log of changes. All of it tells one log from another.
+
+    Attributes:
+        seq: Number, from 1; a deleted series takes the numbers of its changes with it.
+        kind: Such as "StableSeries".
+        id: Orthanc id of what changed.
+        date: When, as Orthanc writes it.
+    """
+
+    seq: int
+    kind: str
+    id: str
+    date: str
+
+
+@dataclass(frozen=True)
 class Page:
     """A part of Orthanc's log of changes.
 
     Attributes:
-        changes: Kind and Orthanc id of each, in order.
+        changes: In order.
         last: Number of the last of them, to go on from.
         done: Whether there are no more for now.
     """
 
-    changes: tuple[tuple[str, str], ...]
+    changes: tuple[Change, ...]
     last: int
     done: bool
 
@@ -72,8 +90,8 @@ class Instance:
 class Orthanc:
     """An Orthanc server.
 
-    Every method raises RetryableError where it does not answer, and ConfigError where it refuses
-    the credentials.
+    Every method raises UnreachableError where it does not answer, AnswerError where the answer is
+    an error or JSON of another form, and ConfigError where it refuses the credentials.
 
     Args:
         connection: To it.
@@ -84,18 +102,26 @@ class Orthanc:
 
     def check(self) -> str:
         """The version of Orthanc."""
-        return str(self._http.json("GET", "/system")["Version"])
+        with _form("/system"):
+            return str(self._http.json("GET", "/system")["Version"])
 
-    def last_change(self) -> int:
-        """Number of the newest change."""
-        return int(self._http.json("GET", "/changes?last")["Last"])
+    def last_change(self) -> Page:
+        """The newest change that is left in the log; its number where none is."""
+        return self._page("/changes?last", -1)
 
     def changes(self, since: int, limit: int = 200) -> Page:
         """The changes after number `since`, oldest first, `limit` at most."""
-        found = self._http.json("GET", f"/changes?since={since}&limit={limit}")
-        changes = tuple((change["ChangeType"], change["ID"]) for change in found["Changes"])
-        last = found["Changes"][-1]["Seq"] if changes else since
-        return Page(changes, int(last), bool(found["Done"]))
+        return self._page(f"/changes?since={since}&limit={limit}", since)
+
+    def _page(self, path: str, since: int) -> Page:
+        found = self._http.json("GET", path)
+        with _form(path):
+            changes = tuple(map(_change, found["Changes"]))
+            numbers = [since, *(change.seq for change in changes)]
+            if any(after <= before for before, after in pairwise(numbers)):
+                raise ValueError("the numbers of the changes do not grow")  # would be read forever
+            last = int(found["Last"]) if since < 0 and not changes else numbers[-1]
+            return Page(changes, last, bool(found["Done"]))
 
     def series(self, series: str) -> Series:
         """What is known of a series.
@@ -103,19 +129,21 @@ class Orthanc:
         Raises:
             GoneError: It was deleted.
         """
-        found = self._http.json("GET", f"/series/{series}")
-        return Series(
-            id=series,
-            stable=bool(found["IsStable"]),
-            tags=found["MainDicomTags"],
-            instances=tuple(found["Instances"]),
-            study=found["ParentStudy"],
-        )
+        path = f"/series/{quote(series, safe='')}"
+        found = self._http.json("GET", path)
+        with _form(path):
+            return Series(
+                id=series,
+                stable=bool(found["IsStable"]),
+                tags=_tags(found),
+                instances=tuple(map(_text, found["Instances"])),
+                study=_text(found["ParentStudy"]),
+            )
 
     def sender(self, series: str) -> str:
         """Application entity that sent a series, empty where it came another way."""
         try:
-            return self._http.text(f"/series/{series}/metadata/RemoteAET")
+            return self._http.text(f"/series/{quote(series, safe='')}/metadata/RemoteAET")
         except GoneError:
             return ""
 
@@ -125,37 +153,52 @@ class Orthanc:
         Raises:
             GoneError: It was deleted.
         """
-        return str(self._http.json("GET", f"/instances/{instance}")["ParentSeries"])
+        path = f"/instances/{quote(instance, safe='')}"
+        found = self._http.json("GET", path, patient=False)  # there may be a thousand of them
+        with _form(path):
+            return _text(found["ParentSeries"])
 
     def study_uid(self, study: str) -> str:
         """Study instance UID."""
-        return str(self._http.json("GET", f"/studies/{study}")["MainDicomTags"]["StudyInstanceUID"])
+        path = f"/studies/{quote(study, safe='')}"
+        found = self._http.json("GET", path)
+        with _form(path):
+            return _tags(found)["StudyInstanceUID"]
 
     def instances(self, series: str) -> list[Instance]:
         """The files of a series, in order of their UIDs."""
-        found = self._http.json("GET", f"/series/{series}/instances")
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            sums = pool.map(self._md5, [item["ID"] for item in found])
+        path = f"/series/{quote(series, safe='')}/instances"
+        found = self._http.json("GET", path)
+        with _form(path):
             files = [
                 Instance(
-                    id=item["ID"],
-                    uid=item["MainDicomTags"]["SOPInstanceUID"],
-                    size=int(item["FileSize"]),
-                    md5=md5,
+                    _text(item["ID"]), _tags(item)["SOPInstanceUID"], int(item["FileSize"]), ""
                 )
-                for item, md5 in zip(found, sums, strict=True)
+                for item in found
             ]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            sums = list(pool.map(self._md5, files))
+        # Orthanc keeps the sums of all files or of none. A single one that is missing would give
+        # the series another content than it has, so it is asked for again.
+        kept = any(sums)
+        sums = [self._md5(file, kept) if kept and not md5 else md5
+                for file, md5 in zip(files, sums, strict=True)]  # fmt: skip
+        files = [replace(file, md5=md5) for file, md5 in zip(files, sums, strict=True)]
         return sorted(files, key=lambda file: file.uid)
 
-    def _md5(self, instance: str) -> str:
+    def _md5(self, file: Instance, patient: bool = False) -> str:
+        path = f"/instances/{quote(file.id, safe='')}/attachments/dicom/md5"
         try:
-            return self._http.text(f"/instances/{instance}/attachments/dicom/md5")
+            return self._http.text(path, patient=patient)
         except GoneError:
             return ""
 
     def patient(self, series: str) -> tuple[str, ...]:
         """Name and id of the patient, for nothing but to keep them out of messages."""
-        tags = self._http.json("GET", f"/series/{series}/patient")["MainDicomTags"]
+        path = f"/series/{quote(series, safe='')}/patient"
+        found = self._http.json("GET", path)
+        with _form(path):
+            tags = _tags(found)
         return tuple(tags.get(keyword, "") for keyword in ("PatientName", "PatientID"))
 
     def fetch_all(self, instances: Sequence[Instance], folder: Path) -> Generator[None]:
@@ -163,7 +206,7 @@ class Orthanc:
 
         Raises:
             GoneError: One was deleted.
-            RetryableError: What came of one is not what Orthanc has.
+            AnswerError: What came of one is not what Orthanc has.
             OSError: One cannot be written.
         """
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -184,29 +227,32 @@ class Orthanc:
 
         Raises:
             GoneError: It was deleted.
-            RetryableError: What came is not what Orthanc has.
+            AnswerError: What came is not what Orthanc has.
             OSError: It cannot be written.
         """
         digest = hashlib.md5(usedforsecurity=False)
+        size = 0
         with path.open("wb") as file:
-            for part in self._http.parts(f"/instances/{instance.id}/file"):
+            for part in self._http.parts(f"/instances/{quote(instance.id, safe='')}/file"):
                 digest.update(part)
-                file.write(part)
+                size += file.write(part)
         if instance.md5 and digest.hexdigest() != instance.md5:
-            raise RetryableError(
+            raise AnswerError(
                 f"Expected {instance.uid} with MD5 {instance.md5}, got {digest.hexdigest()}"
             )
+        if size != instance.size:
+            raise AnswerError(f"Expected {instance.uid} with {instance.size} bytes, got {size}")
 
     def store(self, path: Path) -> str:
         """Stores a DICOM file, and gives its Orthanc id; one that is there already stays.
 
         Raises:
-            RetryableError: Orthanc does not take it.
+            AnswerError: Orthanc does not take it.
         """
-        answer = json.loads(self._http.send("POST", "/instances", body=path.read_bytes()).data)
-        if isinstance(answer, dict) and answer.get("Status") in _STORED:
+        answer = self._http.json("POST", "/instances", raw=path.read_bytes())
+        if isinstance(answer, dict) and answer.get("Status") in _STORED and "ID" in answer:
             return str(answer["ID"])
-        raise RetryableError(f"Orthanc did not store {path.name}: {str(answer)[:200]}")
+        raise AnswerError(f"Orthanc did not store {path.name}: {str(answer)[:200]}")
 
     def forward(self, target: str, instances: Sequence[str]) -> None:
         """Has Orthanc send instances on, with the address and the secrets that it has.
@@ -217,25 +263,59 @@ class Orthanc:
             instances: Orthanc ids.
 
         Raises:
-            RetryableError: Orthanc does not know the target, or that does not take them.
+            AnswerError: Orthanc does not know the target, or that does not take them.
         """
         name = quote(target.removeprefix(STOW))
         stow = target.startswith(STOW)
         path = f"/dicom-web/servers/{name}/stow" if stow else f"/modalities/{name}/store"
         try:
-            self._http.json("POST", path, {"Resources": list(instances), "Synchronous": True})
+            answer = self._http.json(
+                "POST", path, {"Resources": list(instances), "Synchronous": True}
+            )
         except GoneError as error:
-            raise RetryableError(f"Orthanc knows no target {target}, or lacks a result") from error
+            raise AnswerError(f"Orthanc knows no target {target}, or lacks a result") from error
+        if isinstance(answer, dict) and answer.get("FailedInstancesCount"):
+            raise AnswerError(f"{target} did not take every result")
 
     def delete(self, instance: str, manufacturer: str) -> bool:
         """Deletes an instance if it is of a manufacturer; tells whether it did."""
         try:
             if (
-                self._http.text(f"/instances/{instance}/content/0008-0070").strip(" \0")
+                self._http.text(f"/instances/{quote(instance, safe='')}/content/0008-0070").strip(
+                    " \0"
+                )
                 != manufacturer
             ):
                 return False
-            self._http.send("DELETE", f"/instances/{instance}")
+            self._http.send("DELETE", f"/instances/{quote(instance, safe='')}")
         except GoneError:
             return False
         return True
+
+
+@contextmanager
+def _form(path: str) -> Iterator[None]:
+    """Raises FormError where an answer is read that is not of the form that Orthanc documents."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise FormError(
+            f"Expected the JSON that Orthanc documents for {path}, found another form "
+            f"({type(error).__name__})"
+        ) from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(type(value))
+    return value
+
+
+def _change(entry: Any) -> Change:
+    kind, name, date = (str(entry[key]) for key in ("ChangeType", "ID", "Date"))
+    return Change(int(entry["Seq"]), kind, name, date)
+
+
+def _tags(entry: Any) -> dict[str, str]:
+    """Values by keyword; what is no text is left out."""
+    return {key: value for key, value in entry["MainDicomTags"].items() if isinstance(value, str)}

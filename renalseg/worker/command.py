@@ -5,15 +5,25 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from renalseg import log
 from renalseg.errors import ConfigError, RetryableError
+from renalseg.harmless import one_line
+
+if TYPE_CHECKING:
+    from renalseg.worker.jobs import Jobs
 
 FOLDER_VARIABLE = "RENALSEG_WORKER"
 DATABASE = "jobs.db"
 _GIB = 1 << 30
+_DAY = 86400.0
+_PAUSE_SECONDS = 2.0
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -32,6 +42,7 @@ def add_worker_command(commands: Any) -> None:
     add("--grace", type=_positive, default=20, metavar="S",
         help="seconds for running jobs when it is stopped (20)")  # fmt: skip
     add("-v", "--verbose", action="store_true", help="log more, and show tracebacks")
+    add("--log-json", action="store_true", help=f"log as JSON (or {log.VARIABLE}=json)")
     _add_rule(worker)
     _add_task(worker)
     worker.set_defaults(action=_worker)
@@ -76,6 +87,8 @@ def _add_task(worker: argparse.ArgumentParser) -> None:
         help="seconds before the second try; they double each time (30)")  # fmt: skip
     add("--scratch", type=Path, metavar="DIR", help="for files of running jobs (--folder)")
     add("--scratch-gib", type=_positive, default=8, metavar="N", help="GiB of them at most (8)")
+    add("--store-days", type=_positive, default=7, metavar="N",
+        help="days for which storing and sending computed results is tried (7)")  # fmt: skip
     add("--forward", action="append", default=[], metavar="NAME",
         help="also send results to a modality of Orthanc (C-STORE), or dicomweb:NAME (STOW-RS)",
     )  # fmt: skip
@@ -103,22 +116,45 @@ def devices(names: str, jobs: int) -> list[str]:
 
 def _worker(options: argparse.Namespace) -> None:
     os.umask(0o077)  # files of patients are for nobody else
-    level = logging.DEBUG if options.verbose else logging.INFO
-    logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT)
-    logging.getLogger("renalseg.worker").setLevel(level)
+    _start_log(options)
     # Imported here, so that `renalseg --help` is quick.
     from renalseg.worker.locks import only_worker
     from renalseg.worker.metrics import serve
 
     with only_worker(options.folder / DATABASE):
         worker = _build(options)
-        worker.listen()
-        with suppress(RetryableError):  # it may start later; a wrong password stays wrong
-            _log().info("Orthanc %s", worker.feed.orthanc.check())
-        with serve(worker, *options.listen) as address:
-            _log().info("health and metrics: %s", address)
-            worker.run()
+        with worker.work.scratch.only():
+            worker.listen()
+            with suppress(RetryableError):  # it may start later; a wrong password stays wrong
+                _log().info("Orthanc %s", worker.feed.orthanc.check())
+            with serve(worker, *options.listen) as address:
+                _log().info("health and metrics: %s", address)
+                worker.run()
     _log().info("stopped")
+
+
+def _start_log(options: argparse.Namespace) -> None:
+    """The worker's own lines and the warnings of libraries, for people or as JSON."""
+    level = logging.DEBUG if options.verbose else logging.INFO
+    lines = logging.StreamHandler()
+    lines.setFormatter(_OneLine(_LOG_FORMAT))
+    logging.basicConfig(level=logging.WARNING, handlers=[lines])
+    log.start(as_json=options.log_json)
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.NOTSET)  # the loggers decide
+    logging.getLogger("renalseg.worker").setLevel(level)
+    # It warns at each repetition of a request; that Orthanc is away is said once, by the worker.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+
+class _OneLine(logging.Formatter):
+    """Lines in which a value of a header, or of Orthanc, can forge no other line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(map(one_line, super().formatException(ei).splitlines()))
 
 
 def _build(options: argparse.Namespace) -> Any:
@@ -146,8 +182,10 @@ def _build(options: argparse.Namespace) -> Any:
     if connection.exposed:
         _log().warning("the password goes to %s unencrypted: use https", connection.url)
     orthanc = Orthanc(connection)
-    backoff = Backoff(first=options.retry_after, tries=options.tries)
-    jobs = Jobs(options.folder / DATABASE, backoff)
+    backoff = Backoff(
+        first=options.retry_after, tries=options.tries, store=options.store_days * _DAY
+    )
+    jobs = _open(partial(Jobs, options.folder / DATABASE, backoff))
     scratch = Scratch(
         options.scratch or options.folder, int(options.scratch_gib * _GIB), len(slots)
     )
@@ -155,6 +193,24 @@ def _build(options: argparse.Namespace) -> Any:
     feed = Feed(orthanc, jobs, rule, settle=options.settle, backlog=options.backlog)
     work = Work(orthanc, jobs, scratch, task, give_up=stop.now)
     return Worker(feed, work, jobs, slots, stop, options.interval)
+
+
+def _open(make: Callable[[], Jobs]) -> Jobs:
+    """Opens the database as soon as that is possible."""
+    from renalseg.worker.database import DatabaseError
+    from renalseg.worker.trouble import Trouble
+    from renalseg.worker.work import DATABASE as NAME
+
+    trouble = Trouble()
+    while True:
+        try:
+            jobs = make()
+        except DatabaseError as error:
+            trouble.begins(NAME, error)
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            trouble.is_over(NAME)
+            return jobs
 
 
 def _log() -> logging.Logger:

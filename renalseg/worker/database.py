@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from renalseg.errors import ConfigError
+from renalseg.errors import ConfigError, RetryableError, what_ran_out
 
-VERSION = 1
+VERSION = 2
 _SCHEMA = """
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -31,6 +31,30 @@ CREATE INDEX event_job ON event (job);
 CREATE TABLE arrived (instance TEXT PRIMARY KEY, at REAL NOT NULL);
 CREATE TABLE cursor (only INTEGER PRIMARY KEY CHECK (only = 1), change INTEGER NOT NULL);
 """
+# From each version to the next.
+_UPGRADES = {
+    1: """
+ALTER TABLE job ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN waited REAL NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN sent TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE point (
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, date TEXT NOT NULL
+);
+""",
+}
+# A full or failing disk, or a lock that another process holds: each may be over the next time.
+_PASSING = frozenset(
+    (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+     sqlite3.SQLITE_NOMEM)
+)  # fmt: skip
+# The same, of a database that was opened before: its disk was taken away.
+_PASSING_LATER = _PASSING | {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+_PRIMARY = 0xFF  # the part of an extended result code that names its kind
+_T = TypeVar("_T")
+
+
+class DatabaseError(RetryableError):
+    """The database cannot be read or written for now."""
 
 
 class Database:
@@ -40,12 +64,14 @@ class Database:
         path: File; made with its folder if it is not there, for its owner alone.
 
     Raises:
-        ConfigError: It was written by another version, or is no database.
+        ConfigError: It was written by a newer version, or is no database.
+        DatabaseError: It cannot be used for now.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = path
         try:
             path.touch(mode=0o600)
             self._db = sqlite3.connect(
@@ -57,6 +83,8 @@ class Database:
             with self.transaction():
                 self._make(path)
         except (sqlite3.DatabaseError, OSError) as error:
+            if _code(error) in _PASSING or what_ran_out(error) is not None:
+                raise self._unusable(error) from error
             raise ConfigError(f"Expected a database of jobs at {path}: {error}") from error
 
     def close(self) -> None:
@@ -65,25 +93,26 @@ class Database:
             self._db.close()
 
     def change(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        """Runs a statement."""
-        with self._lock:
-            return self._db.execute(statement, values)
+        """Runs a statement.
+
+        Raises:
+            DatabaseError: The disk is full, say, or another process holds a lock for 30 seconds.
+                The other methods raise the same.
+        """
+        return self._try(lambda: self._db.execute(statement, values))
 
     def change_each(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Runs a statement for each row of values."""
-        with self._lock:
-            self._db.executemany(statement, rows)
+        self._try(lambda: self._db.executemany(statement, rows))
 
     def one(self, query: str, *values: Any) -> sqlite3.Row | None:
         """The first row of a query."""
-        with self._lock:
-            row: sqlite3.Row | None = self._db.execute(query, values).fetchone()
-            return row
+        row: sqlite3.Row | None = self._try(lambda: self._db.execute(query, values).fetchone())
+        return row
 
     def all(self, query: str, *values: Any) -> Sequence[sqlite3.Row]:
         """The rows of a query."""
-        with self._lock:
-            return self._db.execute(query, values).fetchall()
+        return self._try(lambda: self._db.execute(query, values).fetchall())
 
     def scalar(self, query: str, *values: Any) -> float:
         """The one number that a query gives, 0 where it gives none."""
@@ -94,19 +123,39 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """Makes what is changed meanwhile happen as a whole or not at all."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            self.change("BEGIN IMMEDIATE")
             try:
                 yield
+                self.change("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite takes some back itself
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+
+    def _try(self, action: Callable[[], _T]) -> _T:
+        with self._lock:
+            try:
+                return action()
+            except sqlite3.DatabaseError as error:
+                if _code(error) in _PASSING_LATER:
+                    raise self._unusable(error) from error
+                raise
+
+    def _unusable(self, error: Exception) -> DatabaseError:
+        return DatabaseError(f"The database {self._path} cannot be used for now: {error}")
 
     def _make(self, path: Path) -> None:
         version = int(self.scalar("PRAGMA user_version"))
-        if version == 0:
-            for statement in _SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-        elif version != VERSION:
+        if version > VERSION:
             raise ConfigError(f"Expected a database of version {VERSION} at {path}, got {version}")
+        steps = [_UPGRADES[number] for number in range(max(version, 1), VERSION)]
+        for script in steps if version else [_SCHEMA, *steps]:
+            for statement in script.split(";"):
+                self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _code(error: Exception) -> int | None:
+    """The kind of an error of SQLite."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & _PRIMARY

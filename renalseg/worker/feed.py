@@ -9,10 +9,12 @@ after a while.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 
+from renalseg.worker.bookmark import Bookmark
 from renalseg.worker.client import Orthanc, Series
-from renalseg.worker.http import GoneError
+from renalseg.worker.http import AnswerError, FormError, GoneError
 from renalseg.worker.job import Arrival
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.rules import Rule, content_hash
@@ -20,6 +22,7 @@ from renalseg.worker.rules import Rule, content_hash
 SETTLE_SECONDS = 300.0
 """More than Orthanc's StableAge, which is 60 by default."""
 
+_PATIENCE = 3  # polls that wait for one series, before the others go on without it
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +55,9 @@ class Feed:
         self.settle = settle
         self.backlog = backlog
         self.go_on: Callable[[], bool] = lambda: True
+        self._bookmark = Bookmark(orthanc, jobs)
+        self._failures: Counter[str] = Counter()
+        self._missing: set[str] = set()
 
     def poll(self) -> list[int]:
         """Reads all that is new.
@@ -62,28 +68,20 @@ class Feed:
         Raises:
             RenalSegError: Orthanc does not answer; the next call goes on where this one was.
         """
-        cursor = self._cursor()
+        cursor = self._bookmark.find(backlog=self.backlog)
         new: list[int] = []
         done = False
         while not done and self.go_on():
             page = self.orthanc.changes(cursor)
-            came = [name for kind, name in page.changes if kind == "NewInstance"]
-            stable = dict.fromkeys(name for kind, name in page.changes if kind == "StableSeries")
+            came = [change.id for change in page.changes if change.kind == "NewInstance"]
+            stable = dict.fromkeys(
+                change.id for change in page.changes if change.kind == "StableSeries"
+            )
             arrivals, settled = self._look_at(stable)
             cursor, done = page.last, page.done or not page.changes
-            new += self.jobs.take_in(cursor, arrivals, arrived=came, settled=settled)
+            point = page.changes[-1] if page.changes else None
+            new += self.jobs.take_in(cursor, arrivals, arrived=came, settled=settled, point=point)
         return new + self._ask_for_silent(cursor)
-
-    def _cursor(self) -> int:
-        cursor = self.jobs.cursor()
-        last = self.orthanc.last_change()
-        if cursor is None:
-            cursor = 0 if self.backlog else last
-            self.jobs.take_in(cursor)
-        if last < cursor:
-            _log.warning("Orthanc's log is shorter than it was: it is read from its beginning")
-            return 0
-        return cursor
 
     def _look_at(self, names: dict[str, None]) -> tuple[list[Arrival], list[str]]:
         """What of some series becomes a job, and the instances of all that are complete."""
@@ -97,10 +95,28 @@ class Feed:
                 arrival = self._arrival(series)
             except GoneError:
                 continue
+            except AnswerError as error:
+                self._put_aside(name, error)
+                continue
+            self._failures.pop(name, None)
             settled += series.instances
             if arrival is not None:
                 arrivals.append(arrival)
         return arrivals, settled
+
+    def _put_aside(self, name: str, error: AnswerError) -> None:
+        """Lets the others go on where Orthanc keeps failing at one series or instance.
+
+        What came for it stays on the list, so it is asked for again after `settle`.
+
+        Raises:
+            AnswerError: The given one, at the first polls: Orthanc itself may be at fault.
+        """
+        self._failures[name] += 1
+        if self._failures[name] < _PATIENCE:
+            raise error
+        if self._failures[name] == _PATIENCE:
+            _log.warning("%s is put aside for now: %s", name, error)
 
     def _arrival(self, series: Series) -> Arrival | None:
         sender = self.orthanc.sender(series.id) if self.rule.sender else ""
@@ -109,6 +125,8 @@ class Feed:
             _log.info("series %s is left alone: %s", series.id, objection)
             return None
         instances = self.orthanc.instances(series.id)
+        if "SeriesInstanceUID" not in series.tags:
+            raise FormError(f"Expected a SeriesInstanceUID of series {series.id}, found none")
         return Arrival(
             series=series.id,
             series_uid=series.tags["SeriesInstanceUID"],
@@ -127,10 +145,11 @@ class Feed:
             try:
                 name = self.orthanc.series_of(instance)
                 found = self.orthanc.series(name).instances
-            except GoneError:
-                self.jobs.take_in(cursor, settled=[instance])
+            except (GoneError, AnswerError) as error:
+                self._forget(instance, cursor, error)
                 del waiting[instance]
                 continue
+            self._missing.discard(instance)
             arrivals, settled = self._look_at({name: None})
             new += self.jobs.take_in(cursor, arrivals, settled=settled)
             if not settled:  # still arriving
@@ -138,3 +157,15 @@ class Feed:
             for other in (instance, *found):
                 waiting.pop(other, None)
         return new
+
+    def _forget(self, instance: str, cursor: int, error: GoneError | AnswerError) -> None:
+        """Strikes an instance off that is missing twice; asks for any other again later."""
+        if isinstance(error, AnswerError):
+            self._put_aside(instance, error)
+        elif instance in self._missing:
+            self._missing.discard(instance)
+            self.jobs.take_in(cursor, settled=[instance])
+            return
+        else:
+            self._missing.add(instance)
+        self.jobs.postpone([instance])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,29 @@ from renalseg.errors import ConfigError, InputError, RetryableError
 PREFIX = "RENALSEG_ORTHANC_"
 _CHUNK = 1 << 20  # bytes
 _SECONDS = urllib3.Timeout(connect=5, read=120)
+_MISSING_SECONDS = 0.3  # before what was not found is asked for once more
+_AWAY = (502, 503, 504)  # what stands before Orthanc says that Orthanc is away
 # All that is asked of Orthanc may be asked twice: a file that is stored again is known by its UID.
 _AGAIN = urllib3.Retry(
     total=2, backoff_factor=0.3, allowed_methods=None,
-    status_forcelist=(502, 503, 504), raise_on_status=False,
+    status_forcelist=_AWAY, raise_on_status=False,
 )  # fmt: skip
 
 
 class GoneError(InputError):
-    """Orthanc no longer has what was asked for."""
+    """Orthanc has not what was asked for, or not yet."""
+
+
+class UnreachableError(RetryableError):
+    """Orthanc does not answer. This is no fault of what was asked for."""
+
+
+class AnswerError(RetryableError):
+    """Orthanc answers, but not as it should; it may be a fault of what was asked for."""
+
+
+class FormError(AnswerError):
+    """Orthanc answers with JSON of another form."""
 
 
 class Connection:
@@ -61,56 +76,91 @@ class Connection:
             headers=headers, timeout=_SECONDS, retries=_AGAIN, ca_certs=ca, maxsize=16
         )
 
-    def text(self, path: str) -> str:
-        """What is there, as text.
+    def text(self, path: str, *, patient: bool = True) -> str:
+        """The content at a path, as text.
+
+        Args:
+            path: Behind the address, with its slash.
+            patient: Whether to ask once more where there is nothing: servers that share a database
+                may be a moment behind.
 
         Raises:
-            GoneError: Nothing.
+            GoneError: There is nothing.
             ConfigError: The server refuses the credentials.
-            RetryableError: It does not answer, or not as it should. The other methods say the same.
+            UnreachableError: It does not answer.
+            AnswerError: It answers with an error. The other methods raise the same.
         """
-        return self.send("GET", path).data.decode("utf-8", "replace")
+        return self.send("GET", path, patient=patient).data.decode("utf-8", "replace")
 
-    def json(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer to a request, read as JSON; `body` is sent as JSON."""
-        response = self.send(method, path, body=None if body is None else json.dumps(body))
+    def json(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        patient: bool = True,
+    ) -> Any:
+        """The answer to a request, read as JSON; `body` is sent as JSON, `raw` as it is."""
+        sent = raw if body is None else json.dumps(body)
+        response = self.send(method, path, body=sent, patient=patient)
         try:
             return json.loads(response.data)
-        except ValueError as error:
-            raise RetryableError(f"Expected JSON from {self.url}{path}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise FormError(f"Expected JSON from {self.url}{path}: {error}") from error
 
     def parts(self, path: str) -> Iterator[bytes]:
-        """What is there, piece by piece, so that it need not fit into memory."""
+        """The content at a path in pieces, so that it need not fit into memory."""
         response = self.send("GET", path, stream=True)
         try:
             yield from response.stream(_CHUNK)
         except urllib3.exceptions.HTTPError as error:
-            raise RetryableError(f"{self.url}{path} broke off: {error}") from error
+            raise UnreachableError(f"{self.url}{path} broke off: {error}") from error
         finally:
             response.release_conn()
 
     def send(
-        self, method: str, path: str, *, body: bytes | str | None = None, stream: bool = False
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | str | None = None,
+        stream: bool = False,
+        patient: bool = True,
     ) -> urllib3.BaseHTTPResponse:
         """Sends a request, and gives an answer that is a success."""
+        response = self._request(method, path, body, stream)
+        if response.status == 404 and method == "GET" and patient:
+            response.release_conn()
+            time.sleep(_MISSING_SECONDS)
+            response = self._request(method, path, body, stream)
+        if 200 <= response.status < 300:
+            return response
+        response.release_conn()
+        raise _error(method, path, response.status)
+
+    def _request(
+        self, method: str, path: str, body: bytes | str | None, stream: bool
+    ) -> urllib3.BaseHTTPResponse:
         try:
-            response = self._pool.request(
+            return self._pool.request(
                 method, self.url + path, body=body, preload_content=not stream, redirect=False
             )
         except urllib3.exceptions.HTTPError as error:
-            raise RetryableError(f"Orthanc at {self.url} does not answer: {error}") from error
-        status = response.status
-        if 200 <= status < 300:
-            return response
-        response.release_conn()
-        if status == 404:
-            raise GoneError(f"Orthanc has no {path}")
-        if status in (401, 403):
-            raise ConfigError(
-                f"Orthanc answers {method} {path} with {status}: check {PREFIX}USER and "
-                f"{PREFIX}PASSWORD, or {PREFIX}TOKEN"
-            )
-        raise RetryableError(f"Orthanc answers {method} {path} with {status}")
+            raise UnreachableError(f"Orthanc at {self.url} does not answer: {error}") from error
+
+
+def _error(method: str, path: str, status: int) -> Exception:
+    """What is raised for an answer that is no success."""
+    if status == 404:
+        return GoneError(f"Orthanc has no {path}")
+    if status in (401, 403):
+        return ConfigError(
+            f"Orthanc answers {method} {path} with {status}: check {PREFIX}USER and "
+            f"{PREFIX}PASSWORD, or {PREFIX}TOKEN"
+        )
+    kind = UnreachableError if status in _AWAY else AnswerError
+    return kind(f"Orthanc answers {method} {path} with {status}")
 
 
 def _authorization(environ: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,8 @@ class State(StrEnum):
     RUNNING = "running"
     RETRY = "retry"
     """Failed, and is tried again when its time has come."""
+    STORING = "storing"
+    """Computed; its results lie in the scratch folder until they are stored and sent on."""
     DONE = "done"
     REFUSED = "refused"
     """The application says that it cannot be segmented; trying again is of no use."""
@@ -65,6 +67,9 @@ class Job:
         finding: What was found.
         results: Orthanc ids of the results.
         superseded_by: The job that has more of the series.
+        deliveries: How often it was tried in vain to store and send its results.
+        waited: Seconds that its results have waited between these tries.
+        sent: Targets that have its results.
     """
 
     id: int
@@ -88,6 +93,9 @@ class Job:
     finding: str | None
     results: tuple[str, ...]
     superseded_by: int | None
+    deliveries: int
+    waited: float
+    sent: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -98,13 +106,25 @@ class Backoff:
         first: Seconds before the second try; they double each time.
         longest: Seconds at most.
         tries: After so many a job is dead.
+        longest_store: Seconds at most between tries to store what was computed.
+        store: Seconds for which that is tried.
     """
 
     first: float = 30.0
     longest: float = 3600.0
     tries: int = 6
+    longest_store: float = 900.0
+    store: float = 7 * 86400.0
 
     def delay(self, tries: int, chance: Callable[[], float] = random.random) -> float:
         """Seconds after try number `tries`: half of them certain, half drawn, so that jobs part."""
-        whole = min(self.longest, self.first * 2.0 ** (tries - 1))
-        return whole * (1 + chance()) / 2
+        return _drawn(self.first, tries, self.longest, chance)
+
+    def store_delay(self, tries: int, chance: Callable[[], float] = random.random) -> float:
+        """Seconds after try number `tries` to store results."""
+        return _drawn(self.first, tries, self.longest_store, chance)
+
+
+def _drawn(first: float, tries: int, longest: float, chance: Callable[[], float]) -> float:
+    whole = min(longest, first * 2.0 ** min(tries - 1, 60))
+    return whole * (1 + chance()) / 2

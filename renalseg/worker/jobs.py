@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from renalseg.errors import InputError
+from renalseg.worker.client import Change
 from renalseg.worker.database import Database
 from renalseg.worker.job import WAITING, Arrival, Backoff, Job, State
 
 _COLUMNS = ", ".join(field.name for field in fields(Job))
+_POINT = ", ".join(field.name for field in fields(Change))
+_POINTS = 200  # that are kept
+_DUE = "(due <= ? OR due > ?)"
 _ARRIVAL = ", ".join(field.name for field in fields(Arrival))
 
 
@@ -31,7 +35,8 @@ class Jobs:
         clock: Seconds since 1970.
 
     Raises:
-        ConfigError: It was written by another version, or is no database.
+        ConfigError: It was written by a newer version, or is no database.
+        DatabaseError: It cannot be used for now. Every method raises this.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Jobs:
         *,
         arrived: Iterable[str] = (),
         settled: Iterable[str] = (),
+        point: Change | None = None,
     ) -> list[int]:
         """Notes a part of Orthanc's log as read, and makes jobs of what is new in it.
 
@@ -65,6 +71,7 @@ class Jobs:
             arrivals: Series that are complete for now.
             arrived: Instances that came.
             settled: Instances whose series was looked at, or that are gone.
+            point: A change that was read, by which the log is known again.
 
         Returns:
             Numbers of the new jobs.
@@ -76,15 +83,49 @@ class Jobs:
             self.database.change_each("INSERT OR IGNORE INTO arrived VALUES (?, ?)", came)
             self.database.change_each("DELETE FROM arrived WHERE instance = ?", gone)
             new = [self._add(arrival, now) for arrival in arrivals]
-            self.database.change("INSERT OR REPLACE INTO cursor VALUES (1, ?)", cursor)
+            self._keep_place(cursor, point)
         return [number for number in new if number is not None]
+
+    def points(self) -> list[Change]:
+        """Changes that were read and are kept to know the log by, newest first."""
+        rows = self.database.all(f"SELECT {_POINT} FROM point ORDER BY seq DESC")
+        return [Change(**dict(row)) for row in rows]
+
+    def go_on_at(self, cursor: int, point: Change | None = None) -> None:
+        """Goes on after another change, without the points behind it.
+
+        Args:
+            cursor: Its number.
+            point: The only one that is to be kept, instead of all that there are.
+        """
+        with self.database.transaction():
+            last = -1 if point else cursor
+            self.database.change("DELETE FROM point WHERE seq > ?", last)
+            self._keep_place(cursor, point)
+
+    def _keep_place(self, cursor: int, point: Change | None) -> None:
+        self.database.change("INSERT OR REPLACE INTO cursor VALUES (1, ?)", cursor)
+        if point is not None:
+            values = astuple(point)
+            self.database.change("INSERT OR REPLACE INTO point VALUES (?, ?, ?, ?)", *values)
+            self.database.change(
+                "DELETE FROM point WHERE seq NOT IN (SELECT seq FROM point ORDER BY seq DESC "
+                f"LIMIT {_POINTS})"
+            )
 
     def unsettled(self, seconds: float) -> list[str]:
         """Instances that came so long ago, and of whose series nothing was said since."""
+        now = self.clock()  # one that comes from the future: the clock was set back
         rows = self.database.all(
-            "SELECT instance FROM arrived WHERE at <= ? ORDER BY at", self.clock() - seconds
+            "SELECT instance FROM arrived WHERE at <= ? OR at > ? ORDER BY at", now - seconds, now
         )
         return [row["instance"] for row in rows]
+
+    def ask_for(self, instances: Iterable[str]) -> None:
+        """Has a series asked for again, by its instances, as if they had come now."""
+        came = [(name, self.clock()) for name in instances]
+        with self.database.transaction():
+            self.database.change_each("INSERT OR IGNORE INTO arrived VALUES (?, ?)", came)
 
     def postpone(self, instances: Iterable[str]) -> None:
         """Waits for instances as if they had come now."""
@@ -99,7 +140,8 @@ class Jobs:
         known = self.database.all("SELECT * FROM job WHERE series = ?", arrival.series)
         if any(row["input_hash"] == arrival.input_hash for row in known):
             return None
-        if any(row["state"] == State.DONE and row["slices"] > arrival.slices for row in known):
+        computed = (State.DONE, State.STORING)
+        if any(row["state"] in computed and row["slices"] > arrival.slices for row in known):
             return None
         values = (*astuple(arrival), State.QUEUED, now, now)
         marks = ", ".join("?" * len(values))
@@ -108,8 +150,8 @@ class Jobs:
         )
         new = int(inserted.lastrowid or 0)
         self._note(new, State.QUEUED, f"{arrival.slices} slices")
-        for row in known:  # one that is done stands until the new one is
-            if row["state"] not in (State.DONE, State.SUPERSEDED):
+        for row in known:  # what is computed stands until the new one is done
+            if row["state"] not in (*computed, State.SUPERSEDED):
                 self._supersede(row["id"], new)
         return new
 
@@ -120,10 +162,10 @@ class Jobs:
         now = self.clock()
         with self.database.transaction():
             row = self.database.one(
-                "SELECT id, tries FROM job WHERE state IN (?, ?) AND due <= ? "
+                f"SELECT id, tries FROM job WHERE state IN (?, ?) AND {_DUE} "
                 "ORDER BY due, id LIMIT 1",
                 *WAITING,
-                now,
+                *self._due(self.backoff.longest),
             )
             if row is None:
                 return None
@@ -146,19 +188,76 @@ class Jobs:
         """Whether a job runs still, and was not superseded."""
         return self.get(job).state == State.RUNNING
 
+    def keep(self, job: int, finding: str = "") -> None:
+        """Notes that a job is computed, and that its results wait to be stored."""
+        with self.database.transaction():
+            self._end(
+                job, State.STORING, finding, exit_code=0, finding=finding, due=self.clock(),
+                deliveries=0, waited=0.0, sent="[]",
+            )  # fmt: skip
+
+    def to_store(self) -> list[Job]:
+        """Jobs whose results are to be stored now; those that were never tried go first."""
+        query = f"SELECT {_COLUMNS} FROM job WHERE state = ? AND {_DUE} ORDER BY deliveries, due"
+        due = self._due(self.backoff.longest_store)
+        return [_job(row) for row in self.database.all(query, State.STORING, *due)]
+
+    def store_now(self) -> None:
+        """Has all results that wait tried at once, as what they waited for is back."""
+        query = "UPDATE job SET due = ? WHERE state = ?"
+        self.database.change(query, self.clock(), State.STORING)
+
+    def store_later(self, job: int, message: str) -> None:
+        """Notes that results could not be stored or sent: tried again later, for days."""
+        with self.database.transaction():
+            found = self.get(job)
+            if found.state != State.STORING:
+                return
+            delay = self.backoff.store_delay(found.deliveries + 1)
+            values = {
+                "deliveries": found.deliveries + 1,
+                "waited": found.waited + delay,  # and not by the clock, which may be set
+                "due": self.clock() + delay,
+            }
+            if values["waited"] > self.backoff.store:
+                self._set(job, State.DEAD, message, **values)
+                return
+            self._change(job, message=message, **values)
+            if not found.deliveries:  # of hundreds of tries the first one is noted
+                self._note(job, State.STORING, message)
+
+    def note_sent(self, job: int, targets: Iterable[str]) -> None:
+        """Keeps which targets have the results of a job."""
+        self._change(job, sent=json.dumps(list(targets)))
+
+    def compute_again(self, job: int, message: str) -> None:
+        """Queues a job whose results were lost before they were stored."""
+        with self.database.transaction():
+            if self.get(job).state == State.STORING:
+                self._set(job, State.QUEUED, message, due=self.clock())
+
+    def before(self, job: int) -> list[Job]:
+        """The jobs of the same series before one, oldest first."""
+        query = f"SELECT {_COLUMNS} FROM job WHERE series = ? AND id < ? ORDER BY id"
+        return [_job(row) for row in self.database.all(query, self.get(job).series, job)]
+
     def finish(self, job: int, finding: str = "") -> list[Job]:
-        """Notes a job as done, and what was done before of its series as superseded by it.
+        """Notes a job as done, and what was computed before of its series as superseded by it.
 
         Returns:
             The jobs of the series before it that have results.
         """
         with self.database.transaction():
-            if not self._end(job, State.DONE, finding, exit_code=0, finding=finding):
+            found = self.get(job)
+            if found.state not in (State.RUNNING, State.STORING):
                 return []
-            query = f"SELECT {_COLUMNS} FROM job WHERE series = ? AND id < ?"
-            before = [_job(row) for row in self.database.all(query, self.get(job).series, job)]
+            self._set(
+                job, State.DONE, finding, exit_code=0, finding=finding, pid=None, born=None,
+                ended=found.ended or self.clock(),
+            )  # fmt: skip
+            before = self.before(job)
             for old in before:
-                if old.state == State.DONE:
+                if old.state in (State.DONE, State.STORING):
                     self._supersede(old.id, job)
         return [old for old in before if old.results]
 
@@ -184,6 +283,13 @@ class Jobs:
             tries = self.get(job).tries - 1
             self._end(job, State.QUEUED, "handed back", tries=tries, due=self.clock())
 
+    def try_later(self, job: int, message: str) -> None:
+        """Waits for what is no fault of a job, as Orthanc or room on a disk; the try counts not."""
+        with self.database.transaction():
+            tries = self.get(job).tries - 1
+            due = self.clock() + self.backoff.first
+            self._end(job, State.RETRY, message, tries=tries, due=due)
+
     def revive(self, job: int) -> None:
         """Queues a job of a killed worker, or gives it up if it kills workers."""
         with self.database.transaction():
@@ -198,6 +304,9 @@ class Jobs:
         """
         with self.database.transaction():
             state = self.get(job).state
+            if state == State.STORING:
+                self._set(job, state, "by hand", due=self.clock(), waited=0.0)
+                return
             if state not in (State.DONE, State.REFUSED, State.DEAD, State.RETRY):
                 raise InputError(f"Job {job} is {state}: expected one that ended or waits to retry")
             self._set(job, State.QUEUED, "by hand", tries=0, due=self.clock())
@@ -227,8 +336,14 @@ class Jobs:
 
     def waiting(self) -> bool:
         """Whether there is a job whose time has come."""
-        query = "SELECT 1 FROM job WHERE state IN (?, ?) AND due <= ? LIMIT 1"
-        return self.database.one(query, *WAITING, self.clock()) is not None
+        query = f"SELECT 1 FROM job WHERE state IN (?, ?) AND {_DUE} LIMIT 1"
+        due = self._due(self.backoff.longest)
+        return self.database.one(query, *WAITING, *due) is not None
+
+    def _due(self, longest: float) -> tuple[float, float]:
+        """The bounds of `_DUE`; what is due later than any wait lasts, a wrong clock made so."""
+        now = self.clock()
+        return now, now + max(longest, self.backoff.first)
 
     # states
 
@@ -243,10 +358,12 @@ class Jobs:
         self._set(job, State.SUPERSEDED, f"by job {by}", superseded_by=by)
 
     def _set(self, job: int, state: State, message: str, **values: Any) -> None:
-        values = {"state": state, "message": message, **values}
+        self._change(job, state=state, message=message, **values)
+        self._note(job, state, message)
+
+    def _change(self, job: int, **values: Any) -> None:
         names = ", ".join(f"{name} = ?" for name in values)
         self.database.change(f"UPDATE job SET {names} WHERE id = ?", *values.values(), job)
-        self._note(job, state, message)
 
     def _note(self, job: int, state: State, message: str) -> None:
         note = (job, self.clock(), state, message)
@@ -256,5 +373,6 @@ class Jobs:
 def _job(row: sqlite3.Row) -> Job:
     values = dict(row)
     values["state"] = State(values["state"])
-    values["results"] = tuple(json.loads(values["results"]))
+    for name in ("results", "sent"):
+        values[name] = tuple(json.loads(values[name]))
     return Job(**values)

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from types import FrameType
 
 from renalseg.errors import RenalSegError
+from renalseg.privacy import message_of
+from renalseg.worker.database import DatabaseError
 from renalseg.worker.feed import Feed
 from renalseg.worker.job import State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.locks import device_lock
 from renalseg.worker.process import end_orphan
-from renalseg.worker.work import Work
+from renalseg.worker.scratch import NoRoomError
+from renalseg.worker.work import DATABASE, Work
 
+ORTHANC = "Orthanc"
+SCRATCH = "the scratch folder"
 _IDLE_SECONDS = 0.5
 _STUCK_SECONDS = 600.0  # longer than reading any part of the log takes
 _log = logging.getLogger(__name__)
@@ -96,6 +101,9 @@ class Worker:
         self.stop = stop
         self.interval = interval
         self.status = Status(beat=time.monotonic())
+        self.trouble = work.trouble
+        self._computed = threading.Event()
+        self._courier = threading.Thread(target=self._store, name="courier", daemon=True)
         self._slots = [
             threading.Thread(target=self._slot, args=(number, device), name=f"slot-{number}")
             for number, device in enumerate(devices)
@@ -103,9 +111,10 @@ class Worker:
 
     def run(self) -> None:
         """Works until told to stop."""
-        self.reconcile()
-        for slot in self._slots:
-            slot.start()
+        if not self._reconcile():
+            return
+        for thread in (*self._slots, self._courier):
+            thread.start()
         try:
             while self._go_on():
                 self.poll()
@@ -116,25 +125,47 @@ class Worker:
             for slot in self._slots:
                 while slot.is_alive():  # in parts, so that the second signal is heard
                     slot.join(_IDLE_SECONDS)
+            self._computed.set()
+            while self._courier.is_alive() and not self.stop.now():
+                self._courier.join(_IDLE_SECONDS)
 
     def reconcile(self) -> None:
         """Takes up what a killed worker left: its processes, its files, its jobs."""
         for job in self.jobs.newest(State.RUNNING):
             if end_orphan(job.pid, job.born):
                 _log.warning("job %d: its process was still running, and was ended", job.id)
-            self.jobs.revive(job.id)
             _log.warning("job %d was left by a worker that was killed", job.id)
-        self.work.scratch.clear()
+        self.work.take_up()
+
+    def _reconcile(self) -> bool:
+        """Takes up what was left as soon as the database can be used; False if told to stop."""
+        while not self.stop.asked():
+            try:
+                self.reconcile()
+                return True
+            except DatabaseError as error:
+                self.trouble.begins(DATABASE, error)
+                self.status.beat = time.monotonic()
+                self.stop.wait(self.interval)
+        return False
 
     def poll(self) -> None:
         """Reads Orthanc's log once, and notes whether it answers."""
         try:
             new = self.feed.poll()
-        except RenalSegError as error:
-            if self.status.up is not False:
-                _log.warning("waiting for Orthanc: %s", error)
+            self.trouble.is_over(DATABASE)  # the place in the log was written
+            if not self.status.up:
+                self.jobs.store_now()
+        except DatabaseError as error:
+            self.trouble.begins(DATABASE, error)
+            return
+        except Exception as error:  # a fault that one answer brings about must not end the rest
+            if not isinstance(error, RenalSegError):
+                _log.debug("reading Orthanc's log", exc_info=True)
+            self.trouble.begins(ORTHANC, error)
             self.status.up = False
             return
+        self.trouble.is_over(ORTHANC)
         if not self.status.up:
             _log.info("Orthanc answers")
         self.status.up, self.status.polled = True, time.time()
@@ -144,11 +175,12 @@ class Worker:
     def alive(self) -> bool:
         """Whether all of it still works, or waits for work."""
         fresh = time.monotonic() - self.status.beat < _STUCK_SECONDS
-        return fresh and all(slot.is_alive() for slot in self._slots)
+        return fresh and all(thread.is_alive() for thread in (*self._slots, self._courier))
 
     def ready(self) -> bool:
         """Whether it takes and does jobs."""
-        return self.alive() and bool(self.status.up) and not self.stop.asked()
+        works = bool(self.status.up) and not self.trouble.any()
+        return self.alive() and works and not self.stop.asked()
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Handles SIGTERM and SIGINT."""
@@ -169,17 +201,44 @@ class Worker:
             try:
                 if not self._do_one(number, device):
                     self.stop.wait(_IDLE_SECONDS)
-            except Exception:  # a full disk under the database, say: the slot must live on
-                _log.exception("slot %d", number)
-                self.stop.wait(self.interval)
+            except Exception as error:  # whatever it is, the slot must live on
+                self._wait_for(error, f"slot {number}")
+
+    def _store(self) -> None:
+        """Stores what was computed, until no slot computes any more."""
+        last = False
+        while not last:
+            last = self._computed.is_set()  # what the slots did at the end is stored, too
+            try:
+                if self.status.up:
+                    self.work.store()
+            except Exception as error:
+                self._wait_for(error, "storing")
+            self._computed.wait(_IDLE_SECONDS)
+
+    def _wait_for(self, error: Exception, what: str) -> None:
+        if isinstance(error, DatabaseError):
+            self.trouble.begins(DATABASE, error)
+        else:
+            _log.error("%s: %s", what, message_of(error), exc_info=error)
+        self.stop.wait(self.interval)
 
     def _do_one(self, number: int, device: str) -> bool:
         # Nothing begins while Orthanc is away, so an outage uses up the tries of no waiting job.
-        if not self.status.up or not self.jobs.waiting():
+        if not self.status.up or not self.jobs.waiting() or not self._has_room():
             return False
         with device_lock(device, lambda: self.stop.wait(_IDLE_SECONDS)) as lock:
             job = None if self.stop.asked() else self.jobs.claim(device)
             if job is None:
                 return False
             self.work.do(job, number, device, lock)
+        return True
+
+    def _has_room(self) -> bool:
+        try:
+            self.work.scratch.check_room(0)
+        except (NoRoomError, OSError) as error:
+            self.trouble.begins(SCRATCH, error)
+            return False
+        self.trouble.is_over(SCRATCH)
         return True

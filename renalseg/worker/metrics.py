@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from renalseg import __version__
 from renalseg.errors import ConfigError
-from renalseg.worker.database import Database
+from renalseg.worker.database import Database, DatabaseError
 from renalseg.worker.job import WAITING, State
 from renalseg.worker.loop import Worker
 
@@ -31,6 +31,7 @@ def exposition(worker: Worker) -> str:
     }
     waiting = sum(counts.get(state, 0) for state in WAITING)
     oldest = database.scalar("SELECT min(created) FROM job WHERE state IN (?, ?)", *WAITING)
+    unstored = database.scalar("SELECT min(ended) FROM job WHERE state = ?", State.STORING)
     retries = database.scalar("SELECT count(*) FROM event WHERE state = ?", State.RETRY)
     lines = [
         *_metric("build_info", "gauge", "Version", {f'{{version="{__version__}"}}': 1}),
@@ -42,6 +43,10 @@ def exposition(worker: Worker) -> str:
         *_metric(
             "oldest_waiting_seconds", "gauge", "Age of the oldest job that waits",
             {"": max(0.0, time.time() - oldest) if waiting else 0},
+        ),
+        *_metric(
+            "oldest_unstored_seconds", "gauge", "Age of the oldest result that waits to be stored",
+            {"": max(0.0, time.time() - unstored) if unstored else 0},
         ),
         *_metric("retries_total", "counter", "Tries that failed and are repeated", {"": retries}),
         *_metric("orthanc_up", "gauge", "Whether Orthanc answers", {"": bool(worker.status.up)}),
@@ -60,14 +65,16 @@ def exposition(worker: Worker) -> str:
 
 def _durations(database: Database) -> list[str]:
     """Histogram of the seconds that a job took from its start until it was done."""
-    ended = "FROM job WHERE exit_code = 0 AND ended IS NOT NULL AND ended - started <= ?"
+    # A clock that was set back gives less than nothing, which no sum may hold.
+    seconds = "max(0, ended - started)"
+    ended = f"FROM job WHERE exit_code = 0 AND ended IS NOT NULL AND {seconds} <= ?"
     values = {
         f'_bucket{{le="{bound}"}}': database.scalar(f"SELECT count(*) {ended}", bound)
         for bound in _BUCKETS
     }
     count = database.scalar(f"SELECT count(*) {ended}", math.inf)
     values['_bucket{le="+Inf"}'] = values["_count"] = count
-    values["_sum"] = database.scalar(f"SELECT sum(ended - started) {ended}", math.inf)
+    values["_sum"] = database.scalar(f"SELECT sum({seconds}) {ended}", math.inf)
     return _metric("job_seconds", "histogram", "Seconds of jobs that were done", values)
 
 
@@ -123,7 +130,10 @@ def _handler(
 
         def do_GET(self) -> None:
             page = pages.get(self.path)
-            status, text = page() if page else (404, "/healthz /readyz /metrics\n")
+            try:
+                status, text = page() if page else (404, "/healthz /readyz /metrics\n")
+            except DatabaseError:  # its message is in the log
+                status, text = _said(False)
             body = text.encode()
             self.send_response(status)
             self.send_header("Content-Type", _TEXT)

@@ -38,6 +38,7 @@ def run(
     command: Sequence[str],
     *,
     environment: Mapping[str, str],
+    folder: Path,
     keep: Iterable[int] = (),
     on_start: Callable[[int, str], None],
     watch: Callable[[], str | None],
@@ -47,6 +48,7 @@ def run(
     Args:
         command: Program and arguments.
         environment: Its whole environment.
+        folder: It is started in.
         keep: File descriptors that it inherits, such as that of a lock.
         on_start: Gets its process id and when it began.
         watch: Asked again and again; a text is a reason to end it.
@@ -57,6 +59,7 @@ def run(
     process = subprocess.Popen(
         command,
         env=dict(environment),
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

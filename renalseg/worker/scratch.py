@@ -1,25 +1,43 @@
-"""The folder that holds a study while it is worked on, and its bound."""
+"""The folder that holds a study while it is worked on, and its results until they are stored."""
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from renalseg.errors import InputError
+from renalseg.errors import ConfigError, InputError, RetryableError
+from renalseg.results.staging import sync, sync_all
+
+_SLOT = "slot-"
+_SLOT_NAME = re.escape(_SLOT) + r"\w+-\w{8}"  # as `mkdtemp` makes them
+_KEPT = "kept-"
+_MARK = ".renalseg-worker"  # in each folder that is made here; others are never removed
+_PLACES = ("input", "output", "tmp")
+_SPARE = 64 << 20  # bytes that stay free
 
 
 class TooLargeError(InputError):
     """A study does not fit into the scratch folder."""
 
 
+class NoRoomError(RetryableError):
+    """The disk of the scratch folder is full."""
+
+
 class Scratch:
     """A folder whose size is bounded; each slot, which does one job at a time, has an equal share.
 
+    Results that wait to be stored are kept in it besides, and outlive the worker.
+
     Args:
-        root: For nothing else: what is found in it is removed.
+        root: Folder to make it in. Only what was made here is ever removed.
         limit: Bytes of all slots together.
         slots: How many there are.
     """
@@ -28,10 +46,36 @@ class Scratch:
         self.root = root / "scratch"
         self.share = limit // slots
 
+    @contextmanager
+    def only(self) -> Iterator[None]:
+        """Makes sure that no other worker uses the folder.
+
+        Raises:
+            ConfigError: Another one does, or it is no folder that can be written to.
+        """
+        try:
+            self._make()
+            number = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        except (NotADirectoryError, FileExistsError, PermissionError) as error:
+            raise ConfigError(f"Expected a scratch folder at {self.root}: {error}") from error
+        try:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(
+                    f"Expected to be the only worker of the scratch folder {self.root}, "
+                    "found another one"
+                ) from error
+            yield
+        finally:
+            os.close(number)
+
     def clear(self) -> None:
-        """Removes what a killed worker left."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        self.root.mkdir(parents=True, mode=0o700)
+        """Removes the slots that a killed worker left; results that wait stay."""
+        self._make()
+        for path in self.root.iterdir():
+            if re.fullmatch(_SLOT_NAME, path.name):
+                _remove(path)
 
     @contextmanager
     def folder(self, slot: int, needed: int) -> Iterator[Path]:
@@ -43,21 +87,69 @@ class Scratch:
 
         Raises:
             TooLargeError: They are more than a slot's share.
+            NoRoomError: The disk has no room for it.
         """
         if needed > self.share:
             raise TooLargeError(
                 f"Expected a study of at most {self.share} bytes, the share of the scratch folder; "
                 f"found {needed}"
             )
-        folder = self.root / f"slot-{slot}"
-        shutil.rmtree(folder, ignore_errors=True)
+        self.check_room(needed)
+        folder = self._new(str(slot))
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for path in (folder, *(folder / name for name in ("input", "output", "tmp"))):
-                path.mkdir(mode=0o700)
+            (folder / _MARK).touch()
+            for name in _PLACES:
+                (folder / name).mkdir(mode=0o700)
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+    def check_room(self, needed: int) -> None:
+        """Checks that the disk has room for a study.
+
+        Args:
+            needed: Its bytes; its results and what is read for them may take as many again.
+
+        Raises:
+            NoRoomError: It has not.
+        """
+        self._make()
+        free, wanted = shutil.disk_usage(self.root).free, 2 * needed + _SPARE
+        if free < wanted:
+            raise NoRoomError(f"Expected {wanted} bytes free in {self.root}, found {free}")
+
+    def keep(self, folder: Path, key: str) -> None:
+        """Keeps the output of a job's folder until it is dropped, also when the power fails.
+
+        Args:
+            folder: Of the job, whose `output` is complete. It has none afterwards.
+            key: What the results are of.
+        """
+        self.drop(key)
+        made = folder / "kept"
+        made.mkdir(mode=0o700)
+        (made / _MARK).touch()
+        (folder / "output").rename(made / "output")
+        sync_all(made)
+        made.rename(self._place(key))  # whole from the first moment
+        sync(self.root)
+
+    def kept(self, key: str) -> Path | None:
+        """The folder with the results that are kept of something; None where there are none."""
+        place = self._place(key)
+        return place / "output" if _is_own(place) else None
+
+    def drop(self, key: str) -> None:
+        """Removes the results that are kept of something, if there are any."""
+        if _is_own(place := self._place(key)):
+            gone = self._new("old")
+            place.rename(gone / "kept")  # at once: half of it must not pass for all of it
+            (gone / _MARK).touch()
+            _remove(gone)
+
+    def keeps(self) -> bool:
+        """Whether any results are kept."""
+        return any(path.name.startswith(_KEPT) for path in self.root.iterdir())
 
     def used(self, folder: Path | None = None) -> int:
         """Bytes of the files in a folder, by default in all of it."""
@@ -67,3 +159,36 @@ class Scratch:
                 with suppress(FileNotFoundError):  # removed meanwhile
                     total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
         return total
+
+    def _new(self, name: str) -> Path:
+        return Path(tempfile.mkdtemp(prefix=f"{_SLOT}{name}-", dir=self.root))
+
+    def _make(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def _place(self, key: str) -> Path:
+        return self.root / f"{_KEPT}{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a folder was made here, by this user."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    mark = path / _MARK
+    own = found.st_uid == os.geteuid()
+    return own and path.is_dir() and not path.is_symlink() and mark.is_file()
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder that was made here, its mark last, so that the rest can still be removed."""
+    if _is_own(folder):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _MARK:
+                path.unlink(missing_ok=True)
+        (folder / _MARK).unlink(missing_ok=True)
+    with suppress(OSError):  # not empty, so not ours
+        folder.rmdir()

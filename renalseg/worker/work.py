@@ -1,4 +1,4 @@
-"""One job: fetch the series, run the application on it, store what it makes."""
+"""One job: fetch the series, run the application on it, keep what it makes until it is stored."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from renalseg import log
 from renalseg.errors import EXIT_REFUSED, ConfigError, InputError, RetryableError
 from renalseg.harmless import one_line
-from renalseg.results.output import read_result
+from renalseg.results.output import RESULT_FILE, read_result
 from renalseg.worker.client import Orthanc
-from renalseg.worker.http import PREFIX, GoneError
+from renalseg.worker.database import DatabaseError
+from renalseg.worker.http import PREFIX, GoneError, UnreachableError
 from renalseg.worker.job import Job, State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.process import Ended, run
 from renalseg.worker.rules import OWN_MANUFACTURER, content_hash
-from renalseg.worker.scratch import Scratch, TooLargeError
+from renalseg.worker.scratch import NoRoomError, Scratch, TooLargeError
+from renalseg.worker.trouble import Trouble
 
 HANDED_BACK = "handed back"
 SUPERSEDED = "superseded"
-DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -m renalseg.cli run {{input}} {{output}}"
+DATABASE = "the database"
+DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -P -m renalseg.cli run {{input}} {{output}}"
 _LOOK_SECONDS = 2.0  # between looks at what costs a walk through a folder
+_GONE_TRIES = 3  # after which a series that Orthanc has not is taken for deleted
+_PATHS = ("PYTHONPATH", "RENALSEG_BUNDLES", "RENALSEG_CACHE", "HOLOSCAN_MODEL_PATH")
 _log = logging.getLogger(__name__)
 
 
@@ -63,7 +70,7 @@ class Task:
 
 
 class Work:
-    """Does jobs, one for each call.
+    """Does jobs: computes one for each call, and stores what was computed.
 
     Args:
         orthanc: Where series come from and results go.
@@ -71,6 +78,7 @@ class Work:
         scratch: Where files lie meanwhile.
         task: What is done.
         give_up: Whether the worker wants its jobs back.
+        trouble: Where it is said what a job waits for.
     """
 
     def __init__(
@@ -80,61 +88,140 @@ class Work:
         scratch: Scratch,
         task: Task,
         give_up: Callable[[], bool] = lambda: False,
+        trouble: Trouble | None = None,
     ) -> None:
         self.orthanc = orthanc
         self.jobs = jobs
         self.scratch = scratch
         self.task = task
         self.give_up = give_up
+        self.trouble = trouble or Trouble()
 
     def do(self, job: Job, slot: int = 0, device: str = "cpu", lock: int | None = None) -> State:
-        """Does a job and notes how it ended; whatever goes wrong is noted, not raised.
+        """Computes a job and notes how it ended; whatever goes wrong is noted, not raised.
 
         Args:
             job: It was claimed before.
             slot: Number of the scratch folder that is used.
             device: What the application is to run on.
             lock: File descriptor of the device's lock.
+
+        Raises:
+            DatabaseError: It cannot be noted, and the worker stops.
         """
+        with log.thread_about_study(job.study_uid):
+            return self._do_and_note(job, slot, device, lock)
+
+    def _do_and_note(self, job: Job, slot: int, device: str, lock: int | None) -> State:
         _log.info("job %d: series %s, %d slices", job.id, job.series, job.slices)
         try:
-            self._do(job, slot, device, lock)
-        except (GoneError, TooLargeError) as error:
-            self.jobs.refuse(job.id, str(error))
+            self._note(self._do(job, slot, device, lock))
+        except (UnreachableError, NoRoomError, DatabaseError) as error:
+            self._note(partial(self.jobs.try_later, job.id, _one_line(error)))
+        except GoneError as error:
+            self._note(self._gone(job, error))
+        except TooLargeError as error:
+            self._note(partial(self.jobs.refuse, job.id, _one_line(error)))
         except Exception as error:  # of a network, a disk, a fault: each may be over next time
             _log.debug("job %d", job.id, exc_info=True)
-            self.jobs.fail(job.id, str(error) or type(error).__name__)
+            self._note(partial(self.jobs.fail, job.id, _one_line(error)))
         ended = self.jobs.get(job.id)
         _log.info("job %d is %s: %s", job.id, ended.state, ended.message)
         return ended.state
 
-    def _do(self, job: Job, slot: int, device: str, lock: int | None) -> None:
+    def store(self) -> None:
+        """Stores and sends on what was computed and is due; what goes wrong is noted."""
+        for job in self.jobs.to_store():
+            if self.give_up():
+                return
+            with log.thread_about_study(job.study_uid):
+                self._store(job)
+
+    def take_up(self) -> None:
+        """Takes up what a killed worker left in the scratch folder and the database."""
+        for job in self.jobs.newest(State.RUNNING):
+            if self._is_complete(job):
+                self.jobs.keep(job.id, _finding(self.scratch.kept(_key(job))))
+            else:
+                self.jobs.revive(job.id)
+        self.scratch.clear()
+        if self.scratch.keeps():  # what was done with before it could be dropped
+            for job in (*self.jobs.newest(State.DONE), *self.jobs.newest(State.SUPERSEDED)):
+                self.scratch.drop(_key(job))
+
+    def _note(self, action: Callable[[], object]) -> None:
+        """Notes how a job ended, as soon as the database can be written."""
+        while True:
+            try:
+                action()
+                return
+            except DatabaseError as error:
+                self.trouble.begins(DATABASE, error)
+                if self.give_up():
+                    raise
+                time.sleep(_LOOK_SECONDS)
+
+    def _gone(self, job: Job, error: GoneError) -> Callable[[], object]:
+        """A series that is not there may come; one that stays away was deleted."""
+        how = self.jobs.fail if job.tries < _GONE_TRIES else self.jobs.refuse
+        return partial(how, job.id, _one_line(error))
+
+    def _do(self, job: Job, slot: int, device: str, lock: int | None) -> Callable[[], object]:
+        """Computes a job, and gives what notes how it ended."""
+        if self._is_complete(job):  # by a worker that was killed, or before it was given up
+            return partial(self.jobs.keep, job.id, _finding(self.scratch.kept(_key(job))))
         patient = self.orthanc.patient(job.series)
         with self.scratch.folder(slot, job.bytes) as folder:
             if not self._fetch(job, folder / "input"):
-                return
+                return partial(self.jobs.hand_back, job.id)  # no effect where it is not wanted
             ended = self._run(job, folder, device, lock)
             if ended.why == HANDED_BACK:
-                self.jobs.hand_back(job.id)
-            elif ended.why == SUPERSEDED:
-                return
-            elif ended.why or ended.code not in (0, EXIT_REFUSED):
-                self.jobs.fail(job.id, ended.why or _words(ended, patient), ended.code)
-            elif ended.code == EXIT_REFUSED:
-                self.jobs.refuse(job.id, _words(ended, patient), ended.code)
-            else:
-                self._store(job, folder / "output")
+                return partial(self.jobs.hand_back, job.id)
+            if ended.why == SUPERSEDED:
+                return lambda: None
+            if ended.why or ended.code not in (0, EXIT_REFUSED):
+                said = ended.why or _words(ended, patient)
+                return partial(self.jobs.fail, job.id, said, ended.code)
+            if ended.code == EXIT_REFUSED:
+                return partial(self.jobs.refuse, job.id, _words(ended, patient), ended.code)
+            return self._keep(job, folder)
+
+    def _keep(self, job: Job, folder: Path) -> Callable[[], object]:
+        try:
+            objects(folder / "output")
+        except InputError as error:
+            return partial(self.jobs.fail, job.id, f"exit code 0, but: {error}", 0)
+        if not self._is_wanted(job):
+            return lambda: None
+        finding = _finding(folder / "output")
+        self.scratch.keep(folder, _key(job))
+        return partial(self.jobs.keep, job.id, finding)
+
+    def _is_complete(self, job: Job) -> bool:
+        """Whether the results of a job are kept, all of them."""
+        kept = self.scratch.kept(_key(job))
+        try:
+            return kept is not None and objects(kept) is not None
+        except InputError:
+            return False
+
+    def _is_wanted(self, job: Job) -> bool:
+        """Whether a job still runs; yes where that cannot be known for now."""
+        try:
+            return self.jobs.is_running(job.id)
+        except DatabaseError:
+            return True
 
     def _fetch(self, job: Job, folder: Path) -> bool:
         """Gets the files; False if the worker wants the job back or it is no longer wanted."""
         instances = self.orthanc.instances(job.series)
         if content_hash(instances) != job.input_hash:
-            raise RetryableError("the series has changed; Orthanc will say when it is stable again")
+            # Orthanc says nothing where slices were deleted, so the series is asked for as well.
+            self.jobs.ask_for(instance.id for instance in instances)
+            raise RetryableError("the series has changed; it is looked at when it is stable again")
         with closing(self.orthanc.fetch_all(instances, folder)) as fetched:
             for _ in fetched:
-                if self.give_up():
-                    self.jobs.hand_back(job.id)
-                if not self.jobs.is_running(job.id):
+                if self.give_up() or not self._is_wanted(job):
                     return False
         return True
 
@@ -143,6 +230,7 @@ class Work:
         return run(
             [_fill(part, places) for part in self.task.command],
             environment=_environment(device, folder / "tmp"),
+            folder=folder / "tmp",  # nothing that somebody else may write to
             keep=() if lock is None else (lock,),
             on_start=lambda pid, born: self.jobs.note_process(job.id, pid, born),
             watch=self._watch(job, folder),
@@ -163,7 +251,7 @@ class Work:
             if now < due:
                 return None
             due = now + _LOOK_SECONDS
-            if not self.jobs.is_running(job.id):
+            if not self._is_wanted(job):
                 return SUPERSEDED
             used = self.scratch.used(folder)
             if used > self.scratch.share:
@@ -172,21 +260,79 @@ class Work:
 
         return look
 
-    def _store(self, job: Job, folder: Path) -> None:
-        if not self.jobs.is_running(job.id):
+    def _store(self, job: Job) -> None:
+        if not self._is_complete(job):
+            lost = "its results are no longer in the scratch folder"
+            self._note(partial(self.jobs.compute_again, job.id, lost))
             return
+        try:
+            self._deliver(job, self.scratch.kept(_key(job)) or Path())
+        except Exception as error:
+            _log.debug("job %d", job.id, exc_info=True)
+            if not job.deliveries:
+                _log.warning("job %d waits to be stored: %s", job.id, error)
+            self._note(partial(self.jobs.store_later, job.id, _one_line(error)))
+            return
+        _log.info("job %d is stored", job.id)
+
+    def _deliver(self, job: Job, folder: Path) -> None:
+        """Stores and sends what a job has computed; all of it may be done again."""
         stored: list[str] = []
-        for path in sorted(folder.rglob("*.dcm")):
+        for path in objects(folder):
             stored.append(self.orthanc.store(path))
             self.jobs.note_results(job.id, stored)
+        sent = list(job.sent)
         for target in self.task.forward if stored else ():
-            self.orthanc.forward(target, stored)
-        before = self.jobs.finish(job.id, _finding(folder))
+            if target not in sent:
+                self.orthanc.forward(target, stored)
+                sent.append(target)
+                self.jobs.note_sent(job.id, sent)
+        before = self.jobs.before(job.id)
         if self.task.delete_superseded:
             for old in before:
                 for instance in set(old.results) - set(stored):
                     self.orthanc.delete(instance, OWN_MANUFACTURER)
-                self.jobs.note_results(old.id, ())
+                if old.results:
+                    self.jobs.note_results(old.id, ())
+        self.jobs.finish(job.id, job.finding or "")
+        for done in (job, *before):
+            self.scratch.drop(_key(done))
+
+
+def objects(folder: Path) -> list[Path]:
+    """The DICOM files of a result, which are exactly those that result.json lists.
+
+    Raises:
+        InputError: There is no result.json, or a file that it lists is not there, or one is there
+            that it does not list.
+    """
+    try:
+        listed = [name for study in read_result(folder)["studies"] for name in study["files"]]
+        names = [name for name in listed if isinstance(name, str) and Path(name).name == name]
+    except (KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"Expected the files of each study in {RESULT_FILE}, found none"
+        ) from error
+    if len(names) != len(listed) or len(set(names)) != len(names):
+        raise InputError(f"Expected names of different files in {RESULT_FILE}, found others")
+    paths = [folder / name for name in sorted(names)]
+    absent = [path.name for path in paths if path.is_symlink() or not path.is_file()]
+    if absent:
+        raise InputError(f"Expected the {len(paths)} files that {RESULT_FILE} lists, "
+                         f"found {len(paths) - len(absent)}")  # fmt: skip
+    more = set(folder.rglob("*.dcm")) - set(paths)
+    if more:
+        raise InputError(f"Expected {RESULT_FILE} to list every object, found {len(more)} more")
+    return paths
+
+
+def _key(job: Job) -> str:
+    """What the results of a job are of, in this and any other database."""
+    return f"{job.series} {job.input_hash}"
+
+
+def _one_line(error: BaseException) -> str:
+    return one_line(str(error)) or type(error).__name__
 
 
 def _words(ended: Ended, patient: Sequence[str]) -> str:
@@ -209,15 +355,15 @@ def _environment(device: str, tmp: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(PREFIX) and name != "RENALSEG_LOG"
     }
+    for name in set(_PATHS) & set(kept):  # it is started in another folder than the worker
+        parts = [str(Path(part).absolute()) for part in kept[name].split(os.pathsep) if part]
+        kept[name] = os.pathsep.join(parts)
     return {**kept, "RENALSEG_DEVICE": device, "TMPDIR": str(tmp)}
 
 
-def _finding(folder: Path) -> str:
+def _finding(folder: Path | None) -> str:
     """What the result of a job says was found: one line, or one for each study."""
-    try:
-        studies = read_result(folder)["studies"]
-    except InputError:
-        return ""
+    studies = read_result(folder or Path())["studies"]
     return "; ".join(str(study["finding"]) for study in studies) or "nothing eligible"
 
 

@@ -63,7 +63,8 @@ class Worker:
         with (self.folder / "worker.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "renalseg.cli", "worker", *map(str, arguments)],
-                cwd=ROOT, env={**os.environ, **self.orthanc.environment}, stdout=log, stderr=log,
+                env={**os.environ, **self.orthanc.environment, "PYTHONPATH": str(ROOT)},
+                cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip
 
     def end(self, number: int = signal.SIGTERM) -> int:
@@ -133,7 +134,9 @@ def test_what_arrives_comes_back_as_a_result(
 
 
 def test_the_real_application(orthanc: RealOrthanc, small_sample: Path, tmp_path: Path) -> None:
-    command = shlex.join([sys.executable, "-m", "app", "-i", "{input}", "-o", "{output}"])
+    command = shlex.join(
+        [sys.executable, "-P", str(ROOT / "app"), "-i", "{input}", "-o", "{output}"]
+    )
     worker = Worker(tmp_path / "worker", orthanc, command=command)
     worker.start()
     try:
@@ -187,17 +190,70 @@ def start_job(worker: Worker, orthanc: RealOrthanc, folder: Path) -> None:
     wait_for(lambda: worker.runs("start"), "the application")
 
 
-def test_orthanc_killed_during_a_job(orthanc: RealOrthanc, tmp_path: Path) -> None:
+def test_orthanc_killed_during_a_job_gets_what_was_computed(
+    orthanc: RealOrthanc, tmp_path: Path
+) -> None:
     worker = Worker(tmp_path / "worker", orthanc, seconds=2)
     try:
         start_job(worker, orthanc, tmp_path / "ct")
         orthanc.kill()
-        wait_for(lambda: worker.states()["retry"] == 1, "the job to fail")
+        wait_for(lambda: worker.states()["storing"] == 1, "the job to be computed")
+        worker.end(signal.SIGKILL)
+        worker.start()
         orthanc.start()
         wait_for(lambda: worker.states()["done"] == 1, "the job")
     finally:
         worker.end(signal.SIGKILL)
     assert len(orthanc.datasets("SEG")) == 1
+    assert (len(worker.runs("start")), worker.jobs()[0].tries) == (1, 1)
+
+
+def test_an_orthanc_that_takes_the_place_of_another_is_read_from_its_beginning(
+    tmp_path: Path,
+) -> None:
+    """Its log is longer than the first one's was, and its first series came meanwhile."""
+    with running(tmp_path / "orthanc") as first:
+        worker = Worker(tmp_path / "worker", first)
+        worker.start()
+        wait_for(lambda: ready(worker), "the worker")
+        first.send(write_case(tmp_path / "ct").folder)
+        wait_for(lambda: worker.states()["done"] == 1, "the job")
+        wait_for(lambda: "modality SEG" in worker.text(), "the result to be seen")
+        worker.end()
+    with running(tmp_path / "other") as second:
+        for number in range(2):
+            second.send(
+                write_case(tmp_path / f"new{number}", slices=30, seed=f"new{number}").folder
+            )
+        wait_for(lambda: is_stable(second), "the series to be stable")
+        worker.orthanc = second
+        worker.start()
+        try:
+            wait_for(lambda: worker.states()["done"] == 3, "the new jobs")
+        finally:
+            worker.end(signal.SIGKILL)
+        assert len(second.series("SEG")) == 2
+    assert "it is read from its beginning" in worker.text()
+
+
+def test_deleting_a_series_in_orthanc_makes_no_job_of_older_ones(
+    orthanc: RealOrthanc, worker: Worker, tmp_path: Path
+) -> None:
+    orthanc.send(write_case(tmp_path / "old", seed="old").folder)
+    wait_for(lambda: is_stable(orthanc), "the series to be stable")
+    worker.start()
+    wait_for(lambda: ready(worker), "the worker")
+    (old,) = orthanc.series("CT")
+    orthanc.send(write_case(tmp_path / "new", slices=30, seed="new").folder)
+    wait_for(lambda: worker.states()["done"] == 1, "the job")
+    wait_for(lambda: "modality SEG" in worker.text(), "the result to be seen")
+    (new,) = set(orthanc.series("CT")) - {old}
+    orthanc.delete(f"/series/{new}")
+    orthanc.delete(f"/series/{orthanc.series('SEG')[0]}")
+    orthanc.send(write_case(tmp_path / "next", slices=32, seed="next").folder)
+    wait_for(lambda: worker.states()["done"] == 2, "the next job")
+    assert old not in [job.series for job in worker.jobs()]
+    assert worker.end() == 0
 
 
 def test_worker_killed_during_a_job_gives_exactly_one_result(

@@ -32,6 +32,8 @@ class FakeOrthanc:
         forwarded: Paths that instances were sent on by, with the instances.
         faults: By the beginning of a path, statuses of the next answers.
         requests: Method, path and headers of each.
+        year: Of the dates of changes; an Orthanc that takes the place of another has a later one.
+        shapes: By the beginning of a path, what is answered instead.
     """
 
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -45,6 +47,20 @@ class FakeOrthanc:
     faults: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     url: str = ""
+    year: int = 2000
+    shapes: dict[str, Any] = field(default_factory=dict)
+
+    def replace_database(self) -> None:
+        """All is gone, and the log begins anew, later."""
+        for kept in (self.tags, self.files, self.stable, self.changes, self.stored):
+            kept.clear()
+        self.year += 1
+
+    def delete(self, series: str) -> None:
+        """A series goes, and its changes with it; the numbers of the others stay."""
+        names = {series, *self.files.pop(series)}
+        del self.tags[series]
+        self.changes = [("", "") if name in names else (kind, name) for kind, name in self.changes]
 
     def receive(self, series: str, slices: int, *, first: int = 0, **tags: str) -> None:
         """Slices arrive, and the series is not stable."""
@@ -68,6 +84,9 @@ class FakeOrthanc:
 
     def answer(self, method: str, path: str, body: bytes) -> Any:
         """JSON or bytes, None for what is not there."""
+        for start, shape in self.shapes.items():
+            if path.startswith(start):
+                return shape
         for pattern, function in _ROUTES:
             match = re.fullmatch(pattern, f"{method} {path}")
             if match:
@@ -75,14 +94,26 @@ class FakeOrthanc:
         return None
 
 
-def _page(server: FakeOrthanc, body: bytes, since: str, limit: str) -> Any:
-    last = int(since) + int(limit)
-    found = [
-        {"ChangeType": kind, "ID": name, "Seq": number}
+def _left(server: FakeOrthanc) -> list[dict[str, Any]]:
+    """The changes that were not deleted."""
+    return [
+        {"ChangeType": kind, "ID": name, "Seq": number, "Date": f"{server.year}0101T{number:06d}"}
         for number, (kind, name) in enumerate(server.changes, start=1)
-        if int(since) < number <= last
+        if kind
     ]
-    return {"Changes": found, "Done": last >= len(server.changes), "Last": since}
+
+
+def _page(server: FakeOrthanc, body: bytes, since: str, limit: str) -> Any:
+    after = [change for change in _left(server) if change["Seq"] > int(since)]
+    found = after[: int(limit)]
+    last = found[-1]["Seq"] if found else int(since)
+    return {"Changes": found, "Done": len(after) <= int(limit), "Last": last}
+
+
+def _last(server: FakeOrthanc, body: bytes) -> Any:
+    found = _left(server)[-1:]
+    last = found[0]["Seq"] if found else len(server.changes)
+    return {"Changes": found, "Done": True, "Last": last}
 
 
 def _series(server: FakeOrthanc, body: bytes, name: str) -> Any:
@@ -133,7 +164,7 @@ def _forward(server: FakeOrthanc, body: bytes, path: str) -> Any:
 
 _ROUTES: list[tuple[str, Any]] = [
     ("GET /system", lambda server, body: {"Version": "1.12"}),
-    (r"GET /changes\?last", lambda server, body: {"Last": len(server.changes)}),
+    (r"GET /changes\?last", _last),
     (r"GET /changes\?since=(\d+)&limit=(\d+)", _page),
     ("GET /series/([^/]+)", _series),
     ("GET /series/([^/]+)/instances", _instances),

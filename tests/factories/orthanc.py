@@ -95,6 +95,9 @@ class RealOrthanc:
     def post(self, path: str, body: Any) -> Any:
         return json.loads(self._pool.request("POST", self.url + path, body=json.dumps(body)).data)
 
+    def delete(self, path: str) -> None:
+        self._pool.request("DELETE", self.url + path)
+
     def series(self, modality: str) -> list[str]:
         return self.post("/tools/find", {"Level": "Series", "Query": {"Modality": modality}})
 

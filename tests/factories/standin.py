@@ -76,8 +76,10 @@ def main(source: Path, out: Path, seconds: float = 0, log: Path | None = None) -
     note(log, f"start {uid}")
     time.sleep(seconds)
     out.mkdir(parents=True, exist_ok=True)
-    seg.save_as(out / f"{uid}.seg.dcm")
-    (out / "result.json").write_text(json.dumps({"studies": [{"finding": "no tumor found"}]}))
+    name = f"{uid}.seg.dcm"
+    seg.save_as(out / name)
+    study = {"finding": "no tumor found", "files": [name]}
+    (out / "result.json").write_text(json.dumps({"studies": [study]}))
     note(log, f"end {uid}")
 
 

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +18,9 @@ from renalseg.worker.command import default_folder, devices
 from renalseg.worker.job import Arrival
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.locks import only_worker
+from renalseg.worker.scratch import Scratch
 from tests.factories.fake_orthanc import FakeOrthanc, serve
+from tests.factories.orthanc import wait_for
 
 
 @pytest.fixture
@@ -126,6 +135,69 @@ def test_a_second_worker_does_not_start(tmp_path: Path, capsys: pytest.CaptureFi
     with only_worker(tmp_path / "jobs.db"):
         assert main(["worker", "--orthanc", "http://127.0.0.1:1", "--folder", str(tmp_path)]) == 2
     assert "found another one" in capsys.readouterr().err
+
+
+def test_a_second_worker_of_a_scratch_folder_does_not_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = tmp_path / "shared"
+    call = ["worker", "--orthanc", "http://127.0.0.1:1", "--scratch", str(shared)]
+    with Scratch(shared, 1, 1).only():
+        assert main([*call, "--folder", str(tmp_path / "second")]) == 2
+    assert "only worker of the scratch folder" in capsys.readouterr().err
+
+
+@contextmanager
+def running(folder: Path, url: str, *options: str, **environment: str) -> Iterator[None]:
+    """A worker as a process, whose log is in a file of its folder."""
+    call = [
+        *(sys.executable, "-m", "renalseg.cli", "worker", "--orthanc", url, "--folder", folder),
+        *("--listen", "127.0.0.1:0", "--interval", "0.2", *options),
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(part) for part in call], stderr=log, env={**os.environ, **environment}
+        )
+    try:
+        yield
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def log_of(folder: Path) -> str:
+    return (folder / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "environment"), [(["--log-json"], {}), ([], {"RENALSEG_LOG": "json"})]
+)
+def test_the_log_as_json(tmp_path: Path, options: list[str], environment: dict[str, str]) -> None:
+    with serve(FakeOrthanc()) as server:
+        server.add("a", 5)
+        options = [*options, "--backlog"]
+        with running(tmp_path, server.url, *options, **environment):
+            wait_for(lambda: "left alone" in log_of(tmp_path), "the series")
+    lines = [json.loads(line) for line in log_of(tmp_path).splitlines()]
+    assert all({"time", "level", "event"} <= set(line) for line in lines)
+    said = [line.get("message") for line in lines]
+    assert "series a is left alone: 5 slices, fewer than 20" in said
+    assert said.count("Orthanc answers") == 1
+
+
+def test_an_orthanc_that_is_away_is_said_once(tmp_path: Path) -> None:
+    """The library that sends requests says nothing of its own repetitions."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with running(tmp_path, url):
+        wait_for(lambda: "waiting for Orthanc" in log_of(tmp_path), "the worker")
+        time.sleep(5)  # several polls
+    lines = log_of(tmp_path).splitlines()
+    assert len([line for line in lines if "Connection refused" in line]) == 1
+    assert len(lines) == 3  # with the address of the metrics, and the end
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_nothing_is_read_twice(feed: Feed, server: FakeOrthanc) -> None:
     server.requests.clear()
     assert feed.poll() == []
     assert [path.partition("&")[0] for _, path, _ in server.requests] == [
-        "/changes?last",
+        f"/changes?since={len(server.changes) - 1}",
         f"/changes?since={len(server.changes)}",
     ]
 
@@ -159,8 +160,10 @@ def test_what_was_deleted_is_forgotten(feed: Feed, server: FakeOrthanc, clock: C
     server.receive("b", 20)
     del server.tags["a"], server.files["a"], server.tags["b"], server.files["b"]
     feed.poll()
-    clock.now += 61
-    assert feed.poll() == []
+    for _ in range(2):  # one answer that there is nothing is not believed
+        assert feed.jobs.unsettled(0)
+        clock.now += 61
+        assert feed.poll() == []
     assert feed.jobs.unsettled(0) == []
 
 
@@ -177,10 +180,165 @@ def test_an_outage_loses_nothing(feed: Feed, server: FakeOrthanc) -> None:
 def test_a_new_orthanc_is_read_from_its_beginning(feed: Feed, server: FakeOrthanc) -> None:
     server.add("a", 60)
     feed.poll()
-    server.changes.clear()
+    server.replace_database()
     server.add("b")
     feed.poll()
     assert taken(feed) == [("a", 60), ("b", 20)]
+
+
+def test_an_orthanc_that_was_replaced_while_the_worker_was_off(
+    feed: Feed, server: FakeOrthanc, tmp_path: Path
+) -> None:
+    server.add("a", 29)
+    feed.poll()
+    assert feed.jobs.cursor() == 30
+    feed.jobs.database.close()
+    server.replace_database()
+    server.add("b", 20)
+    server.add("c", 65)
+    assert len(server.changes) == 87
+    again = Feed(Orthanc(Connection(server.url)), Jobs(tmp_path / "jobs.db"), Rule())
+    again.poll()
+    assert taken(again) == [("a", 29), ("b", 20), ("c", 65)]
+    assert again.jobs.cursor() == 87
+    server.requests.clear()
+    assert again.poll() == []
+    assert len(server.requests) == 2
+
+
+def test_an_older_copy_of_the_database_is_read_from_where_it_differs(
+    feed: Feed, server: FakeOrthanc
+) -> None:
+    server.add("a")
+    feed.poll()
+    kept = list(server.changes)
+    server.add("b")
+    feed.poll()
+    server.changes[:] = kept
+    del server.tags["b"], server.files["b"]
+    server.add("c", 30)
+    server.requests.clear()
+    feed.poll()
+    assert taken(feed) == [("a", 20), ("b", 20), ("c", 30)]
+    assert not [path for _, path, _ in server.requests if path == "/series/a"]
+
+
+def test_deleting_what_was_read_last_brings_no_backlog(server: FakeOrthanc, tmp_path: Path) -> None:
+    server.add("old")
+    feed = Feed(Orthanc(Connection(server.url)), Jobs(tmp_path / "jobs.db"), Rule())
+    feed.poll()
+    for name in ("a", "b"):
+        server.add(name)
+        feed.poll()
+    for name in ("b", "a"):
+        server.delete(name)
+        feed.poll()
+    server.add("c")
+    feed.poll()
+    assert taken(feed) == [("a", 20), ("b", 20), ("c", 20)]
+
+
+def test_deleting_all_that_was_read_brings_no_backlog(server: FakeOrthanc, tmp_path: Path) -> None:
+    for name in ("older", "old"):
+        server.add(name)
+    feed = Feed(Orthanc(Connection(server.url)), Jobs(tmp_path / "jobs.db"), Rule())
+    feed.poll()
+    server.add("a")
+    feed.poll()
+    for name in ("old", "a"):
+        server.delete(name)
+    feed.poll()
+    server.requests.clear()
+    feed.poll()
+    assert len(server.requests) == 2
+    server.add("c")
+    feed.poll()
+    assert taken(feed) == [("a", 20), ("c", 20)]
+
+
+def test_an_orthanc_that_was_emptied_goes_on(feed: Feed, server: FakeOrthanc) -> None:
+    server.add("a")
+    feed.poll()
+    server.delete("a")
+    assert feed.poll() == []
+    server.add("b")
+    feed.poll()
+    assert taken(feed) == [("a", 20), ("b", 20)]
+
+
+def test_a_database_of_an_older_worker_goes_on_where_it_was(
+    feed: Feed, server: FakeOrthanc
+) -> None:
+    server.add("a")
+    feed.poll()
+    server.add("b")
+    feed.jobs.database.change("DELETE FROM point")
+    feed.poll()
+    assert taken(feed) == [("a", 20), ("b", 20)]
+    assert feed.jobs.points()
+
+
+ANYTHING = [[], {}, 7, "text", [7], {"Changes": 7}, {"Changes": [{}]}, True, [[]]]
+
+
+@pytest.mark.parametrize("shape", [*ANYTHING, {"Changes": [{"Seq": 5}], "Done": False}])
+def test_a_log_of_another_form_is_waited_for(
+    feed: Feed, server: FakeOrthanc, shape: object
+) -> None:
+    server.add("a")
+    server.shapes["/changes"] = shape
+    with pytest.raises(RetryableError):
+        feed.poll()
+    server.shapes.clear()
+    assert len(feed.poll()) == 1
+
+
+def test_a_log_that_does_not_grow_is_not_read_for_ever(feed: Feed, server: FakeOrthanc) -> None:
+    change = {"ChangeType": "NewInstance", "ID": "a-1", "Seq": 0, "Date": ""}
+    server.shapes["/changes"] = {"Changes": [change], "Done": False, "Last": 0}
+    with pytest.raises(RetryableError, match="another form"):
+        feed.poll()
+
+
+@pytest.mark.parametrize("path", ["/series/a", "/series/a/instances", "/instances/a-3", "/studies"])
+@pytest.mark.parametrize("shape", [*ANYTHING, {"MainDicomTags": []}, {"MainDicomTags": {"a": 1}}])
+def test_a_series_of_another_form_holds_no_other_up(
+    feed: Feed, server: FakeOrthanc, clock: Clock, path: str, shape: object
+) -> None:
+    """What is read as text may be anything; `a` is taken in the end, and `b` meanwhile."""
+    server.add("a")
+    server.shapes[path] = shape
+    if path != "/studies":
+        server.add("b")
+    for _ in range(4):
+        with suppress(RetryableError):
+            feed.poll()
+    if path != "/studies":
+        assert ("b", 20) in taken(feed)
+    server.shapes.clear()
+    for _ in range(3):
+        clock.now += 61
+        feed.poll()
+    assert [name for name, _ in taken(feed)].count("a") >= 1
+
+
+def test_a_series_that_orthanc_cannot_read_holds_no_other_up(
+    feed: Feed, server: FakeOrthanc, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.add("a")
+    server.add("b")
+    server.faults["/series/a/instances"] = [500] * 6
+    for _ in range(2):
+        with pytest.raises(RetryableError, match="500"):
+            feed.poll()
+    feed.poll()
+    assert taken(feed) == [("b", 20)]
+    for _ in range(4):
+        clock.now += 61
+        feed.poll()
+    assert taken(feed) == [("b", 20), ("a", 20)]
+    said = [record.message for record in caplog.records if "put aside" in record.message]
+    assert len(said) == 1
 
 
 def test_stopping_ends_between_parts_of_the_log(server: FakeOrthanc, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from renalseg.errors import ConfigError, InputError
+from renalseg.worker.database import _SCHEMA, DatabaseError
 from renalseg.worker.job import Arrival, Backoff, State
 from renalseg.worker.jobs import Jobs
 
@@ -212,7 +213,7 @@ def test_instances_wait_until_their_series_was_looked_at(jobs: Jobs, clock: Cloc
 def test_a_database_of_another_version_is_refused(jobs: Jobs, tmp_path: Path) -> None:
     jobs.database.change("PRAGMA user_version = 99")
     jobs.database.close()
-    with pytest.raises(ConfigError, match=r"version 1 at .*, got 99"):
+    with pytest.raises(ConfigError, match=r"version 2 at .*, got 99"):
         Jobs(tmp_path / "jobs.db")
 
 
@@ -225,3 +226,66 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def test_the_database_is_for_its_owner_alone(jobs: Jobs, tmp_path: Path) -> None:
     assert (tmp_path / "jobs.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_is_set_holds_nothing_up(jobs: Jobs, clock: Clock, days: int) -> None:
+    jobs.take_in(1, [CONTENT], arrived=["i1"])
+    jobs.fail(start(jobs), "no memory")
+    clock.now += days * 86400
+    assert jobs.unsettled(300) == ["i1"]
+    assert jobs.waiting()
+    number = start(jobs)
+    jobs.keep(number)
+    jobs.store_later(number, "away")
+    clock.now -= days * 86400
+    assert [job.id for job in jobs.to_store()] == [number]
+    assert jobs.get(number).waited < 100
+
+
+def test_a_database_of_version_1_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as old:
+        old.executescript(_SCHEMA)
+        old.execute("PRAGMA user_version = 1")
+        old.execute("INSERT INTO cursor VALUES (1, 30)")
+        old.execute(
+            "INSERT INTO job (series, series_uid, study_uid, input_hash, slices, bytes, state, "
+            "created, due) VALUES ('s1', '1.2', '1', 'hash', 100, 5000, 'queued', 5, 5)"
+        )
+    old.close()
+    for _ in range(2):
+        jobs = Jobs(path)
+        assert (jobs.cursor(), jobs.points()) == (30, [])
+        (job,) = jobs.newest()
+        assert (job.state, job.sent, job.waited) == (State.QUEUED, (), 0)
+        jobs.database.close()
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    """Another process that writes to a database."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_a_lock_that_another_holds_is_waited_for(jobs: Jobs, tmp_path: Path) -> None:
+    jobs.database.change("PRAGMA busy_timeout = 20")
+    other = lock(tmp_path / "jobs.db")
+    with pytest.raises(DatabaseError, match="cannot be used for now: database is locked"):
+        jobs.take_in(1, [CONTENT])
+    other.execute("ROLLBACK")
+    other.close()
+    assert len(jobs.take_in(1, [CONTENT])) == 1
+
+
+def test_a_full_disk_undoes_what_was_begun(jobs: Jobs) -> None:
+    """SQLite's own limit stands for the disk's."""
+    pages = int(jobs.database.scalar("PRAGMA page_count"))
+    jobs.database.change(f"PRAGMA max_page_count = {pages}")
+    many = [replace(CONTENT, series=f"s{number}" * 50) for number in range(500)]
+    with pytest.raises(DatabaseError, match="full"):
+        jobs.take_in(1, many)
+    assert (jobs.newest(), jobs.cursor()) == ([], None)
+    jobs.database.change("PRAGMA max_page_count = 100000")
+    assert len(jobs.take_in(1, many)) == 500

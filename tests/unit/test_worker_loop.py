@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -29,7 +31,12 @@ from renalseg.worker.work import Task, Work
 from tests.factories.fake_orthanc import FakeOrthanc, serve
 from tests.factories.orthanc import wait_for
 
-COPY = "import sys; open(sys.argv[2] + '/a.dcm', 'w').write(sys.argv[1])"
+COPY = """
+import json, sys
+open(sys.argv[2] + "/a.dcm", "w").write("result")
+result = {"studies": [{"finding": "no tumor found", "files": ["a.dcm"]}]}
+json.dump(result, open(sys.argv[2] + "/result.json", "w"))
+"""
 
 
 @pytest.fixture
@@ -84,7 +91,7 @@ def test_what_arrives_is_done(worker: Worker, server: FakeOrthanc) -> None:
         wait_for(lambda: in_state(worker, State.DONE), "the job")
         server.add("b")
         wait_for(lambda: in_state(worker, State.DONE, 2), "the second job")
-    assert len(server.stored) == 1  # the folders have the same name
+    assert len(server.stored) == 1  # both are the same
 
 
 def test_two_slots_work_at_once(server: FakeOrthanc, tmp_path: Path) -> None:
@@ -96,7 +103,7 @@ def test_two_slots_work_at_once(server: FakeOrthanc, tmp_path: Path) -> None:
 
 
 def test_a_first_stop_lets_the_job_finish(server: FakeOrthanc, tmp_path: Path) -> None:
-    worker = make(server, tmp_path, f"import time; time.sleep(1); {COPY}", grace=30)
+    worker = make(server, tmp_path, f"import time; time.sleep(1)\n{COPY}", grace=30)
     server.add("a")
     with Running(worker) as running:
         wait_for(lambda: worker.jobs.newest()[:1] and worker.jobs.newest()[0].pid, "the job")
@@ -135,8 +142,8 @@ def test_what_a_killed_worker_left_is_taken_up(worker: Worker, server: FakeOrtha
         [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
     )
     worker.jobs.note_process(job.id, orphan.pid, born(orphan.pid) or "")
-    worker.work.scratch.root.mkdir()
-    (worker.work.scratch.root / "slot-0").mkdir()
+    killed = worker.work.scratch.folder(0, 0)
+    (killed.__enter__() / "tmp" / "a").touch()
     worker.reconcile()
     assert orphan.wait() == -signal.SIGTERM
     assert in_state(worker, State.QUEUED)
@@ -165,6 +172,88 @@ def test_an_outage_is_said_once(
     assert len(said) == 1
 
 
+def test_what_is_in_the_way_is_said_once_and_when_it_is_over(
+    worker: Worker, server: FakeOrthanc, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "renalseg.worker")
+    for status in (500, 401):
+        server.faults["/changes"] = [status] * 3
+        for _ in range(3):
+            worker.poll()
+    for _ in range(2):
+        worker.poll()
+    said = [record.message for record in caplog.records]
+    assert len(said) == 4
+    assert "with 500" in said[0]
+    assert "with 401: check RENALSEG_ORTHANC_USER" in said[1]
+    assert said[2:] == ["Orthanc is well again", "Orthanc answers"]
+
+
+def test_a_fault_of_the_worker_itself_ends_nothing(worker: Worker, server: FakeOrthanc) -> None:
+    poll = worker.feed.poll
+    worker.feed.poll = lambda: 1 // 0  # type: ignore[assignment,method-assign]
+    with Running(worker):
+        wait_for(worker.trouble.any, "the fault")
+        assert not worker.ready()
+        assert worker.alive()
+        worker.feed.poll = poll  # type: ignore[method-assign]
+        server.add("a")
+        wait_for(lambda: in_state(worker, State.DONE), "the job")
+        assert worker.ready()
+
+
+def test_a_database_that_is_locked_is_waited_for(
+    worker: Worker, server: FakeOrthanc, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "renalseg.worker")
+    worker.jobs.database.change("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    server.add("a")
+    with Running(worker), serve_metrics(worker, "127.0.0.1", 0) as address:
+        wait_for(worker.trouble.any, "the worker to notice")
+        time.sleep(1)
+        assert ask(f"{address}/metrics") == 200
+        assert ask(f"{address}/readyz") == 503
+        other.execute("ROLLBACK")
+        wait_for(lambda: in_state(worker, State.DONE), "the job")
+        wait_for(lambda: ask(f"{address}/readyz") == 200, "readiness")
+    other.close()
+    said = [record.message for record in caplog.records]
+    assert len([text for text in said if "waiting for the database" in text]) == 1
+    assert said.count("the database is well again") == 1
+
+
+def test_nothing_begins_without_room(
+    worker: Worker, server: FakeOrthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add("a")
+    worker.poll()
+    usage = shutil.disk_usage(worker.work.scratch.root.parent)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
+    assert not worker._do_one(0, "cpu")
+    assert worker.trouble.any()
+    monkeypatch.undo()
+    assert worker._do_one(0, "cpu")
+    assert not worker.trouble.any()
+
+
+def test_what_waits_is_stored_as_soon_as_orthanc_is_back(
+    worker: Worker, server: FakeOrthanc
+) -> None:
+    server.add("a")
+    server.add("b")
+    store = worker.work.orthanc.store
+    worker.work.orthanc.store = lambda path: 1 // 0  # type: ignore[assignment,method-assign]
+    with Running(worker):
+        wait_for(lambda: in_state(worker, State.STORING, 2), "both jobs")
+        wait_for(lambda: all(job.deliveries for job in worker.jobs.newest()), "a try of each")
+        server.faults["/changes"] = [500]
+        wait_for(lambda: worker.status.up is False or not server.faults["/changes"], "the outage")
+        worker.work.orthanc.store = store  # type: ignore[method-assign]
+        wait_for(lambda: in_state(worker, State.DONE, 2), "both to be stored")
+
+
 def values(text: str) -> dict[str, float]:
     """Each metric, checked to be in the text format."""
     found = {}
@@ -183,6 +272,7 @@ def test_metrics(worker: Worker, server: FakeOrthanc) -> None:
         server.add(name)
     worker.poll()
     worker._do_one(0, "cpu")
+    worker.work.store()
     failed = worker.jobs.claim("cpu")
     assert failed is not None
     worker.jobs.fail(failed.id, "no memory", 75)
@@ -192,6 +282,7 @@ def test_metrics(worker: Worker, server: FakeOrthanc) -> None:
     assert found['renalseg_jobs{state="dead"}'] == 0
     assert found["renalseg_queue_length"] == 2
     assert found["renalseg_retries_total"] == 1
+    assert found["renalseg_oldest_unstored_seconds"] == 0
     assert found["renalseg_orthanc_up"] == 1
     assert found["renalseg_change_cursor"] == len(server.changes)
     assert found["renalseg_scratch_bytes"] == 0

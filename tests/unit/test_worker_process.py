@@ -12,7 +12,7 @@ import pytest
 from renalseg.errors import ConfigError, InputError
 from renalseg.worker.locks import device_lock, only_worker
 from renalseg.worker.process import Ended, born, end_orphan, run
-from renalseg.worker.scratch import Scratch
+from renalseg.worker.scratch import NoRoomError, Scratch
 
 
 def python(
@@ -21,6 +21,7 @@ def python(
     return run(
         [sys.executable, "-c", program],
         environment=os.environ,
+        folder=Path("/"),
         keep=keep,
         on_start=lambda pid, began: None,
         watch=watch,
@@ -175,4 +176,67 @@ def test_what_a_killed_worker_left_is_removed(tmp_path: Path) -> None:
     with scratch.folder(0, 0) as folder:
         (folder / "tmp" / "a").touch()
         scratch.clear()
+        assert not folder.exists()
         assert list(scratch.root.iterdir()) == []
+
+
+def test_a_scratch_folder_has_one_worker(tmp_path: Path) -> None:
+    first, second = (Scratch(tmp_path, 1000, slots=1) for _ in range(2))
+    with first.only(), pytest.raises(ConfigError, match="found another one"):
+        second.only().__enter__()
+    with second.only():
+        pass
+
+
+def test_a_scratch_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "scratch").touch()
+    with pytest.raises(ConfigError, match="Expected a scratch folder at"):
+        Scratch(tmp_path, 1000, slots=1).only().__enter__()
+
+
+def test_what_is_not_the_workers_is_never_removed(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path, 1000, slots=1)
+    others = [
+        scratch.root / "slot-0" / "a.dcm",
+        scratch.root / "slot-0-abcdefgh" / "a.dcm",
+        scratch.root / "kept-1" / "a.dcm",
+        scratch.root / "thesis" / "a.tex",
+        scratch._place("key") / "output" / "a.dcm",
+    ]
+    for path in others:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / ".renalseg-worker").touch()
+    (scratch.root / "slot-1-abcdefgh").symlink_to(outside)
+    scratch.clear()
+    scratch.drop("key")
+    with scratch.folder(0, 10) as folder:
+        assert folder not in [path.parent for path in others]
+    scratch.clear()
+    assert all(path.exists() for path in others)
+    assert scratch.kept("key") is None
+    assert (outside / ".renalseg-worker").exists()
+    assert (scratch.root / "slot-1-abcdefgh").is_symlink()
+
+
+def test_results_are_kept_until_they_are_dropped(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path, 1000, slots=1)
+    with scratch.folder(0, 0) as folder:
+        (folder / "output" / "a.dcm").write_text("result")
+        scratch.keep(folder, "key")
+    scratch.clear()
+    kept = scratch.kept("key")
+    assert kept is not None
+    assert (kept / "a.dcm").read_text() == "result"
+    assert (scratch.kept("other"), scratch.keeps()) == (None, True)
+    scratch.drop("key")
+    assert (scratch.kept("key"), scratch.keeps()) == (None, False)
+    assert list(scratch.root.iterdir()) == []
+
+
+def test_a_disk_without_room_is_said(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path, 1 << 40, slots=1)
+    with pytest.raises(NoRoomError, match="bytes free in"), scratch.folder(0, 1 << 39):
+        pass

@@ -1,0 +1,91 @@
+"""Where Orthanc's log of changes was read to, and whether it is still the same log.
+
+Orthanc numbers its changes and names no identity of its database. So the worker keeps some of the
+changes that it has read, the points. A log that has another change under the number of a point is
+another log: Orthanc's database was replaced, or an older copy of it was restored. A point may also
+vanish, because Orthanc drops the changes of what is deleted.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from renalseg.worker.client import Change, Orthanc
+from renalseg.worker.jobs import Jobs
+
+_log = logging.getLogger(__name__)
+
+
+class Bookmark:
+    """The place in the log.
+
+    Args:
+        orthanc: Whose log it is.
+        jobs: Keep the place.
+    """
+
+    def __init__(self, orthanc: Orthanc, jobs: Jobs) -> None:
+        self.orthanc = orthanc
+        self.jobs = jobs
+
+    def find(self, *, backlog: bool) -> int:
+        """Number of the change after which to go on.
+
+        Args:
+            backlog: Whether the very first call gives the beginning of the log, not its end.
+
+        Raises:
+            RenalSegError: Orthanc does not answer as it should.
+        """
+        cursor = self.jobs.cursor()
+        if cursor is None:
+            return self._begin(backlog)
+        points = self.jobs.points()
+        if not cursor or (points and self._state(points[0]) is True):
+            return cursor
+        first = next(iter(self.orthanc.changes(0, 1).changes), None)
+        if first is None or first.seq > cursor:
+            return self._go_on_at(0)  # nothing that was read is left: all of the log is new
+        if not points:
+            return self._trust(cursor, first)
+        return self._search(cursor, points, first)
+
+    def _begin(self, backlog: bool) -> int:
+        last = None if backlog else next(iter(self.orthanc.last_change().changes), None)
+        cursor = 0 if last is None else last.seq
+        self.jobs.take_in(cursor, point=last)
+        return cursor
+
+    def _trust(self, cursor: int, first: Change) -> int:
+        """Takes the log for the same where no point is known, as after an upgrade."""
+        if self.orthanc.last_change().last < cursor:
+            return self._go_on_at(0)
+        self.jobs.go_on_at(cursor, first)
+        return cursor
+
+    def _search(self, cursor: int, points: list[Change], first: Change) -> int:
+        """Goes on behind the newest point that is still there, or from the beginning."""
+        other = False
+        for point in points:
+            state = self._state(point)
+            if state is True:
+                return self._go_on_at(point.seq)
+            other = other or state is False
+        if other or first.date > points[0].date:
+            return self._go_on_at(0)
+        # All that the points stood for was deleted, and what is left is older than they were.
+        self.jobs.go_on_at(cursor, first)
+        return cursor
+
+    def _go_on_at(self, number: int) -> int:
+        where = f"again from change {number}" if number else "from its beginning"
+        _log.warning("Orthanc's log is not the one that was read: it is read %s", where)
+        self.jobs.go_on_at(number)
+        return number
+
+    def _state(self, point: Change) -> bool | None:
+        """Whether a change is there as it was read; None where it is not there."""
+        found = self.orthanc.changes(point.seq - 1, 1).changes
+        if not found or found[0].seq != point.seq:
+            return None
+        return found[0] == point
