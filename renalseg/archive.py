@@ -25,7 +25,7 @@ from renalseg.errors import (
     InputError,
     exit_code_for,
 )
-from renalseg.labels import KIDNEY, TUMOR
+from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.models import Models
 from renalseg.pipeline import (
     account,
@@ -44,7 +44,16 @@ from renalseg.results.study import REFUSED, StudyResult, weak_bundles
 from renalseg.settings import Settings
 
 SUMMARY_FILE = "archive.csv"
-_COLUMNS = ("study", "exit_code", "finding", "kidney_ml", "tumor_ml", "seconds", "message")
+_COLUMNS = (
+    "study",
+    "exit_code",
+    "finding",
+    "kidney_ml",
+    "tumor_ml",
+    "cyst_ml",
+    "seconds",
+    "message",
+)
 
 
 @dataclass(frozen=True)
@@ -92,14 +101,14 @@ class Outcome:
         refused = study is None or study.finding == REFUSED
         volumes = {
             kind: sum(each.volume_ml for each in study.segments if each.kind == kind)
-            for kind in (KIDNEY, TUMOR)
+            for kind in (KIDNEY, TUMOR, CYST)
             if study is not None and not refused
         }
         values = (
             name,
             EXIT_REFUSED if study is not None and refused else self.exit_code,
             study.finding if study is not None else "",
-            *(f"{volumes[kind]:.1f}" if volumes else "" for kind in (KIDNEY, TUMOR)),
+            *(f"{volumes[kind]:.1f}" if volumes else "" for kind in (KIDNEY, TUMOR, CYST)),
             f"{self.seconds:.2f}",
             message or (str(study.reason) if study is not None and refused else ""),
         )
@@ -219,11 +228,15 @@ def worst(codes: Sequence[int]) -> int:
 
 
 def append_row(path: Path, outcome: Outcome) -> None:
-    """Adds a folder to the table of an archive, a CSV file that is made where there is none."""
-    fresh = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
-        if fresh:
+    """Adds a folder to the table of an archive, a CSV file that is made where there is none.
+
+    A table that an older version began keeps its columns.
+    """
+    with path.open("a+", newline="") as file:
+        file.seek(0)
+        columns = next(csv.reader(file), None)
+        writer = csv.DictWriter(file, columns or _COLUMNS, extrasaction="ignore")
+        if columns is None:
             writer.writeheader()
         writer.writerows(outcome.rows())
 

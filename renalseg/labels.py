@@ -188,8 +188,8 @@ class MeasuredSegment(Segment):
         longest_axial_mm: Longest diameter within one axial slice.
         mean_hu: Mean of the CT's values.
         sd_hu: Standard deviation of the CT's values.
-        third: Of a tumor: where along its kidney it lies; None without a kidney on its side.
-        exophytic_percent: Of a tumor: how much of it lies outside of its kidney, likewise.
+        third: Of a tumor or cyst: where along its kidney it lies; None without one on its side.
+        exophytic_percent: Of a tumor or cyst: how much of it lies outside of its kidney, likewise.
         size: Of a tumor: its size category.
         lower_bound: Whether it reaches the end of the scan or of the field of view. Its volume and
             diameters are lower bounds then, and a tumor has no size category up to a size. What

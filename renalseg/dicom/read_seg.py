@@ -17,7 +17,7 @@ from renalseg.labels import LABELS
 
 
 def read_seg(path: Path, grid: Grid) -> npt.NDArray[np.uint8]:
-    """The segments of kidneys and tumors, on a grid.
+    """The segments of kidneys, tumors and cysts, on a grid.
 
     Args:
         path: A SEG as `renalseg.dicom.seg` writes it.
@@ -26,7 +26,7 @@ def read_seg(path: Path, grid: Grid) -> npt.NDArray[np.uint8]:
             grid can be its own: each voxel then gets the label of the nearest source pixel.
 
     Returns:
-        (X, Y, Z) on the grid: 0 background, 1 kidney, 2 tumor.
+        (X, Y, Z) on the grid: 0 background, 1 kidney, 2 tumor, 3 cyst.
 
     Raises:
         InputError: It cannot be read, holds other segments, or lies on another grid.

@@ -52,7 +52,7 @@ from renalseg.results.findings import (
 _Group = VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
 # Concepts that no public scheme has.
 SCHEME = "99RENALSEG"
-EXOPHYTIC = CodedConcept("EXOPHYTIC", SCHEME, "Share of the tumor outside of the kidney")
+EXOPHYTIC = CodedConcept("EXOPHYTIC", SCHEME, "Share that lies outside of the kidney")
 SIZE = CodedConcept("SIZE", SCHEME, "Size category")
 # Of a segment that reaches the end of the scan: its volume and diameters are lower bounds.
 EXTENT = CodedConcept("EXTENT", SCHEME, "Extent in the scan")

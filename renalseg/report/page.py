@@ -9,7 +9,7 @@ from datetime import datetime
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from renalseg.labels import TUMOR, MeasuredSegment, bounded
+from renalseg.labels import MeasuredSegment, bounded
 from renalseg.report.sheet import (
     BLACK,
     DARK,
@@ -43,10 +43,10 @@ _COLUMNS = (
     (("Size", "category"), RIGHT),
 )
 MEASURES = (
-    "Kidneys are measured without their tumors. Diameters are the largest distances between voxel "
-    "centers, in space and within one axial slice. The third is the part of the kidney's long axis "
-    "in which the tumor's center lies. Exophytic is what lies outside of the convex hull of the "
-    "kidney. The size category has the cut-offs 4, 7 and 10 cm; it is no stage."
+    "Kidneys are measured without their tumors and cysts. Diameters are the largest distances "
+    "between voxel centers, in space and within one axial slice. The third is the part of the "
+    "kidney's long axis in which the center lies. Exophytic is what lies outside of the convex "
+    "hull of the kidney. The size category has the cut-offs 4, 7 and 10 cm; it is no stage."
 )
 
 
@@ -178,10 +178,8 @@ def _scale_bar(axes: Axes) -> None:
 
 
 def _shown(segments: Sequence[MeasuredSegment]) -> list[MeasuredSegment]:
-    """The kidneys, and as many tumors as there is room for, the largest."""
-    kidneys = [segment for segment in segments if segment.kind != TUMOR]
-    tumors = [segment for segment in segments if segment.kind == TUMOR]
-    return kidneys + tumors[: _MOST_ROWS - len(kidneys)]
+    """Kidneys, tumors and cysts in this order, the largest first, as there is room for them."""
+    return sorted(segments, key=lambda segment: segment.kind)[:_MOST_ROWS]
 
 
 def _table_height(segments: Sequence[MeasuredSegment], shown: Sequence[MeasuredSegment]) -> float:
@@ -212,7 +210,7 @@ def _table(
         y += 5.2
     sheet.rule(y - 3)
     if len(shown) < len(segments):
-        rest = f"{len(segments) - len(shown)} smaller tumors stand in the structured report alone"
+        rest = f"{len(segments) - len(shown)} smaller ones stand in the structured report alone"
         sheet.text(LEFT + 6, y + 1, rest, _NOTE, color=GRAY)
     return end
 

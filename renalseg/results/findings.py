@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from renalseg.labels import KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Segment, Side
+from renalseg.labels import CYST, KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Segment, Side
 
 USE = "Research use only, not for diagnosis."
 TUMOR_FOUND, NO_TUMOR, NO_KIDNEY = "tumor found", "no tumor found", "no kidney found"
@@ -120,6 +120,7 @@ def _found(segments: Sequence[MeasuredSegment], judgment: Judgment) -> str:
         )
     said = [f"No {side.value} kidney found." for side in missing_kidneys(segments)]
     tumors = [segment for segment in segments if segment.kind == TUMOR]
+    said += _cysts(segments)
     if not tumors:
         return " ".join(["No tumor found.", *said])
     count = "One tumor" if len(tumors) == 1 else f"{len(tumors)} tumors"
@@ -132,3 +133,12 @@ def _found(segments: Sequence[MeasuredSegment], judgment: Judgment) -> str:
     size = "" if largest.size is None else f" ({largest.size})"
     said.insert(0, f"{count} found: {what} {long}{size}, {where}.")
     return " ".join(said)
+
+
+def _cysts(segments: Sequence[MeasuredSegment]) -> list[str]:
+    cysts = [segment for segment in segments if segment.kind == CYST]
+    if not cysts:
+        return []
+    largest = max(cysts, key=lambda cyst: cyst.longest_mm)
+    size = f"{largest.longest_mm:.0f} mm long, in the {largest.side.value} kidney"
+    return [f"One cyst, {size}." if len(cysts) == 1 else f"{len(cysts)} cysts, the largest {size}."]

@@ -1,4 +1,4 @@
-"""Measures of kidneys and tumors, taken on the grid of the image.
+"""Measures of kidneys, tumors and cysts, taken on the grid of the image.
 
 A diameter is the largest distance between the centers of two voxels. For a round body this is the
 true one within a fraction of a voxel, because a voxel is labeled where its center is inside; from
@@ -30,7 +30,7 @@ _PARALLEL = 1e-9  # of unit normals and voxels: what counts as none
 
 
 class _Kidney(NamedTuple):
-    """Where a tumor is looked for in its kidney: RAS mm.
+    """Where a tumor or cyst is looked for in its kidney: RAS mm.
 
     Attributes:
         hull: Corners (N, 3) of the convex hull of the kidney's tissue.
@@ -52,11 +52,11 @@ def measure(
         segments: The segments, numbered 1, 2, ...; each is in the map.
 
     Returns:
-        The segments in their order, with diameters in mm, HU, and for tumors their place in the
-        kidney of their side: the third of the kidney's long axis (the principal axis of its tissue)
-        that the tumor's centroid lies in or beyond, and the share of its voxels whose centers lie
-        outside of the convex hull of the kidney's tissue; neither where the kidney is cut by the
-        end of the scan or of the field of view.
+        The segments in their order, with diameters in mm, HU, and for tumors and cysts their place
+        in the kidney of their side: the third of the kidney's long axis (the principal axis of its
+        tissue) that their centroid lies in or beyond, and the share of their voxels whose centers
+        lie outside of the convex hull of the kidney's tissue; neither where the kidney is cut by
+        the end of the scan or of the field of view. Tumors also get a size category.
     """
     found = bounding_box(segmented > 0)
     if found is None:
@@ -92,8 +92,8 @@ def measure(
         )
         if segment.kind == TUMOR:
             one = replace(one, size=size_category(one.longest_mm, lower_bound=cut))
-            if segment.side in kidneys:
-                one = _place(one, kidneys[segment.side], mask, local)
+        if segment.kind != KIDNEY and segment.side in kidneys:
+            one = _place(one, kidneys[segment.side], mask, local)
         measured.append(one)
     return measured
 
@@ -106,8 +106,8 @@ def _shift(part: Box, found: Box) -> Box:
     return (x, y, z)
 
 
-def _place(tumor: MeasuredSegment, kidney: _Kidney, mask: Mask, affine: Array) -> MeasuredSegment:
-    """Adds where in its kidney a tumor lies."""
+def _place(lesion: MeasuredSegment, kidney: _Kidney, mask: Mask, affine: Array) -> MeasuredSegment:
+    """Adds where in its kidney a tumor or cyst lies."""
     centers = to_world(affine, np.argwhere(mask))
     heights = kidney.hull @ kidney.axis
     height = float(centers.mean(axis=0) @ kidney.axis)
@@ -115,7 +115,7 @@ def _place(tumor: MeasuredSegment, kidney: _Kidney, mask: Mask, affine: Array) -
     third = Third.LOWER if share < 1 / 3 else Third.UPPER if share > 2 / 3 else Third.MIDDLE
     within = _within_hull(mask, to_index(affine, kidney.hull))
     percent = round(100 * (1 - within / len(centers)), 1)
-    return replace(tumor, third=third, exophytic_percent=percent)
+    return replace(lesion, third=third, exophytic_percent=percent)
 
 
 def _ends(mask: Mask, axes: Sequence[int]) -> Array:

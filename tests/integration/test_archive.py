@@ -85,6 +85,15 @@ def test_the_table_says_what_was_found_and_what_was_refused(root: Path, tmp_path
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_a_table_of_an_older_version_keeps_its_columns(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / SUMMARY_FILE).write_text("study,finding,message\r\n")
+    segment_archive(root, tmp_path / "out", SETTINGS)
+    first, *_ = rows(tmp_path / "out")
+    assert first == {"study": "a", "finding": "no tumor found", "message": ""}
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_what_is_done_is_not_done_again(root: Path, tmp_path: Path) -> None:
     segment_archive(root, tmp_path / "out", SETTINGS)
     assert [path.name for path in find_studies(root, tmp_path / "out")] == ["b"]

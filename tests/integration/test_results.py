@@ -19,7 +19,9 @@ from pydicom.dataset import Dataset
 
 from renalseg.dicom.derived import say
 from renalseg.dicom.read import CTSeries, read_series
-from renalseg.labels import KIDNEY, TUMOR
+from renalseg.dicom.read_seg import read_seg
+from renalseg.grids import Grid
+from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.report.page import _cells
 from renalseg.report.terminal import print_result
 from renalseg.results.account import Result
@@ -228,7 +230,7 @@ def test_the_report_says_what_the_result_says(everything: Everything) -> None:
             "Attenuation Coefficient Standard Deviation": entry["sd_hu"],
         }
         if entry["kind"] == TUMOR:
-            expected["Share of the tumor outside of the kidney"] = entry["exophytic_percent"]
+            expected["Share that lies outside of the kidney"] = entry["exophytic_percent"]
             (size,) = said(group, "Size category")
             assert size.ConceptCodeSequence[0].CodeMeaning == entry["size"] == "up to 4 cm"
         assert numbers(group) == expected
@@ -240,6 +242,26 @@ def test_the_report_says_what_the_result_says(everything: Everything) -> None:
         assert modifiers["Laterality"].lower() == entry["side"]
         third = {None: None, "upper": "Superior", "middle": "Intermediate", "lower": "Inferior"}
         assert modifiers.get("Topographical modifier") == third[entry["third"]]
+
+
+def test_a_cyst_is_told_from_a_tumor_in_every_file(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    series, study = write(source, out, kinds=(0, KIDNEY, KIDNEY, CYST))
+    entry = entry_of(out)["segments"][2]
+    assert (entry["label"], entry["kind"]) == (f"{entry['side'].capitalize()} kidney cyst 1", CYST)
+    assert study.finding == "no tumor found"
+    described = read(out, "seg").SegmentSequence[2]
+    assert described.SegmentedPropertyTypeCodeSequence[0].CodeValue == "367643001"
+    assert described.AnatomicRegionSequence[0].CodeMeaning == "Kidney"
+    *_, cyst, tumor = groups_of(hd.sr.srread(next(out.glob("*.sr.dcm"))))
+    assert said(cyst, "Finding")[0].ConceptCodeSequence[0].CodeMeaning == "Cyst"
+    assert numbers(cyst)["Volume"] == entry["volume_ml"]
+    assert said(tumor, "Presence")[0].ConceptCodeSequence[0].CodeMeaning == "Not detected"
+    page = text_of(pdf_of(out))
+    assert "kidney cyst 1" in page
+    assert "One cyst," in page
+    read_back = read_seg(next(out.glob("*.seg.dcm")), Grid.of(series.image))
+    assert (read_back == CYST).sum() == (segment_map(series) == 3).sum() > 0
 
 
 def test_units_are_coded(everything: Everything) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from renalseg.labels import KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Side, Third
+from renalseg.labels import CYST, KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Side, Third
 from renalseg.results.findings import (
     PHASES,
     Judgment,
@@ -28,7 +28,12 @@ def tumor(longest_mm: float, third: Third | None = Third.LOWER) -> MeasuredSegme
     )
 
 
+def cyst(longest_mm: float) -> MeasuredSegment:
+    return MeasuredSegment(4, "Right kidney cyst 1", CYST, Side.RIGHT, 10, longest_mm, 20, 8, 9)
+
+
 def test_findings() -> None:
+    assert finding([LEFT, cyst(30)]) == "no tumor found"
     assert finding([]) == "no kidney found"
     assert finding([LEFT]) == "no tumor found"
     assert finding([LEFT, tumor(30)]) == "tumor found"
@@ -52,6 +57,12 @@ def test_sides_without_a_kidney() -> None:
             [LEFT, tumor(20), tumor(61, None)],
             "2 tumors found: the largest is 61 mm long (4 to 7 cm), in the left kidney. "
             "No right kidney found.",
+        ),
+        ([LEFT, RIGHT, cyst(12.2)], "No tumor found. One cyst, 12 mm long, in the right kidney."),
+        (
+            [LEFT, RIGHT, tumor(44.4), cyst(12.2), cyst(30)],
+            "One tumor found: it is 44 mm long (4 to 7 cm), in the lower third of the left kidney. "
+            "2 cysts, the largest 30 mm long, in the right kidney.",
         ),
     ],
 )

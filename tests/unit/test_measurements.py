@@ -7,7 +7,16 @@ import numpy.typing as npt
 import pytest
 
 from renalseg.grids import Grid
-from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, size_category
+from renalseg.labels import (
+    CYST,
+    KIDNEY,
+    TUMOR,
+    MeasuredSegment,
+    Segment,
+    Side,
+    Third,
+    size_category,
+)
 from renalseg.results.measurements import measure
 from tests.factories.scenes import GRIDS, ellipsoid, make_grid, volume
 
@@ -191,6 +200,16 @@ def test_a_tumor_without_a_kidney_has_a_size_and_no_place() -> None:
     measured = measure_one(grid, ellipsoid(grid, CENTER, (14, 14, 14)), TUMOR)
     assert (measured.third, measured.exophytic_percent) == (None, None)
     assert measured.size == "up to 4 cm"
+
+
+def test_a_cyst_has_a_place_in_its_kidney_and_no_size() -> None:
+    grid = GRIDS["axial"]
+    segmented = ellipsoid(grid, CENTER, (14, 14, 40)).astype(np.uint8)
+    segmented[ellipsoid(grid, CENTER + [0, 0, 32], (9, 9, 9))] = 2
+    _, cyst = measure_map(grid, segmented, [KIDNEY, CYST])
+    assert cyst.third == Third.UPPER
+    assert cyst.exophytic_percent is not None
+    assert cyst.size is None
 
 
 def test_kidneys_have_no_place_and_no_size() -> None:
