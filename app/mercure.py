@@ -8,6 +8,7 @@ from typing import Any
 
 from renalseg.labels import bounded
 from renalseg.results.output import RESULT_FILE
+from renalseg.results.staging import sync
 
 NOTIFICATION = "__mercure_notification"
 
@@ -30,8 +31,12 @@ def add_notification(folder: Path) -> None:
         "requested": any(study["finding"] == "tumor found" for study in studies),
     }
     hidden = folder / f".{RESULT_FILE}"
-    hidden.write_text(json.dumps(result, indent=2) + "\n")
-    hidden.replace(path)
+    try:
+        hidden.write_text(json.dumps(result, indent=2) + "\n")
+        sync(hidden)
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)  # where the disk is full: mercure would take it, too
 
 
 def _describe(study: dict[str, Any]) -> str:
@@ -40,4 +45,6 @@ def _describe(study: dict[str, Any]) -> str:
     for segment in study.get("segments", []):
         volume = bounded(f"{segment['volume_ml']:.0f} ml", segment.get("lower_bound", False))
         found.append(f"{segment['label']} {volume}")
-    return f"{study['finding']}: {', '.join(found)}" if found else str(study["finding"])
+    text = f"{study['finding']}: {', '.join(found)}" if found else str(study["finding"])
+    review = len(study.get("review", ()))
+    return f"{text} ({review} to review)" if review else text

@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if problem:
         print(f"monai-deploy: error: {problem}", file=sys.stderr)
         return 2
-    command = [sys.executable, str(folder), *options.arguments]
+    # -P: no module is taken from the current folder, which may hold what somebody has sent.
+    command = [sys.executable, "-P", str(folder), *options.arguments]
     # Threads take the limit that held when their process began: raised before the start.
     raise_stack_limit()
     if os.name == "posix":

@@ -88,7 +88,7 @@ def test_past_the_entry_point_as_monai_deploy_express_runs_it(
         path.with_name(f"{path.name}.json").write_text("{}")
     done = engine.run(
         image,
-        "python3 -u /opt/holoscan/app/",
+        "cd /var/holoscan && exec python3 -P -u /opt/holoscan/app/",
         flags=(
             "--user=1000:1000", '--entrypoint=["/bin/bash","-c"]',
             f"--env=HOLOSCAN_INPUT_PATH={INPUT}/", f"--env=HOLOSCAN_OUTPUT_PATH={OUTPUT}/",

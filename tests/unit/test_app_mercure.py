@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -52,3 +53,24 @@ def test_all_studies_are_told_and_one_tumor_is_enough(tmp_path: Path) -> None:
 def test_the_folder_holds_nothing_else_afterwards(tmp_path: Path) -> None:
     notified(tmp_path, {"finding": "no tumor found"})
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_what_a_person_should_look_at_is_counted(tmp_path: Path) -> None:
+    study = {"finding": "tumor found", "segments": [TUMOR], "review": ["one", "two"]}
+    found = notified(tmp_path, study)
+    assert found["text"].endswith("; tumor found: Left kidney tumor 1 10 ml (2 to review)")
+
+
+def test_a_full_disk_leaves_the_result_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("app.mercure.sync", full)
+    text = json.dumps({"version": "0.1.0", "use": "research use only", "studies": []})
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(OSError, match="No space left"):
+        add_notification(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    assert (tmp_path / "result.json").read_text() == text

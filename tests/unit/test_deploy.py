@@ -14,7 +14,7 @@ def make_application(folder: Path, body: str) -> Path:
 
 
 def monai_deploy(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "renalseg.deploy", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "renalseg.deploy", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
@@ -37,6 +37,16 @@ def test_exec_leaves_help_to_the_application(tmp_path: Path) -> None:
 def test_exec_uses_the_same_interpreter(tmp_path: Path) -> None:
     application = make_application(tmp_path / "app", "import sys; print(sys.executable)")
     assert monai_deploy("exec", application).stdout.strip() == sys.executable
+
+
+def test_exec_takes_no_module_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secrets.py").write_text("raise SystemExit(9)")
+    body = "import secrets, sys; print(sys.flags.safe_path, sys.path[0])"
+    application = make_application(tmp_path / "app", body)
+    monkeypatch.chdir(tmp_path)
+    assert monai_deploy("exec", "app").stdout.split() == ["True", str(application)]
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:

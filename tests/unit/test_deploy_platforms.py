@@ -68,7 +68,10 @@ def test_the_docker_task_runs_this_image_past_its_entry_point(workflow: dict[str
     # the manager splits both at commas
     assert arguments["entrypoint"].split(",") == ["/bin/bash", "-c"]
     assert "," not in arguments["command"]
-    assert shlex.split(arguments["command"])[-1].rstrip("/") == ENVIRONMENT["HOLOSCAN_APPLICATION"]
+    folder, program = (shlex.split(part) for part in arguments["command"].split(" && "))
+    assert folder == ["cd", ENVIRONMENT["HOLOSCAN_WORKDIR"]]
+    assert program[:3] == ["exec", "python3", "-P"]
+    assert program[-1].rstrip("/") == ENVIRONMENT["HOLOSCAN_APPLICATION"]
     assert arguments["container_image"] == IMAGE
     assert arguments["user"] == "1000:1000"
     mounted = [a["name"] for way in task["artifacts"].values() for a in way]

@@ -55,6 +55,20 @@ def test_arguments_are_passed_on_as_they_are(image: dict[str, str]) -> None:
     assert tools(image, "--method", "a b", "-v").stdout == "['--method', 'a b', '-v']\n"
 
 
+def test_the_application_starts_in_the_working_folder_and_takes_no_module_from_another(
+    image: dict[str, str], tmp_path: Path
+) -> None:
+    hostile = tmp_path / "input"
+    hostile.mkdir()
+    (hostile / "secrets.py").write_text("raise SystemExit(9)")
+    set_application(tmp_path, "import os, secrets, sys; print(os.getcwd(), sys.flags.safe_path)")
+    image |= {"HOLOSCAN_WORKDIR": str(tmp_path / "docs"), "PYTHONPATH": ""}
+    done = subprocess.run(
+        [TOOLS], env=image, cwd=hostile, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout.split() == [str(tmp_path / "docs"), "True"]
+
+
 def test_a_signal_stops_the_application_and_waits_for_it(
     image: dict[str, str], tmp_path: Path
 ) -> None:
