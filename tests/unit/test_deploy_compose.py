@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from renalseg.cli import _parser
 from tests.factories.deployment import DEPLOY, load
 
 
@@ -101,3 +102,20 @@ def test_the_viewer_reads_what_its_server_passes_on() -> None:
     assert roots == {load("compose/orthanc.json")["DicomWeb"]["Root"].rstrip("/")}
     assert f"location {roots.pop()}/ " in server
     assert "limit_except GET { deny all; }" in server
+
+
+def test_jobs_of_the_worker_are_listed_inside_its_container(
+    compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both commands find one folder, by nothing but the environment of the container."""
+    worker = compose["services"]["worker"]
+    program, *entry = worker["entrypoint"]
+    assert program == "renalseg"
+    monkeypatch.setenv("HOME", "/tmp")
+    for name, value in worker["environment"].items():
+        monkeypatch.setenv(name, str(value))
+    running = _parser().parse_args([*entry, *worker["command"]])
+    for action in ([], ["list"], ["show", "1"], ["retry", "1"]):
+        assert _parser().parse_args(["jobs", *action]).folder == running.folder
+    mounted = [volume.split(":")[1] for volume in worker["volumes"]]
+    assert str(running.folder) in mounted
