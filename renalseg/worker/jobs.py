@@ -204,8 +204,9 @@ class Jobs:
 
     def store_now(self) -> None:
         """Has all results that wait tried at once, as what they waited for is back."""
-        query = "UPDATE job SET due = ? WHERE state = ?"
-        self.database.change(query, self.clock(), State.STORING)
+        now = self.clock()
+        query = "UPDATE job SET waited = max(0, waited - max(0, due - ?)), due = ? WHERE state = ?"
+        self.database.change(query, now, now, State.STORING)
 
     def store_later(self, job: int, message: str) -> None:
         """Notes that results could not be stored or sent: tried again later, for days."""

@@ -19,7 +19,10 @@ from renalseg.worker.job import Job, State
 if TYPE_CHECKING:
     from renalseg.worker.jobs import Jobs
 
-_STYLES = {State.DONE: "green", State.DEAD: "red", State.REFUSED: "yellow", State.RUNNING: "cyan"}
+_STYLES = {
+    State.DONE: "green", State.DEAD: "red", State.REFUSED: "yellow", State.RUNNING: "cyan",
+    State.STORING: "magenta",
+}  # fmt: skip
 _LIMIT = 50
 
 

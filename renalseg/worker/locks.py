@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from renalseg.errors import ConfigError
+from renalseg.errors import ConfigError, what_ran_out
 
 
 @contextmanager
@@ -18,11 +18,16 @@ def only_worker(database: Path) -> Iterator[None]:
     """Makes sure that no other worker uses a database.
 
     Raises:
-        ConfigError: Another one does.
+        ConfigError: Another one does, or its folder cannot be written to.
     """
     path = database.with_name(database.name + ".lock")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    number = _open(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        number = _open(path)
+    except OSError as error:
+        if what_ran_out(error) is not None:
+            raise
+        raise ConfigError(f"Expected a folder for the worker at {path.parent}: {error}") from error
     try:
         if not _try(number):
             raise ConfigError(f"Expected to be the only worker of {database}, found another one")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from renalseg.errors import ConfigError, InputError, RetryableError
+from renalseg.errors import ConfigError, InputError, RetryableError, what_ran_out
 from renalseg.results.staging import sync, sync_all
 
 _SLOT = "slot-"
@@ -56,7 +56,9 @@ class Scratch:
         try:
             self._make()
             number = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        except (NotADirectoryError, FileExistsError, PermissionError) as error:
+        except OSError as error:
+            if what_ran_out(error) is not None:
+                raise
             raise ConfigError(f"Expected a scratch folder at {self.root}: {error}") from error
         try:
             try:

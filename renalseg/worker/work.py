@@ -364,7 +364,8 @@ def _environment(device: str, tmp: Path) -> dict[str, str]:
 def _finding(folder: Path | None) -> str:
     """What the result of a job says was found: one line, or one for each study."""
     studies = read_result(folder or Path())["studies"]
-    return "; ".join(str(study["finding"]) for study in studies) or "nothing eligible"
+    said = "; ".join(str(study["finding"]) for study in studies)
+    return one_line(said) or "nothing eligible"
 
 
 def _without(text: str, names: Sequence[str]) -> str:

@@ -160,3 +160,38 @@ def test_a_certificate_that_is_trusted(secure: str, certificate: Path) -> None:
 def test_a_certificate_that_is_not_trusted_gets_no_password(secure: str) -> None:
     with pytest.raises(RetryableError, match="CERTIFICATE_VERIFY_FAILED"):
         Orthanc(Connection(secure, {"RENALSEG_ORTHANC_TOKEN": "t"})).check()
+
+
+def test_a_file_that_is_larger_than_was_said_is_not_read_to_its_end(
+    server: FakeOrthanc, tmp_path: Path
+) -> None:
+    server.md5 = False
+    server.add("a", 1)
+    orthanc = Orthanc(Connection(server.url))
+    (first,) = orthanc.instances("a")
+    server.files["a"]["a-0"] = bytes(50 << 20)
+    with pytest.raises(RetryableError, match="with 12 bytes, got"):
+        orthanc.fetch(first, tmp_path / "a")
+    assert (tmp_path / "a").stat().st_size < 5 << 20
+
+
+@pytest.mark.parametrize("answer", [[], {}, 7, {"Status": "Success"}, {"Status": "Failure"}, "ok"])
+def test_an_object_counts_as_stored_only_if_orthanc_says_so(
+    server: FakeOrthanc, tmp_path: Path, answer: object
+) -> None:
+    (tmp_path / "a.dcm").touch()
+    server.shapes["/instances"] = answer
+    with pytest.raises(RetryableError, match=r"did not store a\.dcm"):
+        Orthanc(Connection(server.url)).store(tmp_path / "a.dcm")
+
+
+def test_a_target_that_takes_a_part_has_not_taken_it(server: FakeOrthanc) -> None:
+    server.shapes["/modalities"] = {"InstancesCount": 2, "FailedInstancesCount": 1}
+    with pytest.raises(RetryableError, match="pacs did not take every result"):
+        Orthanc(Connection(server.url)).forward("pacs", ["a", "b"])
+
+
+def test_names_from_orthanc_stay_in_their_part_of_the_address(server: FakeOrthanc) -> None:
+    with pytest.raises(GoneError):
+        Orthanc(Connection(server.url)).series("../tools/shutdown?x=")
+    assert {path for _, path, _ in server.requests} == {"/series/..%2Ftools%2Fshutdown%3Fx%3D"}

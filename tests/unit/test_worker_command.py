@@ -147,6 +147,15 @@ def test_a_second_worker_of_a_scratch_folder_does_not_start(
     assert "only worker of the scratch folder" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_a_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    call = ["worker", "--orthanc", "http://127.0.0.1:1", "--folder", str(tmp_path / "file")]
+    assert main(call) == 2
+    assert "Expected a folder for the worker at" in capsys.readouterr().err
+
+
 @contextmanager
 def running(folder: Path, url: str, *options: str, **environment: str) -> Iterator[None]:
     """A worker as a process, whose log is in a file of its folder."""
@@ -185,6 +194,17 @@ def test_the_log_as_json(tmp_path: Path, options: list[str], environment: dict[s
     said = [line.get("message") for line in lines]
     assert "series a is left alone: 5 slices, fewer than 20" in said
     assert said.count("Orthanc answers") == 1
+
+
+def test_a_value_of_a_header_forges_no_line(tmp_path: Path) -> None:
+    forged = "CT\n2026-01-01 00:00:00,000 INFO job 7 is done\x1b[2J"
+    with serve(FakeOrthanc()) as server:
+        server.add("a", Modality=forged)
+        with running(tmp_path, server.url, "--backlog"):
+            wait_for(lambda: "left alone" in log_of(tmp_path), "the series")
+    text = log_of(tmp_path)
+    assert "\x1b" not in text
+    assert all(line[:4].isdigit() and "INFO job 7" not in line[:40] for line in text.splitlines())
 
 
 def test_an_orthanc_that_is_away_is_said_once(tmp_path: Path) -> None:

@@ -289,3 +289,24 @@ def test_a_full_disk_undoes_what_was_begun(jobs: Jobs) -> None:
     assert (jobs.newest(), jobs.cursor()) == ([], None)
     jobs.database.change("PRAGMA max_page_count = 100000")
     assert len(jobs.take_in(1, many)) == 500
+
+
+def test_results_that_are_tried_early_have_not_waited(jobs: Jobs) -> None:
+    """An Orthanc that comes and goes uses up none of the days."""
+    jobs.backoff = Backoff(first=1000, store=5000)
+    jobs.take_in(1, [CONTENT])
+    number = start(jobs)
+    jobs.keep(number)
+    for _ in range(100):
+        jobs.store_later(number, "away")
+        jobs.store_now()
+    assert jobs.get(number).state == State.STORING
+    assert jobs.get(number).waited == pytest.approx(0, abs=1e-6)
+    assert [job.id for job in jobs.to_store()] == [number]
+
+
+def test_tries_to_store_are_at_most_a_quarter_of_an_hour_apart() -> None:
+    backoff = Backoff()
+    assert [backoff.store_delay(tries, lambda: 1.0) for tries in (1, 2, 3, 6, 5000)] == [
+        *(30, 60, 120, 900, 900)
+    ]
