@@ -142,7 +142,8 @@ def test_the_real_application(orthanc: RealOrthanc, small_sample: Path, tmp_path
     try:
         wait_for(lambda: ready(worker), "the worker")
         orthanc.send(small_sample / "dicom")
-        wait_for(lambda: worker.states() - Counter(("queued", "running")), "the job", seconds=600)
+        running = Counter(("queued", "running", "storing"))
+        wait_for(lambda: worker.states() - running, "the job", seconds=600)
     finally:
         worker.end(signal.SIGKILL)
     (job,) = worker.jobs()
