@@ -205,7 +205,7 @@ def test_a_tumor_without_a_kidney_has_a_size_and_no_place() -> None:
 def test_a_cyst_has_a_place_in_its_kidney_and_no_size() -> None:
     grid = GRIDS["axial"]
     segmented = ellipsoid(grid, CENTER, (14, 14, 40)).astype(np.uint8)
-    segmented[ellipsoid(grid, CENTER + [0, 0, 32], (9, 9, 9))] = 2
+    segmented[ellipsoid(grid, CENTER + np.array([0, 0, 32]), (9, 9, 9))] = 2
     _, cyst = measure_map(grid, segmented, [KIDNEY, CYST])
     assert cyst.third == Third.UPPER
     assert cyst.exophytic_percent is not None
