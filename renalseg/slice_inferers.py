@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from monai.inferers import Inferer
@@ -70,6 +70,9 @@ class SliceStackInferer(Inferer):
         slices: Of a stack, an odd number; at the ends of the volume the end slice is repeated.
         batch_size: Stacks in one call of the network.
         multiple: Of pixels, to which slices are padded by repeating their border.
+        least: Pixels (X, Y) to which smaller slices are padded, multiples of `multiple`.
+        beside: Further channels of a volume, such as a mask; of these the network gets the slice
+            alone, behind the stack.
         blank_logit: Logit of a slice that has one value throughout, on which the network is not
             run; None runs it on every slice.
         progress: Show a bar over the batches.
@@ -85,6 +88,8 @@ class SliceStackInferer(Inferer):
         multiple: int = 1,
         blank_logit: float | None = -20.0,
         progress: bool = False,
+        least: Sequence[int] = (1, 1),
+        beside: int = 0,
     ) -> None:
         super().__init__()
         if slices < 1 or slices % 2 == 0:
@@ -92,16 +97,20 @@ class SliceStackInferer(Inferer):
         self.slices = slices
         self.batch_size = batch_size
         self.multiple = multiple
+        self.least = tuple(least)
+        self.beside = beside
         self.blank_logit = blank_logit
         self.progress = progress
 
     def __call__(self, inputs: Tensor, network: Network, *args: object, **kwargs: object) -> Tensor:
-        """Logits (1, C', X, Y, Z) of `inputs` (1, 1, X, Y, Z)."""
+        """Logits (1, C', X, Y, Z) of `inputs` (1, 1 + `beside`, X, Y, Z)."""
         volume = inputs[0, 0]
         half = self.slices // 2
-        beside = [-size % self.multiple for size in volume.shape[:2]]
-        padded = _continue(inputs, half, half, *beside)[0, 0]
-        stacks = padded.unfold(-1, self.slices, 1).permute(2, 3, 0, 1)  # (Z, slices, X, Y), a view
+        sizes = zip(volume.shape[:2], self.least, strict=True)
+        x, y = (max(-size % self.multiple, least - size) for size, least in sizes)
+        padded = _continue(inputs, half, half, x, y)[0]
+        stacks = padded[0].unfold(-1, self.slices, 1).permute(2, 3, 0, 1)  # (Z, slices, X, Y)
+        others = padded[1:, ..., half : half + volume.shape[-1]].permute(3, 0, 1, 2)
         wanted = torch.arange(len(stacks), device=volume.device)
         if self.blank_logit is not None:
             shown = volume.amin(dim=(0, 1)) < volume.amax(dim=(0, 1))
@@ -109,7 +118,8 @@ class SliceStackInferer(Inferer):
         logits: Tensor | None = None
         for batch in tqdm(wanted.split(self.batch_size), disable=not self.progress):
             full = batch[torch.arange(self.batch_size).clamp(max=len(batch) - 1)]
-            part = network(stacks[full], *args, **kwargs).movedim(0, -1)  # (C', X, Y, batch)
+            seen = torch.cat([stacks[full], others[full]], dim=1)
+            part = network(seen, *args, **kwargs).movedim(0, -1)  # (C', X, Y, batch)
             if logits is None:
                 size = (len(part), *volume.shape)
                 logits = part.new_full(size, self.blank_logit or 0.0)

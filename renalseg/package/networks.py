@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from renalseg.bundle import Bundle
 
 LARGEST = 192
-"""Pixels of the slices that are prepared for: a kidney of 19 cm in plane at the coarsest pixels."""
+"""Pixels of the slices that are prepared for: a kidney of 19 cm in plane at the coarsest pixels.
+
+Where slices have a least size, two steps more than that.
+"""
 
 
 def convert(bundles: Path) -> list[str]:
@@ -75,9 +78,12 @@ def stack_shapes(bundle: Bundle) -> Iterator[tuple[int, int, int, int]]:
     stacks = isinstance(inferer, SliceStackInferer) and inferer.multiple > 1
     if not stacks or not isinstance(bundle.network, OpenVINOEngine):
         return
-    sides = range(inferer.multiple, LARGEST + 1, inferer.multiple)
-    for x, y in product(sides, sides):
-        yield inferer.batch_size, inferer.slices, x, y
+    step = inferer.multiple
+    sides = (
+        range(max(step, least), max(LARGEST, least + 2 * step) + 1, step) for least in inferer.least
+    )
+    for x, y in product(*sides):
+        yield inferer.batch_size, inferer.slices + inferer.beside, x, y
 
 
 def main(argv: Sequence[str] | None = None) -> None:

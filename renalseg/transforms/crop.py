@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ _STRIDE = 2  # boxes need no more than every second voxel of a kidney mask
 class CropToKidneysd(MapTransform):
     """Splits a case into one item a kidney, cropped to its box grown by a margin.
 
+    A network that compares the kidneys gets both in one item, cropped to the box around them.
+
     Args:
         keys: MetaTensors (C, X, Y, Z) on the grid of the kidney mask.
         kidney_key: The localizer's mask (1, X, Y, Z).
@@ -28,6 +30,7 @@ class CropToKidneysd(MapTransform):
         max_kidneys: The largest components that are taken for kidneys.
         min_volume_mm3: Smaller components are no kidneys.
         mask_key: Where given, the items keep the whole mask, and get their part of it as this.
+        together: One item with all kidneys.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class CropToKidneysd(MapTransform):
         max_kidneys: int = 2,
         min_volume_mm3: float = 5000.0,
         mask_key: str | None = None,
+        together: bool = False,
     ):
         super().__init__(keys)
         self.kidney_key = kidney_key
@@ -45,6 +49,7 @@ class CropToKidneysd(MapTransform):
         self.max_kidneys = max_kidneys
         self.min_volume_mm3 = min_volume_mm3
         self.mask_key = mask_key
+        self.together = together
 
     def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
         """Returns the items, the largest kidney first; none where the mask is empty."""
@@ -81,4 +86,13 @@ class CropToKidneysd(MapTransform):
                 for w, b in zip(whole, box, strict=True)
             )
             boxes.append(grow_box((x, y, z), margin, grid.shape))
-        return boxes
+        return [_around(boxes)] if self.together and boxes else boxes
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    """The box around several."""
+    x, y, z = (
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*boxes, strict=True)
+    )
+    return (x, y, z)

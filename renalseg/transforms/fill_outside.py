@@ -8,25 +8,31 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from renalseg.transforms.grow_mask import grow
+
 
 class FillOutsided(MapTransform):
     """Sets an image to one value outside a mask.
 
     Args:
         keys: Images (C, X, Y, Z) on the grid of the mask.
-        mask_key: The mask (1, X, Y, Z).
+        mask_key: The mask (1, X, Y, Z), slices along Z.
         value: 0 is the product of image and mask.
+        reach: What lies within this many pixels of the mask, in its slice, is left as well.
     """
 
-    def __init__(self, keys: KeysCollection, mask_key: str, value: float = 0.0):
+    def __init__(
+        self, keys: KeysCollection, mask_key: str, value: float = 0.0, reach: int = 0
+    ) -> None:
         super().__init__(keys)
         self.mask_key = mask_key
         self.value = value
+        self.reach = reach
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns `data` with the images filled."""
         result = dict(data)
-        outside = result[self.mask_key].eq(0)
+        outside = grow(result[self.mask_key], self.reach).eq(0)
         for key in self.key_iterator(result):
             result[key] = result[key].masked_fill(outside, self.value)
         return result

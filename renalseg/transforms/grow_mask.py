@@ -7,6 +7,7 @@ from typing import Any
 
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
+from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 
@@ -34,10 +35,16 @@ class RandGrowMaskd(RandomizableTransform, MapTransform):
         """Returns `data` with the masks changed."""
         result = dict(data)
         self.randomize()
-        size, sign = 2 * abs(self.pixels) + 1, 1 if self.pixels > 0 else -1
         for key in self.key_iterator(result):
-            if self.pixels:
-                slices = sign * (result[key][0] > 0).float().permute(2, 0, 1)[:, None]
-                grown = sign * max_pool2d(slices, size, stride=1, padding=size // 2)
-                result[key] = grown[:, 0].permute(1, 2, 0)[None].to(result[key].dtype)
+            result[key] = grow(result[key], self.pixels)
         return result
+
+
+def grow(mask: Tensor, pixels: int) -> Tensor:
+    """A mask (1, X, Y, Z) that is larger in its slices along Z by some pixels, or smaller."""
+    if not pixels:
+        return mask
+    size, sign = 2 * abs(pixels) + 1, 1 if pixels > 0 else -1
+    slices = sign * (mask[0] > 0).float().permute(2, 0, 1)[:, None]
+    grown = sign * max_pool2d(slices, size, stride=1, padding=size // 2)
+    return grown[:, 0].permute(1, 2, 0)[None].to(mask.dtype)

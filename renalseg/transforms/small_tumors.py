@@ -14,15 +14,15 @@ from monai.transforms import MapTransform
 
 from renalseg.components import Box, Mask, bounding_box, components
 from renalseg.geometry import Array, voxel_volume_mm3
-from renalseg.labels import KIDNEY, TUMOR
+from renalseg.labels import CYST, KIDNEY, TUMOR
 
 
 class DropSmallTumorsd(MapTransform):
-    """Gives tumors that are too small to be measured back to the kidney.
+    """Gives tumors and cysts that are too small to be measured back to the kidney.
 
     Args:
-        keys: Label maps (1, X, Y, Z) with `KIDNEY` and `TUMOR`.
-        min_volume_mm3: Smaller components of `TUMOR` become `KIDNEY`.
+        keys: Label maps (1, X, Y, Z) with `KIDNEY`, `TUMOR` and, of some methods, `CYST`.
+        min_volume_mm3: Smaller components of `TUMOR` and `CYST` become `KIDNEY`.
     """
 
     def __init__(self, keys: KeysCollection, min_volume_mm3: float):
@@ -33,15 +33,17 @@ class DropSmallTumorsd(MapTransform):
         """Returns `data` without the specks."""
         result = dict(data)
         for key in self.key_iterator(result):
-            result[key] = given_back(
-                result[key], lambda box, numbered, volumes: volumes < self.min_volume_mm3
-            )
+            for kind in (TUMOR, CYST):
+                result[key] = given_back(
+                    result[key], lambda box, numbered, volumes: volumes < self.min_volume_mm3, kind
+                )
         return result
 
 
 def given_back(
     pred: MetaTensor,
     unwanted: Callable[[Box, npt.NDArray[np.int32], Array], Mask],
+    kind: int = TUMOR,
 ) -> MetaTensor:
     """A copy in which some tumors are `KIDNEY`; the label map itself where it has no tumor.
 
@@ -49,12 +51,13 @@ def given_back(
         pred: Label map (1, X, Y, Z) with `KIDNEY` and `TUMOR`.
         unwanted: Gets the box of the tumors, their components in it, numbered from 1, and the
             volumes of these in mm3; says for each component whether it goes.
+        kind: `TUMOR`, or another label that is looked at in its place.
     """
     labels = pred[0].cpu().numpy()
-    box = bounding_box(labels == TUMOR)
+    box = bounding_box(labels == kind)
     if box is None:
         return pred
-    numbered, sizes = components(labels[box] == TUMOR)
+    numbered, sizes = components(labels[box] == kind)
     volumes = np.asarray(sizes * voxel_volume_mm3(np.asarray(pred.affine)), np.float64)
     labels = labels.copy()
     labels[box][np.isin(numbered, np.flatnonzero(unwanted(box, numbered, volumes)) + 1)] = KIDNEY

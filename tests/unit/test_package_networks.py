@@ -42,6 +42,12 @@ def test_stacks_are_prepared_for_each_size_of_slices(inferer: Any) -> None:
     assert list(stack_shapes(bundle(inferer))) == SHAPES
 
 
+def test_slices_of_a_least_size_are_prepared_from_there_on() -> None:
+    inferer = SliceStackInferer(slices=3, batch_size=2, multiple=32, least=(224, 160), beside=1)
+    shapes = set(stack_shapes(bundle(inferer)))
+    assert shapes == {(2, 4, x, y) for x in (224, 256, 288) for y in (160, 192, 224)}
+
+
 @pytest.mark.parametrize("inferer", [stacks(multiple=1), CentralSlicesInferer()])
 def test_inputs_of_any_size_are_left_out(inferer: Any) -> None:
     assert list(stack_shapes(bundle(inferer))) == []

@@ -111,6 +111,31 @@ def test_a_blank_volume_has_the_channels_of_the_network() -> None:
     assert (logits[..., 1:] == -9).all()
 
 
+def test_small_slices_are_padded_to_the_least_size() -> None:
+    shapes = set()
+
+    def network(stacks: Tensor) -> Tensor:
+        shapes.add(tuple(stacks.shape[2:]))
+        return stacks[:, [1]]
+
+    inferer = SliceStackInferer(slices=3, batch_size=1, multiple=8, least=(32, 16))
+    for size in ((5, 9), (33, 9)):
+        volume = torch.rand(1, 1, *size, 4)
+        assert torch.equal(inferer(volume, network), volume)
+    assert shapes == {(32, 16), (40, 16)}
+
+
+def test_of_further_channels_the_network_gets_the_slice_alone() -> None:
+    volume = torch.rand(1, 2, 4, 6, 5)
+
+    def network(stacks: Tensor) -> Tensor:
+        assert stacks.shape[1] == 4
+        return stacks[:, [1, 3]]
+
+    logits = SliceStackInferer(slices=3, batch_size=2, multiple=8, beside=1)(volume, network)
+    assert torch.equal(logits, volume)
+
+
 def test_stacks_have_a_center() -> None:
     with pytest.raises(ValueError, match="odd number of slices, got 4"):
         SliceStackInferer(slices=4)

@@ -9,12 +9,13 @@ from monai.data import MetaTensor
 
 from renalseg.geometry import axis_codes, spacing_of
 from renalseg.grids import Grid, resample
-from renalseg.labels import KIDNEY, TUMOR
+from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.transforms import (
     CropToKidneysd,
     DropFatd,
     DropSmallTumorsd,
     EachKidney,
+    FillOutsided,
     KeepConfirmedTumorsd,
     KeepLargestComponentsd,
     MergeKidneysd,
@@ -143,6 +144,19 @@ def test_crop_ignores_what_is_too_small_for_a_kidney() -> None:
 def test_crop_takes_no_more_kidneys_than_asked_for() -> None:
     case = make_case(GRIDS["axial"], LEFT, RIGHT)
     assert len(CropToKidneysd("image", max_kidneys=1)(case)) == 1
+
+
+@grids
+def test_both_kidneys_can_come_in_one_item(grid: Grid) -> None:
+    case = make_case(grid, LEFT, RIGHT)
+    crop = CropToKidneysd("image", margin_mm=5, mask_key="mask", together=True)
+    (item,) = crop(case)
+    assert item["mask"].sum() == case["kidney"].sum()
+    both = ellipsoid(grid, *LEFT) | ellipsoid(grid, *RIGHT)
+    np.testing.assert_allclose(
+        centroid(np.asarray(item["mask"][0]) > 0, Grid.of(item["mask"])), centroid(both, grid)
+    )
+    assert crop(make_case(grid)) == []
 
 
 def test_items_keep_the_source_and_lose_the_mask() -> None:
@@ -376,6 +390,18 @@ def test_without_a_tumor_there_is_nothing_to_confirm() -> None:
     assert result["pred"] is case["pred"]
 
 
+# FillOutsided
+
+
+def test_what_is_near_the_mask_in_its_slice_stays_as_well() -> None:
+    mask = volume(np.zeros((9, 9, 3), np.uint8), Grid((9, 9, 3), np.eye(4)))
+    mask[0, 4, 4, 1] = 1
+    case = {"image": torch.ones(1, 9, 9, 3), "mask": mask}
+    filled = FillOutsided("image", mask_key="mask", value=-7.0, reach=2)(case)["image"]
+    assert (filled[0, 2:7, 2:7, 1] == 1).all()
+    assert (filled == -7).sum() == 9 * 9 * 3 - 25
+
+
 # DropSmallTumorsd
 
 
@@ -389,6 +415,13 @@ def test_a_small_tumor_becomes_kidney() -> None:
     pred = tumors((6, 6, 9), (12, 12, 11))  # 54 and 66 mm3
     result = DropSmallTumorsd("pred", min_volume_mm3=60.0)({"pred": pred})["pred"]
     assert torch.equal(result.as_tensor(), tumors((12, 12, 11)).as_tensor())
+
+
+def test_a_small_cyst_becomes_kidney_and_a_tumor_beside_it_does_not_add_to_it() -> None:
+    pred = tumors((6, 6, 11), (6, 7, 9))
+    pred[0, 6, 7] = pred[0, 6, 7].where(pred[0, 6, 7] != TUMOR, CYST)
+    result = DropSmallTumorsd("pred", min_volume_mm3=60.0)({"pred": pred})["pred"]
+    assert torch.equal(result.as_tensor(), tumors((6, 6, 11)).as_tensor())
 
 
 def test_a_tumor_of_just_the_least_volume_stays() -> None:
