@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -138,10 +139,14 @@ class OpenVINOEngine(nn.Module):
         )
 
     def _model(self, core: openvino.Core, shape: torch.Size) -> openvino.Model:
-        """The network in OpenVINO's form, from the cache or converted."""
+        """The network in OpenVINO's form, from the cache or converted.
+
+        Always as it is read from a file: compiled as it comes from the conversion, it gives other
+        roundings, and a first run would find other voxels than the next.
+        """
         cache = cache_dir()
         if cache is None:
-            return _convert(self.network, shape)
+            return _read_back(core, _convert(self.network, shape))
         size = "x".join(map(str, shape))
         folder = cache / f"{type(self.network).__name__}-{size}-{self._hash()}"
         if folder.is_dir():
@@ -155,9 +160,10 @@ class OpenVINOEngine(nn.Module):
         model = _convert(self.network, shape)
         try:
             _save(model, folder)
-        except OSError as error:
+            return core.read_model(folder / "model.xml")
+        except (OSError, RuntimeError) as error:
             _log.info("the converted network is not kept: %s", error)
-        return model
+        return _read_back(core, model)
 
     def _hash(self) -> str:
         if self._identity is None:
@@ -210,6 +216,20 @@ def _convert(network: nn.Module, shape: torch.Size) -> openvino.Model:
         model = frontend.convert(frontend.load(decoder))
     model.reshape(list(shape))
     return model
+
+
+def _read_back(core: openvino.Core, model: openvino.Model) -> openvino.Model:
+    """A model by way of a file that is not kept; the model itself where none can be written."""
+    import openvino
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="renalseg-", ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / "model.xml"
+            openvino.save_model(model, path, compress_to_fp16=False)
+            return core.read_model(path)
+    except (OSError, RuntimeError) as error:
+        _log.info("no folder for temporary files: %s", error)
+        return model
 
 
 def _save(model: openvino.Model, folder: Path) -> None:

@@ -12,6 +12,7 @@ from renalseg import engine
 from renalseg.engine import OpenVINOEngine, cache_dir, make_engine
 from renalseg.errors import ConfigError
 from renalseg.inferers import fast_dtype
+from renalseg.networks import SEHDCUNet
 
 CPU = torch.device("cpu")
 
@@ -87,6 +88,29 @@ def test_a_network_is_converted_once_for_each_shape(conversions: list[torch.Size
         for size in ((8, 8, 8), (8, 8, 8), (8, 8, 4)):
             running(image(*size))
     assert [tuple(shape[2:]) for shape in conversions] == [(8, 8, 8), (8, 8, 4)]
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_first_run_gives_what_later_ones_and_those_without_a_cache_give(
+    cache: Path, conversions: list[torch.Size], monkeypatch: pytest.MonkeyPatch, half: bool
+) -> None:
+    """To the last bit: a rerun gives the same voxels."""
+    torch.manual_seed(0)
+    network = SEHDCUNet(in_channels=1, out_channels=1).eval()
+    x = image(48, 32, 32)
+
+    def run() -> Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            return OpenVINOEngine(network)(x)
+
+    first, later = run(), run()
+    assert len(conversions) == 1
+    monkeypatch.setenv("RENALSEG_CACHE", str(cache / "file"))
+    (cache / "file").touch()
+    unkept = run()
+    assert len(conversions) == 2
+    assert torch.equal(first, later)
+    assert torch.equal(first, unkept)
 
 
 def test_other_weights_are_another_network(conversions: list[torch.Size]) -> None:
