@@ -22,7 +22,7 @@ def add_notification(folder: Path) -> None:
         folder: With result.json, which is replaced as a whole.
     """
     path = folder / RESULT_FILE
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     studies = result["studies"]
     result[NOTIFICATION] = {
         "text": "; ".join(
@@ -32,7 +32,7 @@ def add_notification(folder: Path) -> None:
     }
     hidden = folder / f".{RESULT_FILE}"
     try:
-        hidden.write_text(json.dumps(result, indent=2) + "\n")
+        hidden.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         sync(hidden)
         hidden.replace(path)
     finally:

@@ -232,7 +232,7 @@ def append_row(path: Path, outcome: Outcome) -> None:
 
     A table that an older version began keeps its columns.
     """
-    with path.open("a+", newline="") as file:
+    with path.open("a+", newline="", encoding="utf-8") as file:
         file.seek(0)
         columns = next(csv.reader(file), None)
         writer = csv.DictWriter(file, columns or _COLUMNS, extrasaction="ignore")

@@ -31,7 +31,9 @@ def write_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> Path:
     if not names:
         raise ConfigError(f"Expected files in {', '.join(parts)} of {folder}, found none")
     partial = folder / f".{MANIFEST}"
-    partial.write_text("".join(f"{sha256_of(folder / name)}  {name}\n" for name in names))
+    partial.write_text(
+        "".join(f"{sha256_of(folder / name)}  {name}\n" for name in names), encoding="utf-8"
+    )
     return partial.replace(folder / MANIFEST)
 
 
@@ -100,7 +102,7 @@ def _names(folder: Path, parts: Iterable[str]) -> set[str]:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Name and digest of each line."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Expected checksums in {path}, which cannot be read: {error}") from error
     for line in lines:

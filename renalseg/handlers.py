@@ -61,13 +61,15 @@ class DiceReport:
 
     def _report(self, engine: Engine) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        with (self.output_dir / "metrics.csv").open("w", newline="") as file:
+        with (self.output_dir / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["case", *self.structures])
             writer.writeheader()
             for row in self.rows:
                 writer.writerow({k: "" if v != v else v for k, v in row.items()})  # NaN: empty
         summary = {name: self._summarize(name) for name in self.structures}
-        (self.output_dir / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n")
+        (self.output_dir / "metrics.json").write_text(
+            json.dumps(summary, indent=2) + "\n", encoding="utf-8"
+        )
         engine.logger.info("Dice over %d cases: %s", len(self.rows), summary)
 
     def _summarize(self, name: str) -> dict[str, float | int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -14,6 +15,7 @@ import torch
 
 from renalseg import __version__
 from renalseg.inferers import fast_dtype
+from renalseg.memory import physical_bytes
 
 PACKAGES = ("torch", "openvino", "monai", "numpy", "holoscan-cu13")
 _CPUINFO = Path("/proc/cpuinfo")
@@ -61,7 +63,7 @@ def describe(device: torch.device) -> Machine:
         cpu=_cpu_model(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
         threads=torch.get_num_threads(),
-        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        memory_gib=round((physical_bytes() or math.nan) / 2**30, 1),
         device=name,
         fast_dtype=str(fast_dtype(device)).removeprefix("torch."),
         system=f"{platform.system()} {platform.machine()}",

@@ -31,7 +31,7 @@ def put_between(path: Path, name: str, text: str) -> None:
     """
     before, after = _split(path, name) if path.is_file() else ("", "\n")
     begin, end = marks(name)
-    path.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
+    path.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: slice) -> list[str]:
@@ -48,7 +48,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: slice) -
 
 
 def _split(path: Path, name: str) -> tuple[str, str]:
-    (begin, end), text = marks(name), path.read_text()
+    (begin, end), text = marks(name), path.read_text(encoding="utf-8")
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
     if (text.count(begin), text.count(end), rest.count(end)) != (1, 1, 1):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import resource
+import os
+import sys
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _GROUPS = Path("/sys/fs/cgroup")  # a container sees its own at the root
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -19,12 +25,26 @@ def reset_peak() -> bool:
 
 
 def peak_mib() -> float:
-    """Largest resident memory since `reset_peak`, or since the start of the process, in MiB."""
+    """Largest resident memory since `reset_peak`, or since the start of the process, in MiB.
+
+    NaN where the system does not say.
+    """
     try:
         lines = _STATUS.read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
     except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        if resource is None:
+            return float("nan")
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most / 1024 / (1024 if sys.platform == "darwin" else 1)  # bytes there, else KiB
+
+
+def physical_bytes() -> int | None:
+    """Memory of the machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
 
 
 def total_bytes() -> int | None:
@@ -32,7 +52,10 @@ def total_bytes() -> int | None:
 
     None where the system does not say.
     """
-    return min(_known(_meminfo("MemTotal"), *_cgroup_limits(), _address_limit()), default=None)
+    return min(
+        _known(_meminfo("MemTotal"), physical_bytes(), *_cgroup_limits(), _address_limit()),
+        default=None,
+    )
 
 
 def available_bytes() -> int | None:
@@ -57,6 +80,8 @@ def _meminfo(name: str, path: Path = Path("/proc/meminfo")) -> int | None:
 
 def _address_limit() -> int | None:
     """Of `ulimit -v`."""
+    if resource is None:
+        return None
     soft = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if soft == resource.RLIM_INFINITY else soft
 

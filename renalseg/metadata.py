@@ -23,7 +23,7 @@ def read_metadata(bundle: Path) -> dict[str, Any]:
     """
     path = bundle / METADATA_FILE
     try:
-        metadata = json.loads(path.read_text())
+        metadata = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"Expected the metadata of a bundle in {path}: {error}") from error
     if not isinstance(metadata, dict):

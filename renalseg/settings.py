@@ -243,7 +243,7 @@ def _read(config: str | Path | None) -> Mapping[str, str | None]:
         return {}
     path = Path(config)
     try:
-        stored = yaml.safe_load(path.read_text()) or {}
+        stored = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"Expected a YAML file with the settings, got {path}: {error}") from error
     known = {"method", "localizer", "tumor", "device", "outputs", "empty_frames", "allow_gaps"}

@@ -20,11 +20,11 @@ def end_on_signals() -> None:
     processes that they start, block the signals: call it before there are any, in a program that
     starts none. Signals that are ignored, as by nohup, stay so. Does nothing on Windows.
     """
-    if os.name != "posix":
+    if not hasattr(signal, "pthread_sigmask"):
         return
     wanted = {
         number
-        for number in (getattr(signal, name) for name in SIGNALS)
+        for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name))
         if signal.getsignal(number) is not signal.SIG_IGN
     }
     signal.pthread_sigmask(signal.SIG_BLOCK, wanted)

@@ -60,7 +60,7 @@ def _put_metrics(bundle: Path, metrics: Mapping[str, float | None]) -> None:
     metadata["eval_metrics"] = {
         name: round(value, 4) for name, value in metrics.items() if value is not None
     }
-    (bundle / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
+    (bundle / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
 
 
 def _localizer(chains: Sequence[Content]) -> tuple[str, dict[str, float | None]]:

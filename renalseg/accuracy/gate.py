@@ -61,7 +61,7 @@ def run_gate(
     where = table.conditions(device_of.device)
     text = table.markdown(verdicts, where)
     if json is not None:
-        json.write_text(table.to_json(verdicts, where))
+        json.write_text(table.to_json(verdicts, where), encoding="utf-8")
     if markdown is None:
         sys.stdout.write(text)
     else:

@@ -31,7 +31,7 @@ class Kept:
         path = self._path(suite, case)
         if not path.is_file():
             return None
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         record: Record = stored["record"]
         return record if stored["fingerprint"] == self.fingerprint else None
 
@@ -40,7 +40,9 @@ class Kept:
         path = self._path(suite, case)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
-        partial.write_text(json.dumps({"fingerprint": self.fingerprint, "record": record}))
+        partial.write_text(
+            json.dumps({"fingerprint": self.fingerprint, "record": record}), encoding="utf-8"
+        )
         partial.replace(path)
 
     def _path(self, suite: str, case: str) -> Path:

@@ -69,7 +69,7 @@ def measure_accuracy(
         "methods": [_describe(settings, chosen, records) for settings in choices],
     }
     out_dir.mkdir(parents=True, exist_ok=True)
-    (out_dir / RESULT_FILE).write_text(to_json(content))
+    (out_dir / RESULT_FILE).write_text(to_json(content), encoding="utf-8")
     rows = [
         {"method": method["method"], "suite": name, **row}
         for method in content["methods"]

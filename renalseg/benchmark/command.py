@@ -42,7 +42,7 @@ def _bench(options: argparse.Namespace) -> None:
         from renalseg.benchmark.store import to_json
 
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(to_json(benchmark))
+        options.json.write_text(to_json(benchmark), encoding="utf-8")
     if options.plot:
         from renalseg.benchmark.plot import save_growth
 

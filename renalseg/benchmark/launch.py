@@ -33,7 +33,7 @@ def launch(report: Path, command: Sequence[str]) -> int:
     seconds = time.perf_counter() - start
     unit = 1024 if sys.platform == "darwin" else 1  # bytes on macOS, KiB elsewhere
     peak_mib = usage.ru_maxrss / unit / 1024
-    report.write_text(json.dumps({"seconds": seconds, "peak_mib": peak_mib}))
+    report.write_text(json.dumps({"seconds": seconds, "peak_mib": peak_mib}), encoding="utf-8")
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode
 

@@ -61,6 +61,6 @@ def measure_throughput(study: Path, slices: int, settings: Settings) -> Throughp
             shutil.copytree(study, root / str(number), copy_function=os.link)
         command = [*program(), "archive", str(root), str(out), *choices(settings)]
         _, peak_mib = run_program(command, Path(folder) / "report")
-        with (out / SUMMARY_FILE).open(newline="") as file:
+        with (out / SUMMARY_FILE).open(newline="", encoding="utf-8") as file:
             seconds = tuple(float(row["seconds"]) for row in csv.DictReader(file))
     return Throughput(settings.algorithm, slices, seconds, peak_mib)

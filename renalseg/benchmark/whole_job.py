@@ -114,7 +114,7 @@ def measure_job(
             step(f"run {index} of {repeat}" if index else "a run that does not count")
             measured.append(run_program(command(study, out, settings), Path(folder) / "report"))
         stages = [
-            json.loads((out / RESULT_FILE).read_text())["studies"][0]["seconds"]
+            json.loads((out / RESULT_FILE).read_text(encoding="utf-8"))["studies"][0]["seconds"]
             for out in outputs[-repeat:]
         ]
     counted = measured[-repeat:]
@@ -145,5 +145,5 @@ def run_program(command: Sequence[str], report: Path) -> tuple[float, float]:
             f"Expected {' '.join(command)} to succeed, it ended with {done.returncode}:\n"
             + "\n".join(said)
         )
-    values = json.loads(report.read_text())
+    values = json.loads(report.read_text(encoding="utf-8"))
     return float(values["seconds"]), float(values["peak_mib"])

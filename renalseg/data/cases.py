@@ -91,7 +91,7 @@ def listed_cases(path: Path, split: str | None = None) -> list[LabeledCase]:
         InputError: The file is no such list, or names a file that is not there.
     """
     try:
-        lists = json.loads(path.read_text())
+        lists = json.loads(path.read_text(encoding="utf-8"))
         named = {key: [_entry(path, item) for item in lists.get(key, ())] for key in _KEYS}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise InputError(

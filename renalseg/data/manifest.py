@@ -37,7 +37,7 @@ class Manifest:
         self._entries: dict[str, Entry] = {}
         path = root / NAME
         if path.is_file():
-            stored = json.loads(path.read_text())
+            stored = json.loads(path.read_text(encoding="utf-8"))
             self._entries = {name: Entry(**entry) for name, entry in stored.items()}
 
     def __contains__(self, path: Path) -> bool:
@@ -60,7 +60,7 @@ class Manifest:
             self._entries[self._name(path)] = Entry(path.stat().st_size, sha256)
             entries = {name: entry._asdict() for name, entry in sorted(self._entries.items())}
             partial = self.root / f".{NAME}.part"
-            partial.write_text(json.dumps(entries, indent=1) + "\n")
+            partial.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
             partial.replace(self.root / NAME)
 
     def _name(self, path: Path) -> str:

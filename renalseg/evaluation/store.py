@@ -86,7 +86,7 @@ def write_scores(out_dir: Path, scores: Iterable[CaseScore], summary: Summary) -
     """Writes cases.csv and summary.json; the folder is made."""
     out_dir.mkdir(parents=True, exist_ok=True)
     write_rows(out_dir / CASES_FILE, [row_of(score) for score in scores])
-    (out_dir / SUMMARY_FILE).write_text(to_json(summary_content(summary)))
+    (out_dir / SUMMARY_FILE).write_text(to_json(summary_content(summary)), encoding="utf-8")
 
 
 def _cell(value: str | float) -> str | float:

@@ -129,14 +129,14 @@ def write_manifests(config: Path, bundles: Path, folder: Path, *, gpu: bool) -> 
         folder: Made if it is not there.
         gpu: Whether torch in the image can use GPUs.
     """
-    content = yaml.safe_load(config.read_text())
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
     manifests = {
         "app.json": application_manifest(content, os.environ),
         "pkg.json": package_manifest(content, os.environ, bundles, gpu=gpu),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, manifest in manifests.items():
-        (folder / name).write_text(json.dumps(manifest, indent=4) + "\n")
+        (folder / name).write_text(json.dumps(manifest, indent=4) + "\n", encoding="utf-8")
 
 
 def _below(work: str, folder: str) -> str:

@@ -59,4 +59,4 @@ class Result:
 
     def write(self, folder: Path) -> None:
         """Writes result.json into a folder."""
-        (folder / RESULT_FILE).write_text(self.to_json())
+        (folder / RESULT_FILE).write_text(self.to_json(), encoding="utf-8")

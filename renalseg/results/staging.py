@@ -71,15 +71,18 @@ class Staging:
     def note(self, text: str) -> None:
         """Leaves a text for who finds the folder after this process was killed."""
         lock = _alive[self.folder]
-        os.truncate(lock, 0)
-        os.pwrite(lock, text.encode(), 0)
+        os.ftruncate(lock, 0)
+        os.lseek(lock, 0, os.SEEK_SET)
+        os.write(lock, text.encode())
         os.fsync(lock)
 
     def remove(self) -> None:
         """Removes the folder with all that is in it."""
         lock = _alive.pop(self.folder, None)
+        if lock is not None and fcntl is None:
+            os.close(lock)  # Windows removes no file that is open
         _remove(self.folder)
-        if lock is not None:
+        if lock is not None and fcntl is not None:
             os.close(lock)
 
 

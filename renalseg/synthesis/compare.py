@@ -60,7 +60,7 @@ def real_slices(folder: Path) -> list[Slice]:
     if not (folder / "index.csv").is_file():
         raise InputError(f"Expected index.csv and real slices in {folder}, found none")
     found = []
-    with (folder / "index.csv").open(newline="") as file:
+    with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             case, number = int(row["case"]), int(row["slice"])
             with np.load(folder / f"case_{case:05d}_slice_{number:04d}.npz") as stored:

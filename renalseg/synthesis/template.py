@@ -65,7 +65,7 @@ def load_torso(labels: Path, reach_mm: float = 210.0) -> Torso:
     """
     image = nib.as_closest_canonical(nib.load(labels))
     values = np.asanyarray(image.dataobj)
-    names = json.loads(labels.with_suffix("").with_suffix(".json").read_text())
+    names = json.loads(labels.with_suffix("").with_suffix(".json").read_text(encoding="utf-8"))
     ids = {name: int(value) for value, name in names.items()}
     mm = float(image.header.get_zooms()[0])
     middle = np.argwhere(values == ids["kidney_left"])[:, 2].mean()

@@ -129,7 +129,7 @@ def _train(bundle: Path, output_dir: Path, knobs: dict[str, Any]) -> str:
     from monai.bundle import run
 
     config = bundle / "configs" / "train.yaml"
-    epochs = knobs.get("epochs", yaml.safe_load(config.read_text())["epochs"])
+    epochs = knobs.get("epochs", yaml.safe_load(config.read_text(encoding="utf-8"))["epochs"])
     if (output_dir / HISTORY).exists():
         rows = read_history(output_dir)
         if rows[-1]["epoch"] >= epochs:

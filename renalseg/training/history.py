@@ -74,7 +74,7 @@ class History:
     def _write(self) -> None:
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         partial = self.path.with_suffix(".part")
-        with partial.open("w", newline="") as file:
+        with partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
             writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in self.rows)
@@ -90,7 +90,7 @@ def read_history(output_dir: Path) -> list[Row]:
     path = output_dir / HISTORY
     if not path.is_file():
         raise InputError(f"Expected {HISTORY} of a training in {output_dir}, found none")
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 

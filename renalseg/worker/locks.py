@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from renalseg.errors import ConfigError, what_ran_out
 
@@ -18,8 +22,11 @@ def only_worker(database: Path) -> Iterator[None]:
     """Makes sure that no other worker uses a database.
 
     Raises:
-        ConfigError: Another one does, or its folder cannot be written to.
+        ConfigError: Another one does, its folder cannot be written to, or the system has no such
+            locks.
     """
+    if fcntl is None:
+        raise ConfigError("Expected Linux or macOS for the worker, found a system without flock")
     path = database.with_name(database.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

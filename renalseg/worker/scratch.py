@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -11,6 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where the worker ends before it needs it
+    fcntl = None  # type: ignore[assignment]
 
 from renalseg.errors import ConfigError, InputError, RetryableError, what_ran_out
 from renalseg.results.staging import sync, sync_all

@@ -44,7 +44,7 @@ def real_slices(data_dir: Path) -> Suite:
     """
     folder = data_dir / "slices"
     require(folder / INDEX_FILE)
-    with (folder / INDEX_FILE).open(newline="") as file:
+    with (folder / INDEX_FILE).open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     paths = {f"case_{int(line['case']):05d}_slice_{int(line['slice']):04d}": line for line in lines}
     require(*(folder / f"{name}.npz" for name in paths))
