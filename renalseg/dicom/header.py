@@ -15,6 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from renalseg.dicom.enhanced import PER_FRAME
 from renalseg.dicom.files import open_regular
 from renalseg.dicom.tags import PixelsAt
+from renalseg.dicom.uids import is_uid
 from renalseg.errors import InputError
 
 HUGE_BYTES = 64 * 1024  # a value beyond it is not read; headers of CT have none
@@ -69,7 +70,9 @@ def read_header(path: Path) -> Header | None:
                 dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
             dataset.buffer = None  # of a deflated file, all of it
             _drop_bulk(dataset)
-            deflated = _syntax(dataset) == DeflatedExplicitVRLittleEndian
+            if (syntax := _syntax(dataset)) and not is_uid(syntax):
+                raise InputError(f"{path}: the file is damaged, its transfer syntax is no UID")
+            deflated = syntax == DeflatedExplicitVRLittleEndian
             pixels = None if deflated else _find_pixels(file, dataset)
         except (OSError, MemoryError, InputError):
             raise
