@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from renalseg import log
 from renalseg.dicom.choose import Plan, StudyPlan, make_plan
+from renalseg.dicom.files import list_files
 from renalseg.dicom.read import CTSeries, read_best
 from renalseg.dicom.scan import scan_folder
 from renalseg.errors import (
@@ -37,23 +37,12 @@ from renalseg.pipeline import (
 )
 from renalseg.privacy import reason_of
 from renalseg.progress import announce, bar_wanted
-from renalseg.results.account import Result
-from renalseg.results.output import RESULT_FILE
+from renalseg.results.account import Result, is_current
+from renalseg.results.archive_table import COLUMNS, SUMMARY_FILE, put_rows
+from renalseg.results.output import RESULT_FILE, read_result
 from renalseg.results.place import Place, all_at_once
 from renalseg.results.study import REFUSED, StudyResult, weak_bundles
 from renalseg.settings import Settings
-
-SUMMARY_FILE = "archive.csv"
-_COLUMNS = (
-    "study",
-    "exit_code",
-    "finding",
-    "kidney_ml",
-    "tumor_ml",
-    "cyst_ml",
-    "seconds",
-    "message",
-)
 
 
 @dataclass(frozen=True)
@@ -66,6 +55,7 @@ class Outcome:
         error: What was raised otherwise.
         seconds: From the end of the folder before to the end of this one.
         uids: StudyInstanceUIDs of its studies, as far as it came.
+        settings: What ran.
     """
 
     study: Path
@@ -73,6 +63,7 @@ class Outcome:
     error: Exception | None
     seconds: float
     uids: tuple[str, ...] = ()
+    settings: Settings | None = None
 
     @property
     def exit_code(self) -> int:
@@ -109,22 +100,28 @@ class Outcome:
             EXIT_REFUSED if study is not None and refused else self.exit_code,
             study.finding if study is not None else "",
             *(f"{volumes[kind]:.1f}" if volumes else "" for kind in (KIDNEY, TUMOR, CYST)),
+            "" if self.settings is None else self.settings.algorithm,
+            "" if self.settings is None else self.settings.fingerprint,
             f"{self.seconds:.2f}",
             message or (str(study.reason) if study is not None and refused else ""),
         )
-        return dict(zip(_COLUMNS, values, strict=True))
+        return dict(zip(COLUMNS, values, strict=True))
 
 
 def _summary(study: StudyResult) -> str:
     return study.finding if study.reason is None else f"{study.finding}: {study.reason}"
 
 
-def find_studies(root: Path, out_root: Path, *, again: bool = False) -> list[Path]:
+def find_studies(
+    root: Path, out_root: Path, settings: Settings | None = None, *, again: bool = False
+) -> list[Path]:
     """The folders in `root`, in order of their names: each is a study.
 
     Args:
         root: Folder of studies.
         out_root: Folder of results; a study whose result is there is left out.
+        settings: What runs; the result of another method, version or set of files counts as none.
+            By default any result counts.
         again: Leave none out.
 
     Raises:
@@ -136,8 +133,18 @@ def find_studies(root: Path, out_root: Path, *, again: bool = False) -> list[Pat
     if not studies:
         raise InputError(f"Expected a folder for each study in {root}, found no folder in it")
     return [
-        study for study in studies if again or not (out_root / study.name / RESULT_FILE).is_file()
+        study for study in studies if again or not _is_done(study, out_root / study.name, settings)
     ]
+
+
+def _is_done(study: Path, out_dir: Path, settings: Settings | None) -> bool:
+    """Whether a result of these files is there; tells from their names and sizes alone."""
+    if settings is None:
+        return (out_dir / RESULT_FILE).is_file()
+    try:
+        return is_current(read_result(out_dir), settings, list_files(study).digest)
+    except InputError:
+        return False
 
 
 def segment_archive(
@@ -147,8 +154,9 @@ def segment_archive(
 
     Args:
         root: Folder of studies, a folder each; only read.
-        out_root: Gets a folder of results for each study, and `SUMMARY_FILE`, to which a later call
-            adds. A study whose result is there is not done again.
+        out_root: Gets a folder of results for each study, and `SUMMARY_FILE`, in
+            which a later call replaces the lines of what it does. A study is left out where the
+            result of its files by these settings is there.
         settings: What runs.
         again: Do all studies.
 
@@ -156,7 +164,7 @@ def segment_archive(
         InputError: There are no studies.
         ConfigError: A bundle is missing or broken.
     """
-    studies = find_studies(root, out_root, again=again)
+    studies = find_studies(root, out_root, settings, again=again)
     outcomes: list[Outcome] = []
     if not studies:
         return outcomes
@@ -167,7 +175,7 @@ def segment_archive(
     with Models(settings) as models, bar:
         for outcome in segment_all(studies, out_root, models):
             outcomes.append(outcome)
-            append_row(out_root / SUMMARY_FILE, outcome)
+            put_rows(out_root / SUMMARY_FILE, outcome.study.name, outcome.rows())
             with bar.external_write_mode():
                 _tell(outcome)
             bar.update()
@@ -218,27 +226,13 @@ def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iter
                 models.check()  # what no study can do without ends them all
                 error = raised
             now = time.perf_counter()
-            yield Outcome(folder, result, error, now - start, tuple(uids))
+            yield Outcome(folder, result, error, now - start, tuple(uids), models.settings)
             start = now
 
 
 def worst(codes: Sequence[int]) -> int:
     """The exit code of several studies: a fault before what can be tried again before a refusal."""
     return next((code for code in (EXIT_FAULT, EXIT_RETRYABLE, EXIT_REFUSED) if code in codes), 0)
-
-
-def append_row(path: Path, outcome: Outcome) -> None:
-    """Adds a folder to the table of an archive, a CSV file that is made where there is none.
-
-    A table that an older version began keeps its columns.
-    """
-    with path.open("a+", newline="", encoding="utf-8") as file:
-        file.seek(0)
-        columns = next(csv.reader(file), None)
-        writer = csv.DictWriter(file, columns or _COLUMNS, extrasaction="ignore")
-        if columns is None:
-            writer.writeheader()
-        writer.writerows(outcome.rows())
 
 
 @dataclass(frozen=True)

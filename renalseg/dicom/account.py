@@ -52,11 +52,13 @@ class FileAccount:
         processed: Number of files whose pixels went into a result.
         skipped: Paths in the folder of files that are nothing to process, by what they are.
         refused: Paths in the folder of files that should have been processed, by what is wrong.
+        digest: Of the names and sizes of all files, see `renalseg.dicom.files.list_files`.
     """
 
     processed: int
     skipped: Mapping[str, Sequence[str]]
     refused: Mapping[str, Sequence[str]]
+    digest: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The entry "files" of result.json."""
@@ -64,4 +66,5 @@ class FileAccount:
             "processed": self.processed,
             "skipped": {reason: list(paths) for reason, paths in self.skipped.items()},
             "refused": {reason: list(paths) for reason, paths in self.refused.items()},
+            "digest": self.digest,
         }

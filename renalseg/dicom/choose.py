@@ -166,7 +166,12 @@ class Plan:
                     if study.best and study.best.series == candidate.series:
                         kind = "CT of another part of the series"
                     skipped += [(path, kind) for path in own]
-        return FileAccount(len(processed), self._by_reason(skipped), self._by_reason(refused))
+        return FileAccount(
+            len(processed),
+            self._by_reason(skipped),
+            self._by_reason(refused),
+            self.scan.digest,
+        )
 
     def _by_reason(self, account: list[tuple[Path, str]]) -> dict[str, list[str]]:
         reasons: dict[str, list[str]] = {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from renalseg import __version__
 from renalseg.dicom.account import FileAccount, SeriesAccount
@@ -42,14 +44,12 @@ class Result:
     def to_json(self) -> str:
         """The text of result.json."""
         content = {
-            "version": __version__,
             "use": "research use only",
+            **_asked(self.settings),
             **self.settings.named_stages,
             "device": str(self.settings.device),
-            "algorithm": self.settings.algorithm,
             "networks": list(self.settings.networks),
             "numbers": asdict(self.settings.numbers),
-            "fingerprint": self.settings.fingerprint,
             "warnings": list(self.warnings),
             "studies": [study.to_dict() for study in self.studies],
             "series": [series.to_json() for series in self.series],
@@ -60,3 +60,32 @@ class Result:
     def write(self, folder: Path) -> None:
         """Writes result.json into a folder."""
         (folder / RESULT_FILE).write_text(self.to_json(), encoding="utf-8")
+
+
+def is_current(result: Mapping[str, Any], settings: Settings, digest: str) -> bool:
+    """Whether a run would give an earlier result again.
+
+    Args:
+        result: What result.json says.
+        settings: What would run.
+        digest: Of the files that are there now, see `renalseg.dicom.files.list_files`.
+    """
+    asked = json.loads(json.dumps(_asked(settings)))
+    files = result.get("files")
+    return (
+        all(result.get(name) == value for name, value in asked.items())
+        and isinstance(files, Mapping)
+        and files.get("digest") == digest
+    )
+
+
+def _asked(settings: Settings) -> dict[str, Any]:
+    """What decides which objects a run writes, besides its input."""
+    return {
+        "version": __version__,
+        "algorithm": settings.algorithm,
+        "fingerprint": settings.fingerprint,
+        "outputs": settings.outputs,
+        "empty_frames": settings.empty_frames,
+        "allow_gaps": settings.allow_gaps,
+    }

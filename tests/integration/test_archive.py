@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from renalseg import archive
 from renalseg.archive import SUMMARY_FILE, find_studies, segment_all, segment_archive, worst
 from renalseg.dicom.choose import StudyPlan
 from renalseg.errors import ConfigError, InputError
+from renalseg.results.archive_table import COLUMNS, put_rows
 from renalseg.settings import Settings
 from tests.factories.series import write_case
 
@@ -23,8 +26,10 @@ SETTINGS = Settings(Path("bundles"), "kidney_x", "tumor_x", torch.device("cpu"))
 class StandIn:
     """Takes the place of `Models`: the marker of the series is a kidney."""
 
-    def __init__(self, *_: Any, broken: bool = False, **__: Any) -> None:
-        self.settings = SETTINGS
+    def __init__(
+        self, *_: Any, broken: bool = False, settings: Settings = SETTINGS, **__: Any
+    ) -> None:
+        self.settings = settings
         self.broken = broken
 
     def __enter__(self) -> StandIn:
@@ -85,12 +90,19 @@ def test_the_table_says_what_was_found_and_what_was_refused(root: Path, tmp_path
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_a_table_of_an_older_version_keeps_its_columns(root: Path, tmp_path: Path) -> None:
+def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(
+    root: Path, tmp_path: Path
+) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / SUMMARY_FILE).write_text("study,finding,message\r\n")
+    before = "study,finding,remark,message\r\ngone,no tumor found,by hand,\r\n"
+    (tmp_path / "out" / SUMMARY_FILE).write_text(before)
     segment_archive(root, tmp_path / "out", SETTINGS)
-    first, *_ = rows(tmp_path / "out")
-    assert first == {"study": "a", "finding": "no tumor found", "message": ""}
+    gone, first, *_ = rows(tmp_path / "out")
+    assert set(gone) == set(first) == {*COLUMNS, "remark"}
+    assert {name: value for name, value in gone.items() if value} == {
+        "study": "gone", "finding": "no tumor found", "remark": "by hand",
+    }  # fmt: skip
+    assert (first["study"], first["finding"], first["remark"]) == ("a", "no tumor found", "")
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -101,8 +113,67 @@ def test_what_is_done_is_not_done_again(root: Path, tmp_path: Path) -> None:
     write_case(root / "b")
     outcomes = segment_archive(root, tmp_path / "out", SETTINGS)
     assert [outcome.study.name for outcome in outcomes] == ["b"]
-    assert [row["study"] for row in rows(tmp_path / "out")] == [*"abcb"]
+    assert [row["study"] for row in rows(tmp_path / "out")] == [*"abc"]  # a failure is replaced
     assert segment_archive(root, tmp_path / "out", SETTINGS) == []
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_table_names_method_and_weights(root: Path, tmp_path: Path) -> None:
+    segment_archive(root, tmp_path / "out", SETTINGS)
+    said = {(row["method"], row["fingerprint"]) for row in rows(tmp_path / "out")}
+    assert said == {("x", SETTINGS.fingerprint)}
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"networks": ("kidney_x 2.0 0123456789abcdef",)},  # other weights
+        {"tumor": "tumor_y"},
+        {"outputs": ("seg",)},
+        {"empty_frames": True},
+    ],
+)
+def test_what_other_settings_have_left_is_done_anew(
+    root: Path, tmp_path: Path, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(root / "b")
+    segment_archive(root, tmp_path / "out", SETTINGS)
+    other = replace(SETTINGS, **change)
+    monkeypatch.setattr(archive, "Models", partial(StandIn, settings=other))
+    assert [o.study.name for o in segment_archive(root, tmp_path / "out", other)] == [*"ac"]
+    found = rows(tmp_path / "out")
+    assert [(row["study"], row["fingerprint"]) for row in found] == [
+        (name, other.fingerprint) for name in "ac"
+    ]
+    assert segment_archive(root, tmp_path / "out", other) == []
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_late_slices_are_seen(root: Path, tmp_path: Path) -> None:
+    late = root / "c" / "CT0001.dcm"
+    content = late.read_bytes()
+    late.unlink()
+    segment_archive(root, tmp_path / "out", SETTINGS)
+    late.write_bytes(content)
+    found = [path.name for path in find_studies(root, tmp_path / "out", SETTINGS)]
+    assert found == ["b", "c"]
+    outcomes = segment_archive(root, tmp_path / "out", SETTINGS)
+    (study,) = outcomes[1].result.studies  # type: ignore[union-attr]
+    assert study.slices == 22
+    assert len(study.supersedes) == 3
+    assert [path.name for path in find_studies(root, tmp_path / "out", SETTINGS)] == ["b"]
+
+
+def test_a_cell_of_the_table_is_no_formula(tmp_path: Path) -> None:
+    table = tmp_path / SUMMARY_FILE
+    put_rows(table, "=1+1", [{"study": "=1+1", "message": "@SUM(A1)\r\n-2+3"}])
+    put_rows(table, "b", [{"study": "b", "kidney_ml": "-1.5"}])
+    put_rows(table, "=1+1", [{"study": "=1+1/1.2", "message": "x"}, {"study": "=1+1/1.3"}])
+    studies = [row["study"] for row in rows(tmp_path)]
+    assert studies == ["'=1+1/1.2", "'=1+1/1.3", "b"]
+    assert rows(tmp_path)[-1]["kidney_ml"] == "-1.5"
+    assert [path.name for path in tmp_path.iterdir()] == [SUMMARY_FILE]
 
 
 def test_the_next_study_is_read_before_this_one_is_done(
