@@ -11,6 +11,7 @@ from typing import Any
 from renalseg.errors import ConfigError
 
 MANIFEST = "SHA256SUMS"
+METHODS = "methods"  # the one folder beside the bundles that is none
 _PARTS = ("configs", "models")  # of a bundle: what runs
 
 
@@ -31,10 +32,14 @@ def write_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> Path:
     if not names:
         raise ConfigError(f"Expected files in {', '.join(parts)} of {folder}, found none")
     partial = folder / f".{MANIFEST}"
-    partial.write_text(
-        "".join(f"{sha256_of(folder / name)}  {name}\n" for name in names), encoding="utf-8"
-    )
+    lines = "".join(f"{sha256_of(folder / name)}  {name}\n" for name in names)
+    partial.write_bytes(lines.encode())  # the same on every system
     return partial.replace(folder / MANIFEST)
+
+
+def renew_manifest(folder: Path) -> Path | None:
+    """Writes the checksums anew where there are some, after a file of a bundle was changed."""
+    return write_manifest(folder) if (folder / MANIFEST).is_file() else None
 
 
 def check_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> bool:
@@ -85,6 +90,8 @@ def _run(options: argparse.Namespace) -> None:
     from renalseg.progress import announce
 
     for bundle in options.bundles:
+        if bundle.name == METHODS and not (bundle / "configs").is_dir():
+            continue  # so that bundles/* can be given; methods are there to be edited
         if not options.check:
             announce(str(write_manifest(bundle)))
         elif not check_manifest(bundle):

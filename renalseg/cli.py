@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from renalseg import __version__, log
 from renalseg.accuracy.command import add_accuracy_commands
 from renalseg.benchmark.command import add_bench_command
-from renalseg.checksums import MANIFEST, add_checksums_command, write_manifest
+from renalseg.checksums import add_checksums_command, renew_manifest
 from renalseg.cuda_runtime import ensure_cuda_runtime
 from renalseg.data.command import add_data_command
 from renalseg.errors import (
@@ -211,8 +211,9 @@ def _export(options: argparse.Namespace) -> None:
         raise InputError(f"Expected a bundle with a folder configs, found none at {options.bundle}")
     model = options.bundle / "models" / "model.pt"
     print(export_weights(options.train_dir, model, last=options.last))
-    if (options.bundle / MANIFEST).is_file():
-        print(write_manifest(options.bundle))
+    renewed = renew_manifest(options.bundle)
+    if renewed is not None:
+        print(renewed)
 
 
 if __name__ == "__main__":

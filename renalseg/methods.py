@@ -17,9 +17,10 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from renalseg.checksums import METHODS
 from renalseg.errors import ConfigError
 
-FOLDER, DEFAULTS = "methods", "defaults"
+DEFAULTS = "defaults"
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 """The bundles of the repository, which are used where no others are named."""
 LOCALIZER, TUMOR = "kidney_", "tumor_"  # what the names of the bundles begin with
@@ -117,7 +118,7 @@ def find_method(bundles: Path, name: str) -> Method | None:
     Raises:
         ConfigError: The file, or that of the defaults, is broken; the message names it.
     """
-    path = bundles / FOLDER / f"{name.replace('+', '_')}.yaml"
+    path = bundles / METHODS / f"{name.replace('+', '_')}.yaml"
     if not _NAME.fullmatch(name) or name == DEFAULTS or not path.is_file():
         return None
     content = _read(path)
@@ -142,7 +143,7 @@ def compose_name(stages: Stages) -> str:
 
 def method_names(bundles: Path) -> list[str]:
     """Names of the methods that have a file, as their files' names say them."""
-    names = (path.stem for path in (bundles / FOLDER).glob("*.yaml"))
+    names = (path.stem for path in (bundles / METHODS).glob("*.yaml"))
     return sorted(name for name in names if name != DEFAULTS)
 
 
@@ -161,7 +162,7 @@ def default_numbers(bundles: Path = BUNDLES) -> Numbers:
 
 
 def _defaults(bundles: Path) -> tuple[Path, dict[str, Any]]:
-    paths = [folder / FOLDER / f"{DEFAULTS}.yaml" for folder in (bundles, BUNDLES)]
+    paths = [folder / METHODS / f"{DEFAULTS}.yaml" for folder in (bundles, BUNDLES)]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise ConfigError(f"Expected the numbers of methods in {paths[0]}, found no file")

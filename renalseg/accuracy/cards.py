@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from renalseg.accuracy.report import estimate, found, number
+from renalseg.checksums import renew_manifest
 from renalseg.evaluation.bootstrap import mean_of
 from renalseg.markdown import check_marks, put_between, table
 from renalseg.metadata import METADATA_FILE, read_metadata
@@ -61,6 +62,7 @@ def _put_metrics(bundle: Path, metrics: Mapping[str, float | None]) -> None:
         name: round(value, 4) for name, value in metrics.items() if value is not None
     }
     (bundle / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    renew_manifest(bundle)
 
 
 def _localizer(chains: Sequence[Content]) -> tuple[str, dict[str, float | None]]:

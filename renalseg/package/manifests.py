@@ -1,8 +1,8 @@
 """The manifests of the image, which say how a platform runs it and what is in it.
 
 A MONAI Application Package carries ``app.json`` (command, environment, folders) and ``pkg.json``
-(XX The names of the fields are those that ``holoscan package`` of
-holoscan-cli 4.2 writes and ``holoscan run`` reads; `bundles` in pkg.json is an addition of ours.
+(models and resources). The names of the fields are those that ``holoscan package`` writes and
+``holoscan run`` reads; `bundles` in pkg.json is an addition of ours.
 
     python -m renalseg.package.manifests --config app/app.yaml --bundles bundles --out /etc/holoscan
 """

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from renalseg.checksums import renew_manifest
 from renalseg.errors import ConfigError, RenalSegError, causes, exit_code_for
 from renalseg.progress import announce
 from renalseg.training.checkpoints import export_weights
@@ -57,6 +58,7 @@ def train_all(
             text = _train(bundle, output_dir / bundle.name, knobs)
             if export:
                 model = export_weights(output_dir / bundle.name, bundle / "models" / "model.pt")
+                renew_manifest(bundle)
                 text += f", exported to {model}"
             outcome = Outcome(bundle.name, text)
         except Exception as error:

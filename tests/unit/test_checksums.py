@@ -6,10 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-from renalseg.checksums import MANIFEST, check_manifest, write_manifest
+from renalseg.bundle import Bundle
+from renalseg.checksums import MANIFEST, check_manifest, renew_manifest, write_manifest
 from renalseg.cli import main
 from renalseg.errors import ConfigError
+from tests.factories.bundles import write_bundle
+
+BUNDLE_FOLDER = Path(__file__).parents[2] / "bundles"
 
 
 @pytest.fixture
@@ -88,6 +93,54 @@ def test_the_command_writes_and_checks(bundle: Path, capsys: pytest.CaptureFixtu
     assert str(bundle / "models" / "model.pt") in capsys.readouterr().err
 
 
-def test_shipped_manifests_are_right(repository: Path) -> None:
-    for manifest in repository.glob(f"bundles/*/{MANIFEST}"):
-        assert check_manifest(manifest.parent)
+BUNDLES = [path.parents[1] for path in sorted(BUNDLE_FOLDER.glob("*/configs/metadata.json"))]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_every_bundle_ships_the_checksums_of_all_its_files(bundle: Path) -> None:
+    """`renalseg manifest bundles/*` writes them; no line end was changed on the way here."""
+    assert check_manifest(bundle)
+    text = (bundle / MANIFEST).read_bytes()
+    assert b"\r" not in text
+    listed = {line[66:] for line in text.decode().splitlines()}
+    assert {"configs/inference.yaml", "configs/metadata.json", "models/model.pt"} <= listed
+
+
+def test_there_are_ten_bundles() -> None:
+    assert len(BUNDLES) == 10
+
+
+def test_git_leaves_the_line_ends_of_what_is_checked(repository: Path) -> None:
+    names = [
+        path.relative_to(repository).as_posix()
+        for bundle in BUNDLES
+        for path in (bundle / MANIFEST, *bundle.glob("configs/*"), *bundle.glob("models/*"))
+    ]
+    done = subprocess.run(
+        ["git", "check-attr", "text", "--", *names], cwd=repository, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip("no git, or no checkout of it")
+    assert [line for line in done.stdout.splitlines() if not line.endswith(": text: unset")] == []
+
+
+def test_a_changed_bundle_does_not_load(tmp_path: Path) -> None:
+    root = write_bundle(tmp_path / "kidney_tiny")
+    write_manifest(root)
+    assert Bundle(root, torch.device("cpu")).version == "1.0.0"
+    with (root / "configs" / "inference.yaml").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    with pytest.raises(ConfigError, match=r"inference\.yaml is not the file.*renalseg manifest"):
+        Bundle(root, torch.device("cpu"))
+
+
+def test_all_folders_of_bundles_can_be_given(repository: Path) -> None:
+    assert main(["manifest", "--check", *map(str, (repository / "bundles").iterdir())]) == 0
+
+
+def test_what_changes_a_bundle_renews_its_checksums(bundle: Path) -> None:
+    assert renew_manifest(bundle) is None
+    write_manifest(bundle)
+    change(bundle)
+    assert renew_manifest(bundle) == bundle / MANIFEST
+    assert check_manifest(bundle)
