@@ -24,6 +24,7 @@ def segment(
     overlay: str | Path | None = None,
     report: str | Path | None = None,
     allow_gaps: bool | None = None,
+    series: str | None = None,
     outputs: str | None = None,
     empty_frames: bool | None = None,
 ) -> Result:
@@ -42,6 +43,8 @@ def segment(
         overlay: Folder that gets a picture of the result.
         report: Folder that gets the result as an HTML page.
         allow_gaps: Process series in which slices are missing away from the kidneys.
+        series: UID, number or description of the series to take of each study, instead of the one
+            that suits best.
         outputs: What is written, "seg,sr,pdf" by default; also "labelmap" and "sc".
         empty_frames: Also write the frames of a segmentation in which there is nothing.
 
@@ -70,6 +73,7 @@ def segment(
         overlay=overlay,
         report=report,
         allow_gaps=allow_gaps,
+        series=series,
         outputs=outputs,
         empty_frames=empty_frames,
     )

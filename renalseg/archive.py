@@ -215,7 +215,7 @@ def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iter
     # Once around all: the setting is the process's, and reading and writing go on side by side.
     with disable_value_validation(), ThreadPoolExecutor(1, "reader") as reader:
         start = time.perf_counter()
-        readings = _ahead(reader, _read_all(studies, models.settings.allow_gaps))
+        readings = _ahead(reader, _read_all(studies, models.settings))
         for folder, group in groupby(readings, key=lambda reading: reading.folder):
             result: Result | None = None
             error: Exception | None = None
@@ -247,17 +247,18 @@ class _Reading:
     error: Exception | None = None
 
 
-def _read_all(folders: Iterable[Path], allow_gaps: bool) -> Iterator[_Reading]:
+def _read_all(folders: Iterable[Path], settings: Settings) -> Iterator[_Reading]:
     """Reads study after study; lines of the log name the study that is read, not the one before."""
     with log.thread_about_study(None):
-        yield from _read_each(folders, allow_gaps)
+        yield from _read_each(folders, settings)
 
 
-def _read_each(folders: Iterable[Path], allow_gaps: bool) -> Iterator[_Reading]:
+def _read_each(folders: Iterable[Path], settings: Settings) -> Iterator[_Reading]:
     for folder in folders:
         start = time.perf_counter()
         try:
-            plan = make_plan(scan_folder(folder), allow_gaps=allow_gaps)
+            scan = scan_folder(folder)
+            plan = make_plan(scan, allow_gaps=settings.allow_gaps, wanted=settings.series)
         except Exception as error:  # raised where it is asked for
             yield _Reading(folder, error=error)
             continue

@@ -100,6 +100,8 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
     add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
     add("--report", type=Path, metavar="DIR", help="also save an HTML page of the result to DIR")
+    wanted = "series to take of each study: UID, number or description (or RENALSEG_SERIES)"
+    add("--series", metavar="S", help=wanted)
     switch: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
     gaps = "slices may be missing away from the kidneys (or RENALSEG_ALLOW_GAPS)"
     add("--allow-gaps", **switch, help=gaps)
@@ -113,8 +115,10 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 def choices(options: argparse.Namespace) -> dict[str, Any]:
     """What the options of `add_choices` say, by the names that `Settings.resolve` has for them."""
-    names = ("method", "localizer", "tumor", "device", "overlay", "report", "outputs")
-    return {name: getattr(options, name) for name in (*names, "empty_frames", "allow_gaps")}
+    names = ("method", "localizer", "tumor", "device", "overlay", "report", "series")
+    return {
+        name: getattr(options, name) for name in (*names, "outputs", "empty_frames", "allow_gaps")
+    }
 
 
 def _parser() -> argparse.ArgumentParser:

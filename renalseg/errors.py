@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 EXIT_FAULT = 1
 EXIT_REFUSED = 2
@@ -80,6 +80,19 @@ def exit_code_for(exc: BaseException) -> int:
         if what_ran_out(cause) is not None:
             return EXIT_RETRYABLE
     return EXIT_FAULT
+
+
+def some_of(texts: Iterable[str], most: int = 5, joint: str = "; ") -> str:
+    """List texts in a message, the first ones alone where there are many.
+
+    Args:
+        texts: What there is.
+        most: How many are listed.
+        joint: What stands between two.
+    """
+    every = list(texts)
+    rest = len(every) - most
+    return joint.join(every[:most]) + (f"{joint}… and {rest} more" if rest > 0 else "")
 
 
 def causes(exc: BaseException, *, implicit: bool = False) -> Iterator[BaseException]:

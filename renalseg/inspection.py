@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,11 +34,14 @@ def add_inspect_command(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="print JSON instead of tables")
     gaps = argparse.BooleanOptionalAction
     command.add_argument("--allow-gaps", action=gaps, help="as for a run")
+    command.add_argument("--series", metavar="S", help="as for a run")
     command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
     command.set_defaults(action=_inspect)
 
 
-def inspect_folder(folder: Path, *, allow_gaps: bool = False) -> dict[str, Any]:
+def inspect_folder(
+    folder: Path, *, allow_gaps: bool = False, series: str | None = None
+) -> dict[str, Any]:
     """Describes what a run would do with a folder.
 
     Only headers are read, so damage inside of compressed pixels is found by a run alone. Holds no
@@ -46,6 +50,7 @@ def inspect_folder(folder: Path, *, allow_gaps: bool = False) -> dict[str, Any]:
     Args:
         folder: Folder with DICOM files; only read.
         allow_gaps: As for a run.
+        series: As for a run.
 
     Returns:
         "studies", each with its "series", their geometry, scores, status and reasons; "files" and
@@ -56,11 +61,14 @@ def inspect_folder(folder: Path, *, allow_gaps: bool = False) -> dict[str, Any]:
     """
     from renalseg.dicom.choose import make_plan
     from renalseg.dicom.codecs import missing_decoders
+    from renalseg.dicom.packed import unpacked
     from renalseg.dicom.scan import scan_folder
     from renalseg.progress import steps
 
-    with steps("files") as progress:
-        plan = make_plan(scan_folder(folder, progress=progress), allow_gaps=allow_gaps)
+    with unpacked(folder) as place:
+        with steps("files") as progress:
+            scan = scan_folder(place, progress=progress)
+        plan = make_plan(scan, allow_gaps=allow_gaps, wanted=series)
     return {
         "folder": str(folder),
         "studies": [_study(study) for study in plan.studies],
@@ -115,7 +123,8 @@ def _geometry(candidate: Candidate) -> dict[str, Any]:
 def _inspect(options: argparse.Namespace) -> int:
     given = options.allow_gaps
     gaps = switched_on("RENALSEG_ALLOW_GAPS") if given is None else given
-    content = inspect_folder(options.dicom_in, allow_gaps=gaps)
+    series = options.series or os.environ.get("RENALSEG_SERIES") or None
+    content = inspect_folder(options.dicom_in, allow_gaps=gaps, series=series)
     if options.json:
         sys.stdout.write(json.dumps(content, indent=2) + "\n")
     else:

@@ -17,9 +17,10 @@ from renalseg import log
 from renalseg.dicom.choose import Plan, StudyPlan, make_plan
 from renalseg.dicom.codecs import missing_decoders
 from renalseg.dicom.gaps import refuse_gaps_at
+from renalseg.dicom.packed import unpacked
 from renalseg.dicom.read import CTSeries, read_best
 from renalseg.dicom.scan import scan_folder
-from renalseg.errors import InputError
+from renalseg.errors import InputError, some_of
 from renalseg.models import Models
 from renalseg.progress import announce, steps
 from renalseg.results.account import Result
@@ -65,14 +66,20 @@ def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
     log.note("stage ended", stage=name, seconds=round(timings[name], 3))
 
 
-def look_through(dicom_dir: Path, *, allow_gaps: bool = False) -> Plan:
+def look_through(dicom_dir: Path, *, allow_gaps: bool = False, series: str | None = None) -> Plan:
     """Settles what is to be done with each study of a folder, from headers alone.
+
+    Args:
+        dicom_dir: Folder with the DICOM files of one patient.
+        allow_gaps: Whether slices may be missing away from the kidneys.
+        series: The only series of each study that may be processed, as `Settings` has it.
 
     Raises:
         InputError: There is no DICOM file in it, or it holds several patients.
     """
     with steps("files") as progress:
-        plan = make_plan(scan_folder(dicom_dir, progress=progress), allow_gaps=allow_gaps)
+        scan = scan_folder(dicom_dir, progress=progress)
+        plan = make_plan(scan, allow_gaps=allow_gaps, wanted=series)
     for warning in (*missing_decoders(), *plan.warnings):
         announce(f"Warning: {warning}")
     return plan
@@ -150,7 +157,8 @@ def run(
     A study that is refused does not stop the others; its refusal stands in the result.
 
     Args:
-        dicom_dir: Folder with the DICOM files of one patient; only read.
+        dicom_dir: Folder with the DICOM files of one patient, one file, or an archive of them;
+            only read.
         out_dir: Gets the results of all studies when they are complete.
         models: What runs; they may still be compiled.
         segment: Runs the stages on one study.
@@ -159,7 +167,13 @@ def run(
         InputError: All studies were refused; the output folder is as it was.
     """
     announce(LOOKING)
-    plan = look_through(dicom_dir, allow_gaps=models.settings.allow_gaps)
+    with unpacked(dicom_dir) as folder:
+        return _run(folder, out_dir, models, segment)
+
+
+def _run(folder: Path, out_dir: Path, models: Models, segment: SegmentStudy) -> Result:
+    settings = models.settings
+    plan = look_through(folder, allow_gaps=settings.allow_gaps, series=settings.series)
     refuse_unreadable(plan)
     with all_at_once(out_dir) as place:
         place.claim([study.study for study in plan.studies])
@@ -212,7 +226,7 @@ def account(
         if len(studies) > 1:
             uids = (study.study for study in studies)
             reasons = [f"study {uid}: {why}" for uid, why in zip(uids, reasons, strict=True)]
-        raise InputError(" ".join((*reasons, *plan.warnings)))
+        raise InputError(" ".join((some_of(reasons, joint=" "), *plan.warnings)))
     for study in studies:
         if study.finding == REFUSED:
             with log.about_study(study.study):

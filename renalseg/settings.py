@@ -43,6 +43,7 @@ class Settings:
         overlay: Folder that gets a picture of the result, if any.
         report: Folder that gets a page of the result, if any.
         allow_gaps: Whether slices may be missing away from the kidneys.
+        series: UID, number or description of the series to take; None for the one that suits best.
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
             (structured report), "pdf" (report), "sc" (picture as secondary capture).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.
@@ -60,6 +61,7 @@ class Settings:
     overlay: Path | None = None
     report: Path | None = None
     allow_gaps: bool = False
+    series: str | None = None
     outputs: tuple[str, ...] = tuple(DEFAULT_OUTPUTS.split(","))
     empty_frames: bool = False
     networks: tuple[str, ...] = ()
@@ -123,6 +125,7 @@ class Settings:
         overlay: str | Path | None = None,
         report: str | Path | None = None,
         allow_gaps: bool | None = None,
+        series: str | None = None,
         outputs: str | None = None,
         empty_frames: bool | None = None,
         config: str | Path | None = None,
@@ -141,6 +144,8 @@ class Settings:
             report: Folder for a page of the result.
             allow_gaps: Process series in which slices are missing away from the kidneys
                 (RENALSEG_ALLOW_GAPS).
+            series: UID, number or description of the series to take of each study, instead of the
+                one that suits best (RENALSEG_SERIES).
             outputs: What is written, such as "seg,sr,pdf" (RENALSEG_OUTPUTS).
             empty_frames: Also write the empty frames of segmentations (RENALSEG_EMPTY_FRAMES).
             config: YAML file with some of these names.
@@ -154,6 +159,7 @@ class Settings:
             "localizer": localizer,
             "tumor": tumor,
             "device": device,
+            "series": series,
             "outputs": outputs,
             "empty_frames": None if empty_frames is None else str(empty_frames),
             "allow_gaps": None if allow_gaps is None else str(allow_gaps),
@@ -187,6 +193,7 @@ class Settings:
             overlay=Path(overlay) if overlay else None,
             report=Path(report) if report else None,
             allow_gaps=switch("allow_gaps", pick("allow_gaps", default="false")),
+            series=pick("series", default="") or None,
             outputs=_outputs(pick("outputs", default=DEFAULT_OUTPUTS)),
             empty_frames=switch("empty_frames", pick("empty_frames", default="false")),
         )
@@ -246,7 +253,8 @@ def _read(config: str | Path | None) -> Mapping[str, str | None]:
         stored = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"Expected a YAML file with the settings, got {path}: {error}") from error
-    known = {"method", "localizer", "tumor", "device", "outputs", "empty_frames", "allow_gaps"}
+    known = {"method", "localizer", "tumor", "device", "series"}
+    known |= {"outputs", "empty_frames", "allow_gaps"}
     if not isinstance(stored, dict) or not set(stored) <= known | _OF_THE_PACKAGE:
         raise ConfigError(f"Expected the settings {sorted(known)} in {path}, found {stored!r}")
     return {

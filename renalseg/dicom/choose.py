@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import starmap
@@ -15,18 +16,22 @@ from renalseg.dicom.account import (
     FileAccount,
     SeriesAccount,
 )
-from renalseg.dicom.duplicates import drop_duplicates
+from renalseg.dicom.duplicates import drop_duplicates, drop_equal_slices
 from renalseg.dicom.grid import Grid, arrange
 from renalseg.dicom.limits import check_slice, check_volume
 from renalseg.dicom.scan import Scan
 from renalseg.dicom.score import score
-from renalseg.dicom.stacks import Stack, split_series
-from renalseg.dicom.tags import Instance
-from renalseg.errors import InputError
+from renalseg.dicom.stacks import MANY, Stack, split_series
+from renalseg.dicom.stations import goes_on_in
+from renalseg.dicom.tags import Instance, describe
+from renalseg.dicom.wanted import find_wanted
+from renalseg.errors import InputError, some_of
 
 logger = logging.getLogger(__name__)
 
 _NEEDED = ("RescaleSlope", "RescaleIntercept", "Rows", "Columns", "BitsAllocated")
+
+_MOST_REMARKS = 10  # on series that are not processed
 
 
 @dataclass(eq=False)
@@ -66,28 +71,42 @@ class StudyPlan:
         study: StudyInstanceUID.
         candidates: All series with their parts, in the order of their UIDs.
         refused: Whether the study was given up, though some candidates could be processed.
+        wanted: SeriesInstanceUID of the only series that may be processed; None for any.
+        refusal: Why no series may be; None where one may.
     """
 
     study: str
     candidates: tuple[Candidate, ...]
     refused: bool = False
+    wanted: str | None = None
+    refusal: str | None = None
 
     @property
     def best(self) -> Candidate | None:
         """What suits best among what can be processed; None if nothing can."""
-        if self.refused:
+        if self.refused or self.refusal is not None:
             return None
-        able = [candidate for candidate in self.candidates if candidate.reason is None]
+        able = [candidate for candidate in self._asked if candidate.reason is None]
         # The first among equals, so that the choice does not depend on the names of files.
         return max(able, key=lambda candidate: candidate.score["total"], default=None)
 
     @property
+    def _asked(self) -> tuple[Candidate, ...]:
+        """The candidates that may be processed: all, or the parts of the series asked for."""
+        if self.wanted is None:
+            return self.candidates
+        return tuple(each for each in self.candidates if each.series == self.wanted)
+
+    @property
     def reason(self) -> str:
         """Why none of the candidates can be processed."""
-        if len(self.candidates) == 1:
-            return str(self.candidates[0].reason)
-        reasons = "; ".join(f"{c.name}: {c.reason}" for c in self.candidates)
-        return f"none of {len(self.candidates)} series or parts can be processed: {reasons}"
+        if self.refusal is not None:
+            return self.refusal
+        asked = self._asked
+        if len(asked) == 1:
+            return str(asked[0].reason)
+        reasons = some_of(f"{each.name}: {each.reason}" for each in asked)
+        return f"none of {len(asked)} series or parts can be processed: {reasons}"
 
     def refuse(self, reason: str) -> None:
         """Give the study up; what suited best gets the reason."""
@@ -99,22 +118,35 @@ class StudyPlan:
     def remarks(self) -> Iterator[str]:
         """Say of each candidate that is not the best why it is not processed."""
         best = self.best
-        for candidate in self.candidates:
-            if candidate is best or best is None:
-                continue
-            why = candidate.reason or f"{best.name} suits better"
+        if best is None:
+            return
+        others = [candidate for candidate in self.candidates if candidate is not best]
+        for candidate in others[:_MOST_REMARKS]:
+            why = self._why_not(candidate) or f"{best.name} suits better"
+            if best.grid and candidate.grid and goes_on_in(best.grid, candidate.grid):
+                why += "; it adjoins what was processed, so the scan may go on there"
             yield f"{candidate.name} was not processed: {why}"
+        if len(others) > _MOST_REMARKS:
+            rest = len(others) - _MOST_REMARKS
+            yield f"{rest} more series or parts were not processed; result.json says why of each"
+
+    def _why_not(self, candidate: Candidate) -> str | None:
+        """Why a candidate may not be processed, whatever the others are."""
+        if candidate.reason is None and candidate not in self._asked:
+            return f"series {self.wanted} was asked for"
+        return candidate.reason
 
     def series(self) -> tuple[SeriesAccount, ...]:
         """What becomes of each candidate, in their order, as far as it is known."""
         return tuple(map(self._account, self.candidates))
 
     def _account(self, candidate: Candidate) -> SeriesAccount:
-        best, reason = self.best, candidate.reason
+        best, reason = self.best, self._why_not(candidate)
         status = PROCESSED if candidate is best else REFUSED
-        if candidate is not best and reason is None:
+        if candidate is not best and candidate.reason is None:
             status = NOT_CHOSEN
-            reason = f"{best.name} suits better" if best else "the study was refused"
+            better = f"{best.name} suits better" if best else "the study was refused"
+            reason = reason or better
         slices = len(candidate.instances)
         part, points = candidate.part, candidate.score
         return SeriesAccount(self.study, candidate.series, slices, status, reason, points, part)
@@ -153,8 +185,10 @@ class Plan:
             if study.best is not None:
                 processed.update(instance.path for instance in study.best.instances)
         skipped, refused = list(self.scan.skipped), list(self.scan.refused)
-        skipped += [(path, "duplicate") for path in self.copies]
-        seen = processed | set(self.copies)
+        # of a multi-frame file only some frames may be copies
+        copies = set(self.copies) - processed
+        skipped += [(path, "duplicate") for path in copies]
+        seen = processed | copies
         for study in self.studies:
             for candidate in sorted(study.candidates, key=lambda each: each.reason is None):
                 own = sorted({instance.path for instance in candidate.instances} - seen)
@@ -190,27 +224,29 @@ def _left_out(reason: str, paths: Sequence[Path]) -> str:
     )
 
 
-def make_plan(scan: Scan, *, allow_gaps: bool = False) -> Plan:
+def make_plan(scan: Scan, *, allow_gaps: bool = False, wanted: str | None = None) -> Plan:
     """Group slices by study and series, part series into stacks, and score them.
 
     Args:
         scan: What the folder holds.
         allow_gaps: Whether a series in which slices are missing may be processed, as far as the
             kidneys lie elsewhere.
+        wanted: The only series of each study that may be processed, see
+            `renalseg.dicom.wanted.find_wanted`; None for the one that suits best.
     """
     series: dict[tuple[str, str], list[Instance]] = {}
     for instance in scan.instances:
         uids = (instance.optional("StudyInstanceUID"), instance.text("SeriesInstanceUID"))
         series.setdefault(uids, []).append(instance)
     clashes = _clashes(series)
-    studies: dict[str, list[Candidate]] = {}
+    studies = _take_single_slices(series)
     copies: list[Path] = []
     for (study, uid), instances in sorted(series.items()):
         candidates = studies.setdefault(study, [])
         try:
             if uid in clashes:
                 raise InputError(clashes[uid])
-            unique, same = _unique(instances)
+            unique, same, said = _unique(instances)
             copies += same
             stacks = split_series(unique)
         except InputError as error:
@@ -218,13 +254,57 @@ def make_plan(scan: Scan, *, allow_gaps: bool = False) -> Plan:
             reason = flaws[0] if flaws else str(error)
             candidates.append(Candidate(study, uid, tuple(instances), reason=reason))
             continue
+        stacks = [stack._replace(warnings=(*said, *stack.warnings)) for stack in stacks]
         parts = [_candidate(study, uid, stack, allow_gaps) for stack in stacks]
         _refuse_fragments(parts)
         candidates += parts
     for candidate in (candidate for found in studies.values() for candidate in found):
         logger.info("%s: %s", candidate.name, candidate.reason or dict(candidate.score))
-    plans = tuple(StudyPlan(study, tuple(found)) for study, found in studies.items())
+    plans = tuple(_study(study, found, wanted) for study, found in sorted(studies.items()))
     return Plan(scan, plans, tuple(dict.fromkeys(copies)))
+
+
+def _study(study: str, candidates: Sequence[Candidate], wanted: str | None) -> StudyPlan:
+    plan = StudyPlan(study, tuple(candidates))
+    if wanted is not None:
+        try:
+            plan.wanted = find_wanted(candidates, wanted)
+        except InputError as error:
+            plan.refusal = str(error)
+    return plan
+
+
+def _take_single_slices(
+    series: dict[tuple[str, str], list[Instance]],
+) -> dict[str, list[Candidate]]:
+    """Take slices that each have a study or a series of their own out of what is grouped.
+
+    They become one candidate, so that one reason stands for all.
+
+    Args:
+        series: Slices by the UIDs of study and series; loses what is taken.
+
+    Returns:
+        The candidates by study.
+    """
+    taken: dict[str, list[Candidate]] = {}
+    sizes = Counter(study for (study, _), instances in series.items() for _ in instances)
+    single = [key for key in series if sizes[key[0]] == 1]
+    groups = [(single, "StudyInstanceUID")]
+    for study in sizes:
+        own = [key for key in series if key[0] == study and len(series[key]) == 1]
+        groups.append(([key for key in own if key not in single], "SeriesInstanceUID"))
+    for keys, keyword in groups:
+        if len(keys) < MANY:
+            continue
+        study, uid = min(keys)
+        instances = tuple(each for key in sorted(keys) for each in series.pop(key))
+        reason = (
+            f"expected slices that share a {describe(keyword)}, found {len(keys)} that have one "
+            "of their own each: a program named each slice anew; export the study again"
+        )
+        taken.setdefault(study, []).append(Candidate(study, uid, instances, reason=reason))
+    return taken
 
 
 def _clashes(series: Mapping[tuple[str, str], Sequence[Instance]]) -> dict[str, str]:
@@ -241,14 +321,23 @@ def _clashes(series: Mapping[tuple[str, str], Sequence[Instance]]) -> dict[str, 
     return clashes
 
 
-def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Path]]:
+def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Path], list[str]]:
+    """Give a series without copies, the files of these, and what to say of them."""
     for instance in instances:
         instance.text("StudyInstanceUID")
         instance.text("SOPInstanceUID")
     flawless = [instance for instance in instances if instance.flaw is None]
     unique, copies = drop_duplicates(flawless)
+    unique, equal = drop_equal_slices(unique)
     flawed = [instance for instance in instances if instance.flaw is not None]
-    return [*unique, *flawed], [copy.path for copy in copies]
+    said = []
+    if equal:
+        slices = "1 slice is" if len(equal) == 1 else f"{len(equal)} slices are"
+        said.append(
+            f"{slices} there once more under another SOPInstanceUID, with equal pixels at the "
+            "same place: each was read once"
+        )
+    return [*unique, *flawed], [copy.path for copy in (*copies, *equal)], said
 
 
 def _refuse_fragments(parts: Sequence[Candidate]) -> None:
@@ -262,7 +351,9 @@ def _refuse_fragments(parts: Sequence[Candidate]) -> None:
 
 
 def _candidate(study: str, uid: str, stack: Stack, allow_gaps: bool) -> Candidate:
-    candidate = Candidate(study, uid, stack.instances, stack.part)
+    candidate = Candidate(study, uid, stack.instances, stack.part, reason=stack.reason)
+    if stack.reason is not None:
+        return candidate
     try:
         for instance in stack.instances:
             if instance.flaw is not None:
@@ -270,7 +361,8 @@ def _candidate(study: str, uid: str, stack: Stack, allow_gaps: bool) -> Candidat
             for keyword in _NEEDED:
                 instance.numbers(keyword, 1)
             check_slice(instance)
-        candidate.grid = arrange(stack.instances, allow_gaps=allow_gaps)
+        grid = arrange(stack.instances, allow_gaps=allow_gaps)
+        candidate.grid = grid._replace(warnings=(*stack.warnings, *grid.warnings))
         check_volume(candidate.grid.shape)
         candidate.score = score(stack.instances, candidate.grid)
     except InputError as error:

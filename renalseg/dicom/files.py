@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +49,15 @@ def list_files(folder: Path) -> Listing:
     lies outside is not part of the input. The folder itself may be a link.
 
     Args:
-        folder: Folder to look into.
+        folder: Folder to look into, or a single file.
 
     Raises:
         InputError: If there is no such folder.
         TooManyError: If it holds more than `MAX_FILES` files.
     """
+    if folder.is_file():
+        size = folder.stat().st_size
+        return Listing((folder,), (), (), _digest(folder.parent, {folder: size}))
     if not folder.is_dir():
         raise InputError(f"expected a folder of DICOM files, found no folder at {folder}")
     files: dict[Path, int] = {}
@@ -82,13 +85,17 @@ def list_files(folder: Path) -> Listing:
                 f"expected the files of one patient in {folder}, at most {MAX_FILES:,}, found "
                 "more; give each study's own folder, or a folder of such folders to archive"
             )
+    digest = _digest(folder, files)
+    return Listing(tuple(sorted(files)), tuple(sorted(skipped)), tuple(sorted(refused)), digest)
+
+
+def _digest(folder: Path, sizes: Mapping[Path, int]) -> str:
+    """Hash the names of files in a folder, and their sizes."""
     digest = hashlib.sha256()
-    for path in sorted(files):
+    for path in sorted(sizes):
         relative = os.fsencode(path.relative_to(folder))
-        digest.update(b"%d %d " % (len(relative), files[path]) + relative)
-    return Listing(
-        tuple(sorted(files)), tuple(sorted(skipped)), tuple(sorted(refused)), digest.hexdigest()
-    )
+        digest.update(b"%d %d " % (len(relative), sizes[path]) + relative)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -21,12 +21,13 @@ from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.gaps import Gap, find_missing
 from renalseg.dicom.grid import Grid
 from renalseg.dicom.limits import check_free
+from renalseg.dicom.packed import unpacked
 from renalseg.dicom.pixels import AIR_HU, PixelReader, fingerprint, write_hu
 from renalseg.dicom.planes import SourcePlanes
 from renalseg.dicom.remarks import remarks
 from renalseg.dicom.scan import found, scan_folder
 from renalseg.dicom.tags import SourceFrame
-from renalseg.errors import InputError, RetryableError
+from renalseg.errors import InputError, RetryableError, some_of
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
     """Read the CT series that suits best among those in a folder, at any depth.
 
     Args:
-        folder: Folder with the files of one patient and one study.
+        folder: Folder with the files of one patient and one study, one file, or an archive of them.
         progress: Called after each slice with the number of slices loaded and their total.
 
     Returns:
@@ -93,12 +94,17 @@ def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
             safely; the message says what was expected, what was found, and where.
         RetryableError: If memory ran out.
     """
+    with unpacked(folder) as place:
+        return _read_series(place, progress)
+
+
+def _read_series(folder: Path, progress: Progress | None) -> CTSeries:
     plan = make_plan(scan_folder(folder))
     if not plan.studies:
         kinds = found((*plan.scan.skipped, *plan.scan.refused))
         raise InputError(f"expected a CT series, found none in {folder} ({kinds})")
     if len(plan.studies) > 1:
-        uids = ", ".join(study.study for study in plan.studies)
+        uids = some_of((study.study for study in plan.studies), joint=", ")
         raise InputError(f"expected one study, found {len(plan.studies)}: {uids}")
     (study,) = plan.studies
     try:

@@ -18,6 +18,8 @@ from pydicom.uid import UID, CTImageStorage, MediaStorageDirectoryStorage
 from renalseg.dicom.enhanced import MULTI_FRAME, expand
 from renalseg.dicom.files import MAX_FILES, NO_PERMISSION, TooManyError, list_files
 from renalseg.dicom.header import Header, read_header
+from renalseg.dicom.packed import NIFTI, kind_of
+from renalseg.dicom.patients import Person, check_one_patient, person_of
 from renalseg.dicom.pixels import slice_bytes
 from renalseg.dicom.tags import Instance, describe
 from renalseg.dicom.uids import is_uid
@@ -28,6 +30,7 @@ Account = tuple[tuple[Path, str], ...]
 
 NOT_DICOM = "not DICOM"
 LOCALIZER = "localizer"
+_CLOSED = ", not opened"
 # They name instances, series and files in every result.
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 _CODE_STRING = 16  # characters that a DICOM CS value holds
@@ -59,7 +62,7 @@ def scan_folder(folder: Path, progress: Progress | None = None) -> Scan:
     """Read the headers of all files of a folder, at any depth.
 
     Args:
-        folder: Folder to look into.
+        folder: Folder to look into, or a single file.
         progress: Called after each file with the number of files looked at and their total.
 
     Returns:
@@ -72,16 +75,16 @@ def scan_folder(folder: Path, progress: Progress | None = None) -> Scan:
     listing = list_files(folder)
     instances: list[Instance] = []
     skipped, refused = list(listing.skipped), list(listing.refused)
-    patients: set[str] = set()
+    people: set[Person] = set()
     # Validation messages of pydicom quote values, which may name a patient.
     with disable_value_validation():
         for done, path in enumerate(listing.files, start=1):
             try:
                 header = read_header(path)
                 if header is None:
-                    skipped.append((path, NOT_DICOM))
+                    skipped.append((path, _not_dicom(path)))
                 else:
-                    patients.add(_patient(path, header.dataset))
+                    people.add(person_of(path, header.dataset))
                     slices, reason = _slices(path, header)
                     instances += slices
                     _check_count(folder, len(instances))
@@ -104,12 +107,13 @@ def scan_folder(folder: Path, progress: Progress | None = None) -> Scan:
                 refused.append((path, f"the file is damaged ({type(error).__name__})"))
             if progress is not None:
                 progress(done, len(listing.files))
-    _check_patients(folder, patients)
-    unknown = sum(reason == NOT_DICOM for _, reason in skipped)
-    if not instances and not refused and unknown + len(listing.skipped) == len(skipped):
-        raise InputError(f"expected a CT series, found none in {folder} ({found(skipped)})")
+    check_one_patient(folder, people)
+    if not instances and not refused and not people:
+        packed = any(reason.endswith(_CLOSED) for _, reason in skipped)
+        hint = ": give the archive itself as the input, or unpack it" if packed else ""
+        raise InputError(f"expected a CT series, found none in {folder} ({found(skipped)}){hint}")
     return Scan(
-        folder,
+        folder if folder.is_dir() else folder.parent,
         tuple(instances),
         tuple(sorted(skipped)),
         tuple(sorted(refused)),
@@ -129,17 +133,10 @@ def found(account: list[tuple[Path, str]] | Account) -> str:
     return ", ".join(f"{n} x {reason}" for reason, n in sorted(counts.items())) or "no files"
 
 
-def _patient(path: Path, dataset: Dataset) -> str:
-    return Instance(path, dataset).optional("PatientID")
-
-
-def _check_patients(folder: Path, patients: set[str]) -> None:
-    # A file without an ID may be a stripped copy; only two different IDs prove two patients.
-    different = len(patients - {""})
-    if different > 1:
-        raise InputError(
-            f"expected one patient, found {different} different PatientID values in {folder}"
-        )
+def _not_dicom(path: Path) -> str:
+    """Say what a file is that is no DICOM, as far as that tells what to do with it."""
+    kind = kind_of(path)
+    return NOT_DICOM if kind is None else kind if kind == NIFTI else f"{kind}{_CLOSED}"
 
 
 def _slices(path: Path, header: Header) -> tuple[list[Instance], str | None]:

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from renalseg.dicom.grid import SAME_ORIENTATION, SAME_PLACE_MM, SAME_SPACING
-from renalseg.dicom.tags import Instance
+from renalseg.dicom.grid import SAME_ORIENTATION, SAME_SPACING
+from renalseg.dicom.phases import Heights, interleaved, repeats, split_phases
+from renalseg.dicom.stations import join_stations, split_strays
+from renalseg.dicom.tags import Instance, describe
+from renalseg.errors import InputError
 from renalseg.geometry import Array, slice_normal
 
-# What may tell phases of one series apart, the most telling first.
-_PHASES = (
-    "AcquisitionNumber",
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "TriggerTime",
-    "NominalPercentageOfCardiacPhase",
-    "ImageType",
-    "ConvolutionKernel",
-    "KVP",
-    "AcquisitionDateTime",
-    "AcquisitionTime",
-    "ContentTime",
-    "SeriesTime",
-)
-# What grows from one pass of the table to the next.
-_PASSES = (
-    "AcquisitionNumber",
-    "AcquisitionDateTime",
-    "AcquisitionTime",
-    "ContentTime",
-    "InstanceNumber",
-)
-_JUMP = 1.5  # a step this many times the usual one starts another pass
+_FRAME = "FrameOfReferenceUID"
+MANY = 5  # so many slices that each have a value of their own were not made so by a scanner
 
 
 class Stack(NamedTuple):
@@ -44,10 +24,14 @@ class Stack(NamedTuple):
     Attributes:
         instances: Its slices.
         part: What tells it from the other stacks; None where the series is one stack.
+        reason: Why it is no volume; None where it may be one.
+        warnings: What is unusual about it but processed.
     """
 
     instances: tuple[Instance, ...]
     part: str | None
+    reason: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def split_series(instances: Sequence[Instance]) -> list[Stack]:
@@ -60,22 +44,40 @@ def split_series(instances: Sequence[Instance]) -> list[Stack]:
         The stacks; each slice is in one.
 
     Raises:
-        InputError: If a slice lacks its geometry.
+        InputError: If a slice lacks its geometry, each has a frame of reference of its own, or
+            slices of one acquisition lie at one place and differ.
     """
-    stacks = []
+    _refuse_frame_per_slice(instances)
     geometries = _by_geometry(instances)
+    alone = [group[0] for group in geometries if len(group) == 1]
+    if len(alone) >= MANY:
+        geometries = [group for group in geometries if len(group) > 1]
+    stacks = []
     for number, group in enumerate(geometries, start=1):
         place = f"geometry {number} of {len(geometries)}" if len(geometries) > 1 else None
-        for phase, slices in _by_phase(group):
-            names = [name for name in (place, phase) if name]
-            stacks.append(Stack(tuple(slices), ", ".join(names) or None))
+        for stack in _stacks(group):
+            names = [name for name in (place, stack.part) if name]
+            stacks.append(stack._replace(part=", ".join(names) or None))
+    if len(alone) >= MANY:
+        reason = f"each of {len(alone)} slices has an orientation, spacing or size of its own"
+        stacks.append(Stack(tuple(alone), "single geometries" if geometries else None, reason))
     return stacks
+
+
+def _refuse_frame_per_slice(instances: Sequence[Instance]) -> None:
+    frames = {instance.optional(_FRAME) for instance in instances}
+    if len(frames) >= MANY and 2 * len(frames) > len(instances):
+        raise InputError(
+            f"expected one {describe(_FRAME)} in a series, found {len(frames)} in "
+            f"{len(instances)} slices: a program gave each slice one of its own, so nothing says "
+            "that they lie in one patient space; export the series anew"
+        )
 
 
 def _by_geometry(instances: Sequence[Instance]) -> list[list[Instance]]:
     groups: list[tuple[str, Array, list[Instance]]] = []
     for instance in instances:
-        frame = instance.optional("FrameOfReferenceUID")
+        frame = instance.optional(_FRAME)
         values = np.concatenate(
             [
                 instance.numbers("ImageOrientationPatient", 6) / SAME_ORIENTATION,
@@ -93,42 +95,41 @@ def _by_geometry(instances: Sequence[Instance]) -> list[list[Instance]]:
     return [group for _, _, group in groups]
 
 
-def _by_phase(group: Sequence[Instance]) -> list[tuple[str | None, list[Instance]]]:
+def _stacks(group: Sequence[Instance]) -> Iterator[Stack]:
+    """The volumes that slices of one geometry hold, and what is none."""
     heights = dict(zip(map(id, group), _heights(group), strict=True))
-
-    def height(instance: Instance) -> float:
-        return float(heights[id(instance)])
-
-    def repeats(slices: Sequence[Instance]) -> bool:
-        places = sorted(map(height, slices))
-        return any(high - low < SAME_PLACE_MM for low, high in pairwise(places))
-
-    def divides(parts: Sequence[Sequence[Instance]], count: int) -> bool:
-        """Whether one part may be a volume: each place once, and at least half of all places."""
-        return (
-            len(parts) > 1
-            and any(not repeats(part) and 2 * len(part) >= max(places, 4) for part in parts)
-            and sum(map(repeats, parts)) <= count
+    volume, strays = split_strays(group, heights)
+    for slices in strays:
+        height = heights[id(slices[0])]
+        yield Stack(
+            tuple(slices),
+            f"apart at z={height:.2f} mm",
+            f"{_count(slices)} at z={height:.2f} mm, far away from the other {len(volume)}",
         )
+    if not repeats(volume, heights) and not interleaved(volume, heights):
+        yield Stack(tuple(volume), None)
+        return
+    joined = join_stations(volume, heights)
+    if joined is not None:
+        found = f"{joined.stations} table stations were joined to one volume"
+        shared = f"{_count(joined.shared)} at places that two stations share"
+        yield Stack(tuple(joined.kept), None, warnings=(found,))
+        yield Stack(tuple(joined.shared), "overlap of stations", f"{shared}: one is enough")
+        return
+    yield from _phases(volume, heights)
 
-    if not repeats(group) and not _interleaved(group, heights):
-        return [(None, list(group))]
-    places = 1 + int((np.diff(np.sort(list(heights.values()))) >= SAME_PLACE_MM).sum())
-    # first what tells all phases apart, then what tells at least one from the rest
-    for allowed in (0, len(group)):
-        for keyword in _PHASES:
-            named = _by_value(group, keyword)
-            if divides(list(named.values()), allowed):
-                return [(f"{keyword} {value or 'missing'}", part) for value, part in named.items()]
-        for keyword in _PASSES:
-            passes = _by_pass(group, keyword, heights)
-            if divides(passes, allowed):
-                count = len(passes)
-                return [
-                    (f"pass {number} of {count} by {keyword}", part)
-                    for number, part in enumerate(passes, start=1)
-                ]
-    return [(None, list(group))]
+
+def _phases(group: Sequence[Instance], heights: Heights) -> Iterator[Stack]:
+    phases = split_phases(group, heights)
+    if phases is None:
+        yield Stack(tuple(group), None)
+        return
+    for name, slices in phases:
+        yield Stack(tuple(slices), name)
+
+
+def _count(slices: Sequence[Instance]) -> str:
+    return "1 slice lies" if len(slices) == 1 else f"{len(slices)} slices lie"
 
 
 def _heights(group: Sequence[Instance]) -> Array:
@@ -136,48 +137,3 @@ def _heights(group: Sequence[Instance]) -> Array:
     normal = slice_normal(group[0].numbers("ImageOrientationPatient", 6))
     positions = np.stack([instance.numbers("ImagePositionPatient", 3) for instance in group])
     return np.asarray(positions @ normal, dtype=np.float64)
-
-
-def _by_value(group: Sequence[Instance], keyword: str) -> dict[str, list[Instance]]:
-    parts: dict[str, list[Instance]] = {}
-    for instance in group:
-        parts.setdefault("/".join(instance.words(keyword)), []).append(instance)
-    return dict(sorted(parts.items()))
-
-
-def _interleaved(group: Sequence[Instance], heights: dict[int, float]) -> bool:
-    """Whether acquisitions overlap though no two slices share a place."""
-    ranges = []
-    for part in _by_value(group, "AcquisitionNumber").values():
-        places = sorted(heights[id(instance)] for instance in part)
-        if len(places) > 2:
-            ranges.append((places[0], places[-1], float(np.median(np.diff(places)))))
-    ranges.sort()
-    return any(low < end - step for (_, end, step), (low, _, _) in pairwise(ranges))
-
-
-def _by_pass(
-    group: Sequence[Instance], keyword: str, heights: dict[int, float]
-) -> list[list[Instance]]:
-    """Follow the slices in time; where they jump or turn, another pass begins."""
-    try:
-        order = sorted(
-            (float(instance.optional(keyword)), float(instance.optional("InstanceNumber") or 0), n)
-            for n, instance in enumerate(group)
-        )
-    except ValueError:  # without a number or a time, or with a damaged one
-        return []
-    steps = np.diff([heights[id(group[n])] for _, _, n in order])
-    usual = float(np.median(np.abs(steps)))
-    passes = [[group[order[0][2]]]]
-    way = 0.0
-    for index, step in enumerate(steps):
-        if abs(step) > _JUMP * usual or step * way < 0 or abs(step) < SAME_PLACE_MM:
-            if order[index + 1][0] <= order[index][0]:
-                return []  # at the same time: this does not tell them apart
-            passes.append([])
-            way = 0.0
-        else:
-            way = float(step)
-        passes[-1].append(group[order[index + 1][2]])
-    return passes

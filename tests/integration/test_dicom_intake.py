@@ -256,6 +256,40 @@ def test_several_patients_are_always_refused(tmp_path: Path) -> None:
     assert "SECRET" not in str(caught.value)
 
 
+ANN = {"PatientID": "", "PatientName": "Doe^Ann", "PatientBirthDate": "19600101"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "refused"),
+    [
+        (ANN, ANN, False),
+        (ANN, {**ANN, "PatientName": "Roe^Bob"}, True),
+        (ANN, {**ANN, "PatientBirthDate": "19600102"}, True),
+        (ANN, {**ANN, "PatientName": "Roe^Bob", "PatientID": "7"}, True),
+        (ANN, {**ANN, "PatientName": "DOE^ANN^^", "PatientID": "7"}, False),
+        (ANN, {**ANN, "PatientName": "Doe^Ann^Mary"}, False),
+        (ANN, {**ANN, "PatientName": ""}, False),
+        ({"PatientName": "Doe^Ann"}, {"PatientName": "Married^Ann"}, False),
+        (
+            {"PatientName": "Doe^Ann", "PatientBirthDate": "19600101"},
+            {"PatientName": "Roe^Bob", "PatientBirthDate": "19700101"},
+            True,
+        ),
+    ],
+)
+def test_two_people_are_told_apart_without_an_id(
+    tmp_path: Path, one: dict[str, object], other: dict[str, object], refused: bool
+) -> None:
+    write_series(tmp_path / "a", 1, "1.2.3", **one)
+    write_series(tmp_path / "b", 2, "1.2.4", **other)
+    if not refused:
+        assert len(plan_of(tmp_path).studies) == 2
+        return
+    with pytest.raises(InputError, match="expected one patient") as error:
+        scan_folder(tmp_path)
+    assert not any(word in str(error.value) for word in ("Doe", "Ann", "Roe", "Bob", "19"))
+
+
 def test_read_only_input(written: Written) -> None:
     for path in written.paths:
         path.chmod(stat.S_IREAD)

@@ -262,6 +262,7 @@ def test_truncated_compressed_file(written: Written) -> None:
 def test_duplicate_positions(written: Written) -> None:
     def copy(ds: Dataset) -> None:
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        ds.RescaleIntercept = float(ds.RescaleIntercept) + 1  # equal ones are read once
 
     shutil.copyfile(written.paths[4], written.folder / "again.dcm")
     edit(written.folder / "again.dcm", copy)

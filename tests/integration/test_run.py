@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +280,19 @@ def test_inspect_ends_as_the_run_would(
     assert main(["inspect", str(three / "1"), "--allow-gaps"]) == 0
     assert main(["inspect", str(tmp_path / "none")]) == 2
     assert "found no folder" in capsys.readouterr().err
+
+
+def test_a_run_opens_an_archive_and_takes_the_series_that_is_asked_for(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_series(tmp_path / "in" / str(number), number, SeriesNumber=number, slices=24 - number)
+    packed = Path(shutil.make_archive(str(tmp_path / "study"), "zip", tmp_path / "in"))
+    models = Bright()
+    models.settings = replace(models.settings, series="2")
+    (study,) = pipeline.run(packed, tmp_path / "out", models).studies
+    assert (study.finding, study.slices) == ("no tumor found", 22)
+    models.settings = replace(models.settings, series="3")
+    with pytest.raises(InputError, match=r"number or description '3', found: 1 'Synthetic CT'"):
+        pipeline.run(packed, tmp_path / "none", models)
+    assert not (tmp_path / "none").exists()
+    outcomes = list(segment_all([tmp_path / "in"], tmp_path / "all", models))
+    assert [outcome.exit_code for outcome in outcomes] == [2]

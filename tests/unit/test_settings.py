@@ -313,3 +313,14 @@ def test_every_switch_of_the_environment_is_read_alike(
 
 def test_gaps_are_refused_unless_somebody_allows_them(bundles: Path) -> None:
     assert Settings.resolve(bundles=bundles).allow_gaps is False
+
+
+def test_a_series_is_asked_for_by_argument_environment_or_file(
+    bundles: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Settings.resolve(bundles=bundles).series is None
+    config.write_text("series: 3\n")
+    assert Settings.resolve(bundles=bundles, config=config).series == "3"
+    monkeypatch.setenv("RENALSEG_SERIES", "portal venous")
+    assert Settings.resolve(bundles=bundles, config=config).series == "portal venous"
+    assert Settings.resolve(bundles=bundles, config=config, series="1.2").series == "1.2"

@@ -44,11 +44,13 @@ def write_report(dicom_in: Path, seg_out: Path, html: Path, *, study: str | None
     """
     import numpy as np
 
+    from renalseg.dicom.packed import unpacked
     from renalseg.dicom.saved import read_saved
     from renalseg.report.html.study import save_page
 
     run, entry = _stored(seg_out, study)
-    series = _source(dicom_in, entry)
+    with unpacked(dicom_in) as place:
+        series = _source(place, entry)
     if entry["segments"]:
         segmented = read_saved(_segmentation(seg_out, entry), series)
     else:  # DICOM has no empty segmentation
