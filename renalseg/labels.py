@@ -194,6 +194,7 @@ class MeasuredSegment(Segment):
         lower_bound: Whether it reaches the end of the scan or of the field of view. Its volume and
             diameters are lower bounds then, and a tumor has no size category up to a size. What
             depends on the whole kidney, as `third`, is None where the kidney is cut.
+        image: The source slice that shows most of it, such as "81 of 129".
     """
 
     longest_mm: float
@@ -204,3 +205,4 @@ class MeasuredSegment(Segment):
     exophytic_percent: float | None = None
     size: str | None = None
     lower_bound: bool = False
+    image: str | None = None

@@ -37,11 +37,13 @@ from renalseg.labels import (
     THIRDS,
     TUMOR,
     Code,
+    ContrastPhase,
     MeasuredSegment,
     Side,
 )
 from renalseg.results.findings import (
     NO_TUMOR,
+    PHASES,
     USE,
     Kind,
     Statement,
@@ -57,6 +59,8 @@ SIZE = CodedConcept("SIZE", SCHEME, "Size category")
 # Of a segment that reaches the end of the scan: its volume and diameters are lower bounds.
 EXTENT = CodedConcept("EXTENT", SCHEME, "Extent in the scan")
 CUT = CodedConcept("CUT", SCHEME, "Cut off: volume and diameters are lower bounds")
+IMAGE = CodedConcept("IMAGE", SCHEME, "Image that shows most of it")
+PHASE = CodedConcept("PHASE", SCHEME, "Contrast phase")
 IN_ONE_SLICE = CodedConcept("ONESLICE", SCHEME, "Within one axial slice")
 
 _NAMES = {
@@ -74,6 +78,7 @@ MILLILITER = CodedConcept("ml", "UCUM", "ml")
 def build_sr(
     origin: Origin,
     segments: Sequence[MeasuredSegment],
+    phase: ContrastPhase,
     said: Sequence[Statement],
     segmentation: Dataset | None,
     predecessor: Dataset | None = None,
@@ -83,6 +88,7 @@ def build_sr(
     Args:
         origin: The source series.
         segments: What was found; none is a report too.
+        phase: Contrast phase, as the pixels show it.
         said: What the result says, the conclusion last.
         segmentation: The segmentation that holds the segments; None without segments.
         predecessor: The report that this one supersedes; of it the UIDs of class, study, series
@@ -93,7 +99,7 @@ def build_sr(
     """
     groups: list[_Group] = []
     if segmentation is not None:
-        groups.extend(_group(origin, segment, segmentation) for segment in segments)
+        groups.extend(_group(origin, segment, phase, segmentation) for segment in segments)
     groups += [_not_found(origin, KIDNEY, side) for side in missing_kidneys(segments)]
     if finding(segments) == NO_TUMOR:
         groups.append(_not_found(origin, TUMOR, None))
@@ -132,14 +138,11 @@ def _text(statement: Statement) -> TextContentItem:
 
 
 def _group(
-    origin: Origin, segment: MeasuredSegment, segmentation: Dataset
+    origin: Origin, segment: MeasuredSegment, phase: ContrastPhase, segmentation: Dataset
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """The measures of one segment (TID 1411)."""
     info = LABELS[segment.kind]
     third = None if segment.third is None else _concept(THIRDS[segment.third])
-    said = [] if segment.size is None else [QualitativeEvaluation(SIZE, _size(segment.size))]
-    if segment.lower_bound:
-        said.append(QualitativeEvaluation(EXTENT, CUT))
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             origin.tracking_uid(segment.label), identifier=segment.label
@@ -157,8 +160,17 @@ def _group(
             FindingSite(_concept(KIDNEY_CODE), _concept(LATERALITY[segment.side]), third)
         ],
         measurements=_measurements(segment),
-        qualitative_evaluations=said,
+        qualitative_evaluations=_evaluations(segment, phase),
     )
+
+
+def _evaluations(segment: MeasuredSegment, phase: ContrastPhase) -> list[QualitativeEvaluation]:
+    """What is said of a segment in words: its size, where to look at it, and the phase."""
+    said = {SIZE: segment.size, IMAGE: segment.image, PHASE: PHASES[phase].rstrip(".")}
+    own = {name: _own(text) for name, text in said.items() if text is not None}
+    if segment.lower_bound:
+        own[EXTENT] = CUT
+    return [QualitativeEvaluation(name, value) for name, value in own.items()]
 
 
 def _measurements(segment: MeasuredSegment) -> list[Measurement]:
@@ -227,8 +239,9 @@ def _sources(origin: Origin) -> list[Dataset]:
     return [origin.header, *others]
 
 
-def _size(name: str) -> CodedConcept:
-    return CodedConcept(name.upper().replace(" ", ""), SCHEME, name)
+def _own(text: str) -> CodedConcept:
+    """A concept of our own: its code is its meaning, short enough for an SH value."""
+    return CodedConcept(text.upper().replace(" ", "")[:_SHORT], SCHEME, text)
 
 
 def _concept(code: Code) -> CodedConcept:

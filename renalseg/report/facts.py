@@ -6,26 +6,21 @@ import numpy as np
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.valuerep import PersonName
 
 from renalseg import __version__
 from renalseg.dicom.derived import PRODUCT
 from renalseg.dicom.read import CTSeries
 from renalseg.geometry import spacing_of
-from renalseg.harmless import one_line
-from renalseg.report.view import WINDOW, View
 from renalseg.settings import Settings
 
 
 def study_facts(series: CTSeries) -> dict[str, str]:
     """Give names and values for the head of a report; what the source lacks stays out."""
     header = series.headers[0]
-    affine = np.asarray(series.image.affine, dtype=np.float64)
-    across, down, between = spacing_of(affine)
     with disable_value_validation():
-        name = header.get("PatientName")
-        name = name[0] if isinstance(name, MultiValue) else name  # one with a backslash
         facts = {
-            "Patient": name.family_comma_given() if name else "",
+            "Patient": _person(header.get("PatientName")),
             "Patient ID": _value(header, "PatientID"),
             "Birth date": _date(_value(header, "PatientBirthDate")),
             "Sex": _value(header, "PatientSex"),
@@ -33,10 +28,10 @@ def study_facts(series: CTSeries) -> dict[str, str]:
             "Study": _value(header, "StudyDescription"),
             "Accession": _value(header, "AccessionNumber"),
             "Series": _join(_value(header, "SeriesNumber"), _value(header, "SeriesDescription")),
+            "Slices": f"{len(series.headers)}, {_steps(series)} mm apart",
+            "Pixels": _pixels(series),
         }
-    facts["Slices"] = f"{len(series.headers)}, {between:.2f} mm apart"
-    facts["Pixels"] = f"{across:.2f} x {down:.2f} mm"
-    return {fact: one_line(value) for fact, value in facts.items() if value}
+    return {fact: value for fact, value in facts.items() if value}
 
 
 def method_fact(series: CTSeries, settings: Settings) -> str:
@@ -49,17 +44,46 @@ def method_fact(series: CTSeries, settings: Settings) -> str:
     )
 
 
-def captions(series: CTSeries, view: View) -> tuple[str, str]:
-    """Say what the axial and the coronal picture show."""
-    low, high = WINDOW
-    window = f"window center {(low + high) / 2:.0f}, width {high - low:.0f} HU"
-    affine = np.asarray(series.image.affine, dtype=np.float64)
-    axial = "Axial"
-    if int(np.argmax(np.abs(affine[2, :3]))) == 2:  # the source is axial, too
-        shown = np.flatnonzero(series.planes.levels == view.index[2])
-        for header in (series.headers[int(number)] for number in shown[:1]):
-            axial += f", image {one_line(_value(header, 'InstanceNumber')) or '?'}"
-    return f"{axial}: {window}", f"Coronal through the same place: {window}"
+def _person(name: PersonName | MultiValue[PersonName] | str | None) -> str:
+    """Write a name: family, given and the rest, then the same in the script of its own, if any.
+
+    A name has up to three groups, alphabetic, ideographic and phonetic (DICOM PS3.5, 6.2), each of
+    family, given and middle name, prefix and suffix, of which any may be empty.
+    """
+    if isinstance(name, MultiValue):  # one with a backslash
+        name = name[0] if name else None
+    groups = [_group(group) for group in str(name or "").split("=")]
+    first, *others = [group for group in groups if group] or [""]
+    own = others[0] if others else ""
+    return f"{first} ({own})" if own and own != first else first
+
+
+def _group(text: str) -> str:
+    family, given, middle, prefix, suffix = (
+        part.strip() for part in (text + "^^^^").split("^")[:5]
+    )
+    named = " ".join(part for part in (prefix, given, middle) if part)
+    return _join(family, named, suffix)
+
+
+def _steps(series: CTSeries) -> str:
+    """The distance of the source slices; the grid's is another one where they are uneven."""
+    between = spacing_of(np.asarray(series.image.affine, dtype=np.float64))[2]
+    positions = [header.get("ImagePositionPatient") for header in series.headers]
+    orientation = series.headers[0].get("ImageOrientationPatient")
+    if series.planes.is_grid or orientation is None or None in positions:
+        steps = between * np.diff(series.planes.levels)
+    else:
+        row, column = np.asarray(orientation, np.float64).reshape(2, 3)
+        steps = np.diff(np.asarray(positions, np.float64) @ np.cross(row, column))
+    low, high = f"{steps.min():.2f}", f"{steps.max():.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _pixels(series: CTSeries) -> str:
+    """The spacing of the source's pixels, across and down."""
+    down, across = (float(value) for value in series.headers[0].PixelSpacing)
+    return f"{across:.2f} x {down:.2f} mm"
 
 
 def _value(header: Dataset, keyword: str) -> str:

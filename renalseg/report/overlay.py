@@ -1,96 +1,110 @@
-"""A picture of the result: outlines on three planes through what matters most."""
+"""A picture of the result: planes through the tumors and both kidneys, and what is said of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from monai.data import MetaTensor
 
-from renalseg.labels import MeasuredSegment, Segment, bounded
-from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, View, color_of, look
+from renalseg.dicom.read import CTSeries
+from renalseg.labels import Segment, bounded
+from renalseg.report.panels import Panels, Style, choose_panels
+from renalseg.report.sheet import Sheet
+from renalseg.report.text import defaults, leading, width_of, wrap
+from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, color_of, look
 from renalseg.results.findings import Statement
 
-_BACKGROUND = "#111111"
+_PAPER, _INK, _SOFT, _ALARM = "#111111", "#ffffff", "#b8c0c8", "#ffb199"
+_WIDTH, _PICTURES, _MARGIN = 280.0, 150.0, 4.0  # mm
+_DPI = 110
+_SIZE = 9.0  # points
 
 
-def save_overlay(
-    image: MetaTensor,
-    segmented: npt.NDArray[np.uint8],
-    segments: Sequence[Segment],
-    path: Path,
-) -> None:
-    """Saves a PNG with an axial, a coronal and a sagittal plane, as `look` chooses them.
+@dataclass(frozen=True)
+class Picture:
+    """What a picture shows and says.
+
+    Attributes:
+        series: The source.
+        segmented: Segment numbers (X, Y, Z) on the grid of its image.
+        segments: What was found.
+        said: What the result says, the conclusion last.
+        note: What made it, and what it may be used for.
+    """
+
+    series: CTSeries
+    segmented: npt.NDArray[np.uint8]
+    segments: Sequence[Segment]
+    said: Sequence[Statement]
+    note: str
+
+
+def save_overlay(picture: Picture, path: Path) -> None:
+    """Saves a PNG.
 
     Args:
-        image: HU (1, X, Y, Z), affine in RAS mm.
-        segmented: Segment numbers (X, Y, Z).
-        segments: The segments.
-        path: PNG; its folder is made.
+        picture: What it shows.
+        path: The file; its folder is made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure = _figure(look(image, segmented, segments), segments)
-    figure.savefig(path, facecolor=_BACKGROUND)
+    with defaults():
+        make_picture(picture).figure.savefig(path)
 
 
-def overlay_pixels(
-    image: MetaTensor,
-    segmented: npt.NDArray[np.uint8],
-    segments: Sequence[Segment],
-    said: Sequence[Statement],
-    note: str,
-) -> npt.NDArray[np.uint8]:
-    """Gives the same picture as RGB (rows, columns, 3), with a note below it."""
-    figure = _figure(look(image, segmented, segments), segments)
-    *others, conclusion = said
-    text = "\n".join((*(f"{kind}: {text}" for kind, text in others), conclusion.text, note))
-    figure.supxlabel(text, color="white", fontsize=8)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())
-    return np.ascontiguousarray(pixels[..., :3])
+def overlay_pixels(picture: Picture) -> npt.NDArray[np.uint8]:
+    """Gives the same picture as RGB (rows, columns, 3)."""
+    with defaults():
+        return make_picture(picture).pixels()
 
 
-def _figure(view: View, segments: Sequence[Segment]) -> Figure:
-    planes = (AXIAL, CORONAL, SAGITTAL)
-    widths = [view.extent[plane.across] for plane in planes]
-    height = 4.6
-    figure = Figure(
-        figsize=(height * sum(widths) / view.extent[1:].max() + 0.4, height + 0.7),
-        dpi=110,
-        facecolor=_BACKGROUND,
-        layout="constrained",
-    )
-    FigureCanvasAgg(figure)
-    for axes, plane in zip(figure.subplots(1, 3, width_ratios=widths), planes, strict=True):
-        view.draw(axes, plane, segments)
-        axes.set_title(plane.name, color="white", fontsize=10)
-    _legend(figure, segments)
-    return figure
+def make_picture(picture: Picture) -> Sheet:
+    """Lays the picture out: warnings and conclusion, planes, legend, and what made it.
+
+    Nothing covers anything: each part begins where the last one ends.
+    """
+    width = _WIDTH - 2 * _MARGIN
+    *warnings, conclusion = picture.said
+    texts = [(wrap(f"{kind}: {text}", width, _SIZE), _ALARM) for kind, text in warnings]
+    answer = wrap(conclusion.text, width, 11, bold=True)
+    legend = _legend(picture.segments, width)
+    note = wrap(picture.note, width, _SIZE)
+    step = leading(_SIZE)
+    head = sum(len(lines) for lines, _ in texts) * step + len(answer) * leading(11) + 4
+    foot = len(legend) * (step + 1.5) + len(note) * step + 5
+    view = look(picture.series.image, picture.segmented)
+    chosen = choose_panels(view, picture.segments, (AXIAL, CORONAL, SAGITTAL), picture.series)
+    panels = Panels(view, chosen, width, _PICTURES, Style(8, _SOFT))
+    sheet = Sheet(_WIDTH, head + panels.used + foot, _DPI, _PAPER)
+    y = _MARGIN + step / 2
+    for lines, color in texts:
+        y = sheet.lines(_MARGIN, y, lines, _SIZE, color=color)
+    sheet.lines(_MARGIN, y + 1, answer, 11, bold=True, color=_INK)
+    y = panels.draw(sheet, _MARGIN, head, picture.segments) + step
+    for row in legend:
+        x = _MARGIN
+        for segment, text, wide in row:
+            sheet.box(x, y - 2.8, 3, 3, color=color_of(segment), lw=0)
+            sheet.text(x + 4.5, y, text, _SIZE, color=_INK)
+            x += wide
+        y += step + 1.5
+    sheet.lines(_MARGIN, y, note, _SIZE, color=_SOFT)
+    return sheet
 
 
-def _volume(segment: Segment) -> str:
-    cut = isinstance(segment, MeasuredSegment) and segment.lower_bound
-    return bounded(f"{segment.volume_ml:.1f} ml", cut)
-
-
-def _legend(figure: Figure, segments: Sequence[Segment]) -> None:
-    shown = [
-        Line2D([], [], color=color_of(s), lw=2, label=f"{s.label}  {_volume(s)}") for s in segments
-    ]
-    if shown:
-        figure.legend(
-            handles=shown,
-            loc="outside lower center",
-            ncols=min(4, len(shown)),
-            frameon=False,
-            labelcolor="white",
-            fontsize=9,
-        )
-    else:
-        figure.suptitle("no kidney found", color="white")
+def _legend(segments: Sequence[Segment], width: float) -> list[list[tuple[Segment, str, float]]]:
+    """Rows of segments with what is written of each, and the width that it takes in mm."""
+    rows: list[list[tuple[Segment, str, float]]] = [[]]
+    used = 0.0
+    for segment in segments:
+        volume = f"{segment.volume_ml:.1f} ml"
+        text = f"{segment.label}  {bounded(volume, getattr(segment, 'lower_bound', False))}"
+        wide = width_of(text, _SIZE) + 12
+        if rows[-1] and used + wide > width:
+            rows.append([])
+            used = 0.0
+        rows[-1].append((segment, text, wide))
+        used += wide
+    return rows if segments else []

@@ -1,52 +1,54 @@
-"""A sheet of A4 paper to write and draw on, saved as PDF with its text as text."""
+"""Sheets to write and draw on, in mm: pages of a PDF, or a picture."""
 
 from __future__ import annotations
 
 import io
-import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib import font_manager, style
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
-from renalseg.harmless import one_line
+from renalseg.report.text import drawable, leading
 
-WIDTH, HEIGHT = 210.0, 297.0  # mm
+WIDTH, HEIGHT = 210.0, 297.0  # mm, A4
 LEFT, RIGHT = 17.0, 193.0  # margins
-_INCH, _POINT = 25.4, 25.4 / 72  # mm
-_LEADING = 1.35  # from line to line, in sizes of the font
-_FONT = "DejaVu Sans"  # comes with matplotlib: the same page on every machine
-_DPI = 200  # of the pictures
+_INCH = 25.4  # mm
+_DPI = 200
 
 BLACK, GRAY, DARK, RED = "black", "#666666", "#1b2a38", "#a02020"
 
 
-@contextmanager
-def defaults() -> Iterator[None]:
-    """Makes sheets independent of the user's own settings of matplotlib."""
-    with style.context("default"), mpl.rc_context():
-        mpl.rcParams["font.family"] = _FONT
-        mpl.rcParams["pdf.fonttype"] = 3  # glyphs as drawn: half the time of a TrueType subset
-        mpl.rcParams["text.parse_math"] = False  # what stands in a header is no formula
-        yield
-
-
 class Sheet:
-    """One page. Places are in mm from its left and upper edges; text stands on its place."""
+    """A sheet. Places are in mm from its left and upper edges; text stands on its place.
 
-    def __init__(self) -> None:
-        self.figure = Figure(figsize=(WIDTH / _INCH, HEIGHT / _INCH), dpi=_DPI)
+    Args:
+        width: In mm.
+        height: In mm.
+        dpi: Of its pictures, or of the sheet where it becomes one.
+        paper: Its color.
+    """
 
-    def text(self, x: float, y: float, text: str, size: float = 9, **options: Any) -> None:
+    def __init__(
+        self, width: float = WIDTH, height: float = HEIGHT, dpi: int = _DPI, paper: str = "white"
+    ) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width / _INCH, height / _INCH), dpi=dpi, facecolor=paper)
+
+    def text(
+        self, x: float, y: float, text: str, size: float = 9, *, bold: bool = False, **options: Any
+    ) -> None:
         """Writes one line whose base is at `y`."""
-        self.figure.text(x / WIDTH, 1 - y / HEIGHT, text, size=size, **options)
+        if bold:
+            options["weight"] = "bold"
+        self.figure.text(x / self.width, 1 - y / self.height, drawable(text), size=size, **options)
 
     def lines(self, x: float, y: float, texts: Sequence[str], size: float, **options: Any) -> float:
         """Writes lines, the first at `y`; gives the place of the line after them."""
@@ -63,42 +65,35 @@ class Sheet:
         x: tuple[float, float] = (LEFT, RIGHT),
     ) -> None:
         """Draws a horizontal line; its width is in points."""
-        places = [place / WIDTH for place in x]
-        self.figure.add_artist(Line2D(places, [1 - y / HEIGHT] * 2, lw=width, color=color))
+        places = [place / self.width for place in x]
+        height = [1 - y / self.height] * 2
+        self.figure.add_artist(Line2D(places, height, lw=width, color=color))
+
+    def box(self, x: float, y: float, width: float, height: float, **options: Any) -> None:
+        """Draws a rectangle whose upper left corner is at (x, y)."""
+        corner = (x / self.width, 1 - (y + height) / self.height)
+        size = (width / self.width, height / self.height)
+        shape = Rectangle(corner, *size, transform=self.figure.transFigure, **options)
+        self.figure.add_artist(shape)
 
     def picture(self, x: float, y: float, width: float, height: float) -> Axes:
         """Gives axes whose upper left corner is at (x, y)."""
-        place = (x / WIDTH, 1 - (y + height) / HEIGHT, width / WIDTH, height / HEIGHT)
-        return self.figure.add_axes(place)
+        corner = (x / self.width, 1 - (y + height) / self.height)
+        return self.figure.add_axes((*corner, width / self.width, height / self.height))
 
-    def to_pdf(self, title: str, subject: str, created: datetime) -> bytes:
-        """Gives the file; the same sheet gives the same bytes."""
-        file = io.BytesIO()
-        # PDF wants a zone; the clock of the scanner has none
-        metadata = {"Title": title, "Subject": subject, "CreationDate": created.replace(tzinfo=UTC)}
-        FigureCanvasPdf(self.figure).print_pdf(file, metadata=metadata)
-        return file.getvalue()
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """Gives the sheet as RGB (rows, columns, 3)."""
+        canvas = FigureCanvasAgg(self.figure)
+        canvas.draw()
+        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-def leading(size: float) -> float:
-    """The distance of two lines of a size in points, in mm."""
-    return size * _LEADING * _POINT
-
-
-def wrap(text: str, width: float, size: float) -> list[str]:
-    """Breaks a text into lines of at most about `width` mm."""
-    per_line = int(width / (size * 0.57 * _POINT))  # a letter is 0.57 as wide as high, on average
-    return textwrap.wrap(drawable(text), per_line)
-
-
-def shorten(text: str, width: float, size: float) -> str:
-    """Cuts a text that is longer than a line of `width` mm."""
-    lines = wrap(text, width, size)
-    return lines[0] + " …" if len(lines) > 1 else "".join(lines)
-
-
-def drawable(text: str) -> str:
-    """Gives a text that the font can draw, or says that it cannot: never boxes, never a warning."""
-    known = font_manager.get_font(font_manager.findfont(_FONT)).get_charmap()
-    text = " ".join(one_line(text).split())
-    return text if all(ord(char) in known for char in text) else "(not in this page's script)"
+def to_pdf(sheets: Sequence[Sheet], title: str, subject: str, created: datetime) -> bytes:
+    """Gives sheets as the pages of a file; the same sheets give the same bytes."""
+    file = io.BytesIO()
+    # PDF wants a zone; the clock of the scanner has none
+    metadata = {"Title": title, "Subject": subject, "CreationDate": created.replace(tzinfo=UTC)}
+    with PdfPages(file, metadata=metadata) as pages:
+        for sheet in sheets:
+            pages.savefig(sheet.figure)
+    return file.getvalue()

@@ -70,6 +70,7 @@ def _measures(study: dict[str, Any], title: str) -> Table:
     table.add_column("third", no_wrap=True)
     table.add_column("outside\n%", justify="right", no_wrap=True)
     table.add_column("size", no_wrap=True)
+    table.add_column("image", no_wrap=True)
     for segment in study["segments"]:
         table.add_row(
             Text(one_line(segment["label"])),
@@ -78,6 +79,7 @@ def _measures(study: dict[str, Any], title: str) -> Table:
             segment.get("third") or "",
             _number(segment, "exophytic_percent"),
             segment.get("size") or "",
+            segment.get("image") or "",
         )
     return table
 

@@ -13,11 +13,13 @@ from matplotlib.axes import Axes
 from monai.data import MetaTensor
 
 from renalseg.components import bounding_box, grow_box
-from renalseg.geometry import spacing_of, to_world
-from renalseg.labels import TUMOR, Segment
+from renalseg.geometry import spacing_of
+from renalseg.labels import CYST, KIDNEY, TUMOR, Segment
 
 WINDOW = (-160.0, 240.0)  # HU, soft tissue
 AROUND_MM = 60.0
+_WELL = 0.6  # of its largest cut: how much the plane shows that is chosen for a kidney
+_ALSO = 0.3  # of its largest cut: how much another segment must show not to need its own plane
 
 
 class Plane(NamedTuple):
@@ -44,6 +46,20 @@ AXIAL, CORONAL, SAGITTAL = (
 )
 
 
+class Cut(NamedTuple):
+    """One plane at one place.
+
+    Attributes:
+        plane: Its direction.
+        at: Index along the axis that is cut.
+        shows: The segments that it was chosen for.
+    """
+
+    plane: Plane
+    at: int
+    shows: tuple[Segment, ...]
+
+
 @dataclass(frozen=True)
 class View:
     """What was found and its surroundings, with axes near R, A, S.
@@ -52,46 +68,92 @@ class View:
         hu: (X, Y, Z).
         numbers: Segment numbers (X, Y, Z).
         spacing: mm (3,).
-        center: Voxel through which the planes are cut.
-        index: The same voxel in the image that was given.
+        start: Its first voxel (3,) in the whole volume with axes near R, A, S.
+        turn: (3, 2) nibabel orientation of the image that was given.
+        shape: Of that image.
     """
 
     hu: npt.NDArray[np.float32]
     numbers: npt.NDArray[np.uint8]
     spacing: npt.NDArray[np.float64]
-    center: Sequence[int]
-    index: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    turn: npt.NDArray[np.float64]
+    shape: tuple[int, ...]
 
     @property
     def extent(self) -> npt.NDArray[np.float64]:
         """Size (3,) in mm."""
         return np.asarray(np.array(self.hu.shape) * self.spacing)
 
-    def draw(self, axes: Axes, plane: Plane, segments: Sequence[Segment]) -> None:
+    def size(self, plane: Plane) -> tuple[float, float]:
+        """Width and height of a plane in mm."""
+        return float(self.extent[plane.across]), float(self.extent[plane.up])
+
+    def index(self, cut: Cut) -> tuple[int, int]:
+        """Axis of the image that was given, and the index along it, at which a cut lies."""
+        axis = int(np.flatnonzero(self.turn[:, 0] == cut.plane.cut)[0])
+        index = int(self.start[cut.plane.cut]) + cut.at
+        return axis, index if self.turn[axis, 1] > 0 else self.shape[axis] - 1 - index
+
+    def cuts(self, plane: Plane, segments: Sequence[Segment], most: int) -> list[Cut]:
+        """Chooses planes that together show the largest tumor, the kidneys and further tumors.
+
+        Each shows the first of what is still missing at its largest, and as much else as it can;
+        so two kidneys at one height share a plane, and one that lies lower gets its own.
+
+        Args:
+            plane: The direction.
+            segments: All segments.
+            most: How many planes at most; the kidneys have theirs before a second tumor does.
+        """
+        waiting = _by_rank(segments)
+        if not waiting:
+            return [Cut(plane, self.numbers.shape[plane.cut] // 2, ())]
+        shares = {segment.number: self._shares(segment, plane) for segment in waiting}
+        chosen: list[Cut] = []
+        while waiting and len(chosen) < most:
+            own = shares[waiting[0].number]
+            rest = np.array([shares[segment.number] for segment in waiting])
+            worth = (rest >= _ALSO).sum(axis=0) + rest.mean(axis=0) + own
+            well = 1.0 if waiting[0].kind == TUMOR else _WELL  # of a tumor, its largest cut
+            at = int(np.where(own >= well, worth, -1).argmax())
+            shown = [segment for segment in waiting if shares[segment.number][at] >= _ALSO]
+            chosen.append(Cut(plane, at, tuple(shown)))
+            waiting = [segment for segment in waiting if segment not in shown]
+        return chosen
+
+    def _shares(self, segment: Segment, plane: Plane) -> npt.NDArray[np.float64]:
+        """How much of a segment each plane shows, as a share of the most that any shows."""
+        across = tuple(axis for axis in range(3) if axis != plane.cut)
+        areas = (self.numbers == segment.number).sum(axis=across)
+        return np.asarray(areas / max(1, int(areas.max())))
+
+    def draw(self, axes: Axes, cut: Cut, segments: Sequence[Segment]) -> None:
         """Draws a plane with the outlines of segments, and the letters of the patient's sides."""
+        plane = cut.plane
         across, up = plane.across, plane.up
-        shown = np.take(self.hu, self.center[plane.cut], axis=plane.cut)
-        labels = np.take(self.numbers, self.center[plane.cut], axis=plane.cut)
+        shown = np.take(self.hu, cut.at, axis=plane.cut)
+        labels = np.take(self.numbers, cut.at, axis=plane.cut)
         low, high = WINDOW
         sides = (0, self.extent[across], 0, self.extent[up])
         axes.imshow(shown.T, cmap="gray", vmin=low, vmax=high, origin="lower", extent=sides)
         for segment in segments:
             _outline(axes, labels == segment.number, segment, self.spacing[[across, up]])
-        right, left = ("R", "L") if across == 0 else ("P", "A")
         if across == 0:
             axes.invert_xaxis()
-        for x, letter in ((0.02, right), (0.98, left)):
-            axes.text(x, 0.5, letter, color="white", transform=axes.transAxes, ha="center")
+        right, left = ("R", "L") if across == 0 else ("P", "A")
+        for x, letter, side in ((0.015, right, "left"), (0.985, left, "right")):
+            text = axes.text(x, 0.5, letter, color="white", size=9, weight="bold", ha=side)
+            text.set_transform(axes.transAxes)
         axes.set_axis_off()
 
 
-def look(image: MetaTensor, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]) -> View:
-    """Chooses what to show: through the largest tumor, else the largest kidney, else the middle.
+def look(image: MetaTensor, segmented: npt.NDArray[np.uint8]) -> View:
+    """Turns a volume to axes near R, A, S and crops it to what was found and `AROUND_MM` around.
 
     Args:
         image: HU (1, X, Y, Z), affine in RAS mm.
         segmented: Segment numbers (X, Y, Z).
-        segments: The segments.
     """
     affine = np.asarray(image.affine, dtype=np.float64)
     turn = nib.orientations.io_orientation(affine)
@@ -99,31 +161,25 @@ def look(image: MetaTensor, segmented: npt.NDArray[np.uint8], segments: Sequence
     hu = nib.orientations.apply_orientation(image[0].numpy(), turn)
     numbers = nib.orientations.apply_orientation(segmented, turn)
     spacing = spacing_of(affine @ back)
-    start = np.zeros(3)
+    start = np.zeros(3, np.int64)
     found = bounding_box(numbers > 0)
     if found is not None:
         box = grow_box(found, AROUND_MM / spacing, numbers.shape)
         hu, numbers = hu[box], numbers[box]
-        start = np.array([part.start for part in box])
-    center = _center(numbers, segments)
-    index = np.rint(to_world(back, start + center)).astype(np.int64)
-    return View(hu, numbers, spacing, center, index)
+        start = np.array([part.start for part in box], np.int64)
+    return View(hu, numbers, spacing, start, turn, segmented.shape)
 
 
-def _center(numbers: npt.NDArray[np.uint8], segments: Sequence[Segment]) -> list[int]:
-    """Voxel with the largest cut through the largest tumor, or kidney."""
-    wanted = [s for s in segments if s.kind == TUMOR] or list(segments)
-    if not wanted:
-        return [n // 2 for n in numbers.shape]
-    largest = max(wanted, key=lambda segment: segment.volume_ml)
-    mask = numbers == largest.number
-    box = bounding_box(mask)
-    assert box is not None  # a segment that is listed has voxels
-    local = mask[box]
-    return [
-        box[axis].start + int(local.sum(axis=tuple(a for a in range(3) if a != axis)).argmax())
-        for axis in range(3)
-    ]
+def _by_rank(segments: Sequence[Segment]) -> list[Segment]:
+    """The largest tumor, the kidneys, then the other tumors; cysts need no plane of their own."""
+
+    def rank(segment: Segment) -> tuple[int, float]:
+        kind = 1 if segment.kind == KIDNEY else 2
+        return (0 if segment is largest else kind, -segment.volume_ml)
+
+    tumors = [segment for segment in segments if segment.kind == TUMOR]
+    largest = max(tumors, key=lambda tumor: tumor.volume_ml, default=None)
+    return sorted((s for s in segments if s.kind != CYST), key=rank)
 
 
 def _outline(
@@ -131,10 +187,9 @@ def _outline(
 ) -> None:
     if not mask.any():
         return
-    x, y = ((np.arange(n) + 0.5) * mm for n, mm in zip(mask.shape, spacing, strict=True))
-    axes.contour(
-        x, y, mask.T.astype(float), levels=[0.5], colors=[color_of(segment)], linewidths=1.3
-    )
+    x, y = ((np.arange(-1, n + 1) + 0.5) * mm for n, mm in zip(mask.shape, spacing, strict=True))
+    edge = np.pad(mask, 1).T.astype(float)  # closed where the segment ends with the picture
+    axes.contour(x, y, edge, levels=[0.5], colors=[color_of(segment)], linewidths=1.3)
 
 
 def color_of(segment: Segment) -> tuple[float, float, float]:

@@ -12,9 +12,9 @@ from renalseg import __version__
 from renalseg.dicom.derived import PRODUCT, Origin, content_hash, say
 from renalseg.dicom.read import CTSeries
 from renalseg.dicom.seg import build_seg
-from renalseg.labels import MeasuredSegment
+from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.results.earlier import Earlier
-from renalseg.results.findings import USE, Statement
+from renalseg.results.findings import PHASES, USE, Statement
 from renalseg.settings import Settings
 
 
@@ -22,6 +22,7 @@ def make_objects(
     series: CTSeries,
     segmented: npt.NDArray[np.uint8],
     segments: list[MeasuredSegment],
+    phase: ContrastPhase,
     said: Sequence[Statement],
     settings: Settings,
     earlier: Earlier,
@@ -32,6 +33,7 @@ def make_objects(
         series: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         segments: What was found.
+        phase: Contrast phase, as the pixels show it.
         said: What every object says, in its order.
         settings: What ran, and what is wanted.
         earlier: What the new objects supersede.
@@ -58,38 +60,46 @@ def make_objects(
     if "sr" in settings.outputs:
         from renalseg.dicom.sr import build_sr
 
-        yield "sr", build_sr(origin, segments, said, segmentation, earlier.report)
+        yield "sr", build_sr(origin, segments, phase, said, segmentation, earlier.report)
     if "pdf" in settings.outputs:
-        yield "pdf", _report(origin, segmented, segments, said, settings)
+        yield "pdf", _report(origin, segmented, segments, phase, said, settings)
     if "sc" in settings.outputs:
         from renalseg.dicom.capture import build_capture
-        from renalseg.report.overlay import overlay_pixels
+        from renalseg.report.overlay import Picture, overlay_pixels
 
-        note = f"{PRODUCT} {__version__} {settings.algorithm}. {USE}"
-        pixels = overlay_pixels(series.image, segmented, segments, said, note)
-        capture = build_capture(origin, pixels)
+        picture = Picture(series, segmented, segments, said, note(settings))
+        capture = build_capture(origin, overlay_pixels(picture))
         say(capture, said)
         yield "sc", capture
+
+
+def note(settings: Settings) -> str:
+    """Say below a picture what made it, and what it may be used for."""
+    return f"{PRODUCT} {__version__} {settings.algorithm}. {USE}"
 
 
 def _report(
     origin: Origin,
     segmented: npt.NDArray[np.uint8],
     segments: list[MeasuredSegment],
+    phase: ContrastPhase,
     said: Sequence[Statement],
     settings: Settings,
 ) -> Dataset:
     # matplotlib takes a third of a second to import: only where a page is drawn
     from renalseg.dicom.pdf import build_pdf
-    from renalseg.report.facts import captions, method_fact, study_facts
+    from renalseg.report.facts import method_fact, study_facts
     from renalseg.report.page import TITLE, Facts, draw_page
-    from renalseg.report.view import look
+    from renalseg.report.panels import about_window, choose_panels
+    from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, look
 
-    view = look(origin.series.image, segmented, segments)
+    view = look(origin.series.image, segmented)
+    panels = choose_panels(view, segments, (AXIAL, CORONAL, SAGITTAL), origin.series)
     facts = Facts(
         study=study_facts(origin.series),
+        phase=PHASES[phase],
         method=method_fact(origin.series, settings),
+        pictures=about_window(),
         created=origin.created,
-        captions=captions(origin.series, view),
     )
-    return build_pdf(origin, draw_page(facts, view, segments, said), TITLE)
+    return build_pdf(origin, draw_page(facts, view, panels, segments, said), TITLE)

@@ -19,9 +19,10 @@ from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.metadata import read_metadata
 from renalseg.results.earlier import Earlier
 from renalseg.results.findings import Judgment, Statement, cut_off, finding, statements
+from renalseg.results.images import name_images
 from renalseg.results.measurements import measure
 from renalseg.results.names import file_stem
-from renalseg.results.objects import make_objects
+from renalseg.results.objects import make_objects, note
 from renalseg.results.sealed import open_sealed
 from renalseg.results.segments import split_segments
 from renalseg.settings import Settings
@@ -111,7 +112,7 @@ def write_study(
     earlier = earlier or Earlier()
     judgment = Judgment()
     segmented, found = split_segments(pred, series.image, settings.numbers.sides)
-    segments = measure(series.image, segmented, found)
+    segments = name_images(series, segmented, measure(series.image, segmented, found))
     if (cut := cut_off(segments)) is not None:
         judgment = replace(judgment, review=(*judgment.review, cut))
     uids = (series.headers[0].get(f"{kind}InstanceUID", "") for kind in ("Study", "Series"))
@@ -120,7 +121,7 @@ def write_study(
     warnings = (*judgment.review, *series.warnings, *weak_bundles(settings))
     files = []
     said = statements(segments, judgment, warnings)
-    made = make_objects(series, segmented, segments, said, settings, earlier)
+    made = make_objects(series, segmented, segments, judgment.phase, said, settings, earlier)
     for kind, built in made:
         files.append(f"{stem}.{kind}.dcm")
         refer_to_frames(built, series.frames)
@@ -129,10 +130,11 @@ def write_study(
             built.save_as(file)
     pictures = []
     if settings.overlay is not None:
-        from renalseg.report.overlay import save_overlay
+        from renalseg.report.overlay import Picture, save_overlay
 
         pictures.append(settings.overlay / f"{stem}.png")
-        save_overlay(series.image, segmented, segments, pictures[0])
+        picture = Picture(series, segmented, segments, said, note(settings))
+        save_overlay(picture, pictures[0])
     result = StudyResult(
         study=study,
         series=source,

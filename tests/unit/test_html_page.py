@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
+from renalseg.dicom.planes import SourcePlanes
+from renalseg.dicom.read import CTSeries
 from renalseg.geometry import to_world
+from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, rgb_of
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.html.study import segments_of
@@ -40,7 +44,16 @@ def page(sentence: str = "One tumor found.", **facts: str) -> str:
     ]
     said = [Statement(Kind.WARNING, "slices <thick>"), Statement(Kind.CONCLUSION, sentence)]
     content = Content(said, facts, [ENTRY])
-    return make_page(content, volume(np.zeros(grid.shape, np.float32), grid), segmented, segments)
+    return make_page(content, series_on(grid), segmented, segments)
+
+
+def series_on(grid: Grid) -> CTSeries:
+    """A series of zeros whose slices are numbered from 1."""
+    headers = [Dataset() for _ in range(grid.shape[2])]
+    for number, header in enumerate(headers, start=1):
+        header.InstanceNumber = number
+    image = volume(np.zeros(grid.shape, np.float32), grid)
+    return CTSeries(image, tuple(headers), "", (), {}, SourcePlanes.regular(grid.shape))
 
 
 @pytest.fixture(scope="module")

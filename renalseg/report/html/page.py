@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from monai.data import MetaTensor
 from scipy import ndimage
 
+from renalseg.dicom.read import CTSeries
 from renalseg.geometry import Array, to_world
 from renalseg.harmless import one_line
 from renalseg.labels import TUMOR, Segment
@@ -54,7 +54,7 @@ class Content:
 
 def make_page(
     content: Content,
-    image: MetaTensor,
+    series: CTSeries,
     segmented: npt.NDArray[np.uint8],
     segments: Sequence[Segment],
 ) -> str:
@@ -62,14 +62,15 @@ def make_page(
 
     Args:
         content: What it says.
-        image: HU (1, X, Y, Z), affine in RAS mm.
-        segmented: Segment numbers (X, Y, Z) on its grid.
+        series: The source.
+        segmented: Segment numbers (X, Y, Z) on the grid of its image.
         segments: The segments.
 
     Returns:
         The file's text, less than 25 MB; the same arguments give the same text.
     """
     *others, conclusion = content.said
+    image = series.image
     volumes = pack_volumes(image, segmented)
     settings = _settings(np.asarray(image.affine, np.float64), segmented, segments)
     parts = {
@@ -85,7 +86,7 @@ def make_page(
         "center": CENTER_HU,
         "width": WIDTH_HU,
         "extent": _extent(volumes),
-        "pictures": "\n".join(map(_figure, draw_pictures(image, segmented, segments))),
+        "pictures": "\n".join(map(_figure, draw_pictures(series, segmented, segments))),
         "about": escape(content.about),
         "ct": _base64(volumes.ct),
         "labels": _base64(volumes.labels),

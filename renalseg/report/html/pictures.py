@@ -1,4 +1,4 @@
-"""The still pictures of a page: three planes through what matters most, and each further tumor."""
+"""The still pictures of a page: planes that show both kidneys and every tumor."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from monai.data import MetaTensor
 
-from renalseg.labels import TUMOR, Segment
-from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, Plane, View, look
+from renalseg.dicom.read import CTSeries
+from renalseg.labels import Segment
+from renalseg.report.panels import Panel, caption
+from renalseg.report.text import defaults
+from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, View, look
 
 _PIXELS_PER_MM = 2.0
 _DPI = 160  # how large letters and lines are
-_MOST_TUMORS = 6
+_MOST = {AXIAL: 7, CORONAL: 2, SAGITTAL: 1}
 
 
 @dataclass(frozen=True)
@@ -38,39 +40,27 @@ class Picture:
 
 
 def draw_pictures(
-    image: MetaTensor, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]
+    series: CTSeries, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]
 ) -> Iterator[Picture]:
-    """Draws three planes through the largest tumor or kidney, and an axial one through each tumor.
+    """Draws axial planes through kidneys and tumors, coronal ones, and a sagittal one.
 
     Args:
-        image: HU (1, X, Y, Z), affine in RAS mm.
-        segmented: Segment numbers (X, Y, Z).
-        segments: The segments; beyond the six largest, tumors get no picture of their own.
+        series: The source.
+        segmented: Segment numbers (X, Y, Z) on the grid of its image.
+        segments: The segments; beyond what seven planes show, tumors get no picture of their own.
     """
-    tumors = sorted(
-        (segment for segment in segments if segment.kind == TUMOR), key=lambda s: -s.volume_ml
-    )
-    largest = tumors[0] if tumors else max(segments, key=lambda s: s.volume_ml, default=None)
-    through = f" through {_name(largest)}" if largest else ""
-    view = look(image, segmented, segments)
-    for plane in (AXIAL, CORONAL, SAGITTAL):
-        yield _draw(view, plane, segments, f"{plane.name.capitalize()}{through}")
-    for tumor in tumors[1:_MOST_TUMORS]:
-        own = look(image, segmented, [tumor])
-        yield _draw(own, AXIAL, segments, f"Axial through {_name(tumor)}")
+    view = look(series.image, segmented)
+    with defaults():
+        for plane, most in _MOST.items():
+            for cut in view.cuts(plane, segments, most):
+                yield _draw(view, Panel(cut, caption(view, cut, series)), segments)
 
 
-def _name(segment: Segment) -> str:
-    return f"the {segment.label[0].lower()}{segment.label[1:]}"
-
-
-def _draw(view: View, plane: Plane, segments: Sequence[Segment], caption: str) -> Picture:
-    width, height = (
-        round(float(view.extent[axis]) * _PIXELS_PER_MM) for axis in (plane.across, plane.up)
-    )
+def _draw(view: View, panel: Panel, segments: Sequence[Segment]) -> Picture:
+    width, height = (round(size * _PIXELS_PER_MM) for size in view.size(panel.cut.plane))
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
     FigureCanvasAgg(figure)
-    view.draw(figure.add_axes((0, 0, 1, 1)), plane, segments)
+    view.draw(figure.add_axes((0, 0, 1, 1)), panel.cut, segments)
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
-    return Picture(caption, file.getvalue(), width, height)
+    return Picture(panel.caption, file.getvalue(), width, height)

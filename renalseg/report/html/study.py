@@ -40,7 +40,7 @@ def save_page(
         OSError: It cannot be written.
     """
     segments = segments_of(entry)
-    page = make_page(_content(series, entry, run), series.image, segmented, segments)
+    page = make_page(_content(series, entry, run), series, segmented, segments)
     path.parent.mkdir(parents=True, exist_ok=True)
     with staging(path.parent) as place:  # a full disk leaves no half of a page
         (place.files / path.name).write_text(page, encoding="utf-8")

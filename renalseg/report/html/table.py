@@ -13,6 +13,7 @@ Entry = Mapping[str, Any]
 
 # Name in result.json, heading, and how the value is written, in the order of the columns.
 _COLUMNS = (
+    ("image", "Image", "{}"),
     ("volume_ml", "Volume<br>ml", "{:.1f}"),
     ("longest_mm", "Longest<br>mm", "{:.0f}"),
     ("longest_axial_mm", "Longest<br>axial mm", "{:.0f}"),
