@@ -142,8 +142,8 @@ def test_the_real_application(orthanc: RealOrthanc, small_sample: Path, tmp_path
     try:
         wait_for(lambda: ready(worker), "the worker")
         orthanc.send(small_sample / "dicom")
-        running = Counter(("queued", "running", "storing"))
-        wait_for(lambda: worker.states() - running, "the job", seconds=600)
+        unfinished = Counter(("queued", "running", "storing"))
+        wait_for(lambda: worker.states() - unfinished, "the job", seconds=600)
     finally:
         worker.end(signal.SIGKILL)
     (job,) = worker.jobs()
