@@ -11,6 +11,7 @@ from renalseg.metadata import fingerprint, short_hash
 from renalseg.settings import Settings
 
 _FOLDER = "finished"
+_MEASURES = "2"  # raised when what is counted in a case gets another definition
 
 
 class Kept:
@@ -24,7 +25,9 @@ class Kept:
     def __init__(self, out_dir: Path, settings: Settings) -> None:
         self.folder = out_dir / _FOLDER / settings.algorithm
         # of the files as they are now, and of all that no file of a bundle says
-        self.fingerprint = short_hash(fingerprint(settings.folders), settings.fingerprint)
+        self.fingerprint = short_hash(
+            _MEASURES, fingerprint(settings.folders), settings.fingerprint
+        )
 
     def get(self, suite: str, case: str) -> Record | None:
         """The record of a case, if it is there and of the same weights."""

@@ -14,22 +14,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
 
+from renalseg import labels
 from renalseg.components import Mask, bounding_box, components
-from renalseg.geometry import spacing_of, voxel_volume_mm3
+from renalseg.geometry import voxel_volume_mm3
+from renalseg.results.measurements import longest_diameter
 
 MIN_IOU = 0.1
 MIN_LESION_MM3 = 100.0  # smaller components are specks of the labeling, and count as none
-SIZES_CM = (2.0, 4.0, 7.0)  # limits of strata; 4 and 7 part the stages T1a, T1b and T2
+SIZES_CM = (2, *labels.SIZES_CM)  # limits of strata: those of results, and one of small tumors
 
 
 class Lesion(NamedTuple):
     """A tumor of the label.
 
     Attributes:
-        diameter_mm: Longest diameter in an axial slice, from edge to edge of the voxels.
+        diameter_mm: Longest diameter, as results measure it.
         volume_ml: Volume.
         iou: With the prediction that found it; 0 if it was missed.
     """
@@ -79,13 +79,9 @@ def match_lesions(pred: Mask, label: Mask, affine: npt.ArrayLike) -> Detections:
     rows, columns = linear_sum_assignment(np.where(iou > 0, 1 + iou, 0), maximize=True)
     best = np.zeros(len(sizes))
     best[rows] = iou[rows, columns]
-    axis = axial_axis(affine)
-    spacing = spacing_of(affine)
     return Detections(
         lesions=tuple(
-            Lesion(
-                axial_diameter(labeled == i + 1, axis, spacing), float(size * ml), float(best[i])
-            )
+            Lesion(longest_diameter(labeled == i + 1, affine), float(size * ml), float(best[i]))
             for i, size in enumerate(sizes)
         ),
         false_positives_ml=tuple(
@@ -100,40 +96,3 @@ def _lesions(mask: Mask, voxel_mm3: float) -> tuple[npt.NDArray[np.int32], npt.N
     kept = int((sizes * voxel_mm3 >= MIN_LESION_MM3).sum())
     numbered[numbered > kept] = 0
     return numbered, sizes[:kept]
-
-
-def axial_axis(affine: npt.ArrayLike) -> int:
-    """The array axis that runs most nearly from feet to head."""
-    return int(np.argmax(np.abs(np.asarray(affine)[2, :3]) / spacing_of(affine)))
-
-
-def axial_diameter(mask: Mask, axis: int, spacing: npt.ArrayLike) -> float:
-    """The longest diameter of a mask in any of its axial slices, in mm.
-
-    So radiologists measure tumors (RECIST 1.1, Eisenhauer et al. 2009); the sizes in the clinical
-    data of KiTS23 are nearer to it than to the longest diameter in space.
-
-    Args:
-        mask: (X, Y, Z).
-        axis: The array axis across the slices.
-        spacing: mm along the array axes.
-    """
-    box = bounding_box(mask)
-    if box is None:
-        return 0.0
-    steps = np.delete(np.asarray(spacing, dtype=np.float64), axis)
-    slices = np.moveaxis(mask[box], axis, 0)
-    return max(_diameter(part, steps) for part in slices if part.any())
-
-
-def _diameter(mask: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64]) -> float:
-    """The longest distance between two corners of pixels of a mask (A, B), in mm."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    first = mask[rows].argmax(axis=1)
-    behind = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
-    # the hull needs no more than both ends of each row, with the four corners of their pixels
-    points = np.concatenate(
-        [np.stack([rows + edge, end], axis=1) for edge in (0, 1) for end in (first, behind)]
-    )
-    millimeters = points * spacing
-    return float(pdist(millimeters[ConvexHull(millimeters).vertices]).max())

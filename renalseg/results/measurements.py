@@ -165,6 +165,17 @@ def _within_hull(mask: Mask, corners: Array) -> int:
     return within
 
 
+def longest_diameter(mask: Mask, affine: npt.ArrayLike) -> float:
+    """The longest diameter of a body in mm: the `longest_mm` of results, by which sizes go.
+
+    Args:
+        mask: (X, Y, Z), not empty.
+        affine: (4, 4) from voxel centers to RAS mm.
+    """
+    matrix = np.asarray(affine, dtype=np.float64)
+    return _farthest(_hull(to_world(matrix, _ends(mask, range(3)))))
+
+
 def _farthest(points: Array) -> float:
     """The largest distance between two of the points; 0 for a single one."""
     return float(pdist(points).max(initial=0.0))

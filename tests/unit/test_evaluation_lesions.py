@@ -4,8 +4,15 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from monai.data import MetaTensor
 
-from renalseg.evaluation.lesions import axial_axis, axial_diameter, match_lesions
+from renalseg import labels
+from renalseg.evaluation.lesions import SIZES_CM, match_lesions
+from renalseg.evaluation.summary import summarize
+from renalseg.labels import TUMOR, Segment, Side, size_category
+from renalseg.results.measurements import measure
+from tests.factories.scores import make_score
 
 AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])  # a voxel has 20 mm3
 KITS = np.array([[0, 0, -0.8, 0], [0, -0.8, 0, 0], [-5, 0, 0, 0], [0, 0, 0, 1.0]])  # I, P, L
@@ -78,30 +85,29 @@ def test_the_largest_lesion_comes_first() -> None:
     assert [lesion.volume_ml for lesion in result.lesions] == pytest.approx([3.2, 0.64])
 
 
-@pytest.mark.parametrize(("affine", "axis"), [(AFFINE, 2), (KITS, 0)])
-def test_the_axial_axis_is_the_patients(affine: np.ndarray, axis: int) -> None:
-    assert axial_axis(affine) == axis
-
-
-def test_the_diameter_goes_from_edge_to_edge() -> None:
+def test_the_diameter_goes_from_center_to_center_in_space() -> None:
     mask = np.zeros((9, 9, 9), bool)
-    mask[2:5, 3:7, 4] = True
-    assert axial_diameter(mask, 2, (1, 1, 7)) == pytest.approx(5)
-    assert axial_diameter(mask, 2, (2, 1, 7)) == pytest.approx(math.hypot(6, 4))
+    mask[2:5, 3:7, 4:6] = True
+    (lesion,) = match_lesions(mask, mask, AFFINE).lesions
+    assert lesion.diameter_mm == pytest.approx(math.sqrt(4**2 + 6**2 + 5**2))
 
 
-def test_the_diameter_is_that_of_the_widest_slice() -> None:
-    mask = np.zeros((9, 9, 9), bool)
-    mask[4, 4, :] = True  # long across the slices, which does not count
-    mask[4, 2:8, 5] = True
-    assert axial_diameter(mask, 2, (3, 4, 50)) == pytest.approx(math.hypot(3, 24))
-
-
-def test_the_diameter_goes_across_a_gap() -> None:
-    mask = np.zeros((12, 9, 9), bool)
-    mask[[1, 9], 4, 4] = True
-    assert axial_diameter(mask, 2, (1, 1, 1)) == pytest.approx(math.hypot(9, 1))
-
-
-def test_an_empty_mask_has_no_diameter() -> None:
-    assert axial_diameter(np.zeros((3, 3, 3), bool), 0, (1, 1, 1)) == 0
+@pytest.mark.parametrize("affine", [AFFINE, KITS])
+@pytest.mark.parametrize("radii", [(11, 12, 35), (33, 20, 19), (15, 36, 20), (7, 8, 9)])
+def test_the_size_is_the_one_that_a_result_gives_the_tumor(
+    affine: np.ndarray, radii: tuple[float, float, float]
+) -> None:
+    """One definition: of a diameter in mm, and of the limits of the classes."""
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    shape = np.ceil(2 * np.array(radii) / steps).astype(int) + 3
+    offset = (np.indices(shape).reshape(3, -1).T - (shape - 1) / 2) * steps
+    mask = (((offset / radii) ** 2).sum(axis=1) <= 1).reshape(shape)
+    (lesion,) = match_lesions(mask, mask, affine).lesions
+    image = MetaTensor(torch.zeros(1, *shape), affine=torch.from_numpy(affine))
+    segment = Segment(1, "Left kidney tumor 1", TUMOR, Side.LEFT, 1.0)
+    (measured,) = measure(image, mask.astype(np.uint8), [segment])
+    assert lesion.diameter_mm == pytest.approx(measured.longest_mm, abs=0.006)
+    scores = [make_score(lesions=((lesion.diameter_mm, 0.5),))]
+    (stratum,) = (part.name for part in summarize(scores).by_size if part.lesions)
+    assert stratum == size_category(lesion.diameter_mm) or lesion.diameter_mm <= 40
+    assert set(labels.SIZES_CM) < set(SIZES_CM)

@@ -35,7 +35,7 @@ def test_scores_are_those_of_the_shapes() -> None:
     assert score.volumes["tumor"].label == pytest.approx(6 * 0.6)
     (lesion,) = score.tumors.lesions
     assert lesion.iou == pytest.approx(4 / 6)
-    assert lesion.diameter_mm == pytest.approx(math.hypot(12, 12))
+    assert lesion.diameter_mm == pytest.approx(math.hypot(10, 10, 20))
 
 
 def test_a_cyst_is_kidney_and_no_tumor() -> None:

@@ -52,7 +52,8 @@ def test_lesions_are_sorted_by_their_diameter() -> None:
         ("up to 2 cm", 0, 1),
         ("2 to 4 cm", 2, 2),
         ("4 to 7 cm", 0, 1),
-        ("over 7 cm", 2, 2),
+        ("7 to 10 cm", 2, 2),
+        ("over 10 cm", 0, 0),
     ]
     assert (summary.lesions.found, summary.lesions.lesions) == (4, 6)
 
@@ -120,7 +121,7 @@ def test_the_terminal_shows_scores_lesions_and_failures(
     scores = [make_score("one", tumor=0.05), make_score("two", tumor=0.75), tumor_free("three", 2)]
     print_summary(summarize(scores))
     shown = capsys.readouterr().out
-    for part in ("KiTS23 masses", "over 7 cm", "one: tumor 0.050"):
+    for part in ("KiTS23 masses", "over 10 cm", "one: tumor 0.050"):
         assert part in shown
     assert "in the 1 scans without a labeled tumor: 2.00" in shown
 
