@@ -158,9 +158,7 @@ def _replace(hidden: Path, out_dir: Path, names: Sequence[str], gone: Sequence[s
 
 
 def _unseal_all(folder: Path, names: Sequence[str]) -> None:
-    for name in names:
-        if (folder / name).is_file():
-            unseal(folder / name)
+    unseal(*(folder / name for name in names if (folder / name).is_file()))
 
 
 def _take_back(hidden: Path, note: str) -> None:

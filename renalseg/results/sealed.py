@@ -8,9 +8,8 @@ complete and about to get their names. A process that is killed before leaves no
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,16 +37,24 @@ def open_sealed(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def unseal(path: Path) -> None:
-    """Sets the start of a file right, in place; one that is not sealed stays as it is.
+def unseal(*paths: Path) -> None:
+    """Sets the starts of files right, in place; one that is not sealed stays as it is.
+
+    All that takes time comes before the first of them is readable: between the first and the last
+    lie a few microseconds, in which a kill would leave a part of them.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: One cannot be written.
     """
-    with path.open("r+b", buffering=0) as file:
-        head = (file.read(HEAD) or b"").translate(_INVERTED)
-        if head[_MAGIC] == b"DICM":
-            os.lseek(file.fileno(), 0, os.SEEK_SET)
+    with ExitStack() as stack:
+        sealed: list[tuple[io.FileIO, bytes]] = []
+        for path in paths:
+            file = stack.enter_context(path.open("r+b", buffering=0))
+            head = (file.read(HEAD) or b"").translate(_INVERTED)
+            if head[_MAGIC] == b"DICM":
+                file.seek(0)
+                sealed.append((file, head))
+        for file, head in sealed:
             file.write(head)
 
 
