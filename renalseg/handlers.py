@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from renalseg.cases import SUFFIX, load_nifti
 from renalseg.errors import InputError
 from renalseg.evaluation.overlap import kits19_dice
+from renalseg.harmless import csv_cell
 
 
 class DiceReport:
@@ -65,7 +66,8 @@ class DiceReport:
             writer = csv.DictWriter(file, ["case", *self.structures])
             writer.writeheader()
             for row in self.rows:
-                writer.writerow({k: "" if v != v else v for k, v in row.items()})  # NaN: empty
+                cells = {k: "" if v != v else csv_cell(v) for k, v in row.items()}  # NaN: empty
+                writer.writerow(cells)
         summary = {name: self._summarize(name) for name in self.structures}
         (self.output_dir / "metrics.json").write_text(
             json.dumps(summary, indent=2) + "\n", encoding="utf-8"

@@ -14,6 +14,7 @@ from renalseg.evaluation.lesions import MIN_IOU, MIN_LESION_MM3, Detections, Les
 from renalseg.evaluation.regions import KITS23
 from renalseg.evaluation.score import CaseScore, Volume
 from renalseg.evaluation.summary import FAILED_BELOW, Summary
+from renalseg.harmless import csv_cell
 
 CASES_FILE, SUMMARY_FILE = "cases.csv", "summary.json"
 
@@ -91,7 +92,7 @@ def write_scores(out_dir: Path, scores: Iterable[CaseScore], summary: Summary) -
 
 def _cell(value: str | float) -> str | float:
     if not isinstance(value, float):
-        return value
+        return str(csv_cell(value))
     return "" if math.isnan(value) else f"{value:.4f}"
 
 

@@ -88,4 +88,5 @@ def _asked(settings: Settings) -> dict[str, Any]:
         "outputs": settings.outputs,
         "empty_frames": settings.empty_frames,
         "allow_gaps": settings.allow_gaps,
+        "asked_series": settings.series,
     }

@@ -132,6 +132,7 @@ def test_the_table_names_method_and_weights(root: Path, tmp_path: Path) -> None:
         {"tumor": "tumor_y"},
         {"outputs": ("seg",)},
         {"empty_frames": True},
+        {"series": "1"},
     ],
 )
 def test_what_other_settings_have_left_is_done_anew(

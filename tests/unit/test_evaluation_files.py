@@ -11,6 +11,7 @@ from renalseg.cases import save_nifti
 from renalseg.errors import InputError
 from renalseg.evaluation.pairs import find_pairs
 from renalseg.evaluation.read import read_labels, read_prediction
+from renalseg.evaluation.store import write_rows
 from tests.factories.scenes import make_grid, volume
 
 GRID = make_grid("LPS")
@@ -132,3 +133,8 @@ def test_a_result_that_is_no_prediction_is_refused(
     label = volume(np.ones(GRID.shape, np.uint8), GRID)
     with pytest.raises(InputError, match=message):
         read_prediction(result(tmp_path, *studies), label)
+
+
+def test_a_case_named_like_a_formula_is_none(tmp_path: Path) -> None:
+    write_rows(tmp_path / "cases.csv", [{"case": "=1+1", "dice": 0.5}])
+    assert (tmp_path / "cases.csv").read_text() == "case,dice\n'=1+1,0.5000\n"

@@ -603,3 +603,34 @@ def fill_up(database: sqlite3.Connection) -> None:
             database.execute("INSERT INTO arrived VALUES (hex(randomblob(999)), 0)")
         except sqlite3.OperationalError:
             return
+
+
+HOSTILE = """
+from renalseg.cli import report_error
+from renalseg.pipeline import run
+from tests.factories.series import edit_all, write_case
+from tests.integration.test_run import Bright
+def spoil(ds):
+    ds.add_new("SeriesInstanceUID", "LO", "../../EVIL")  # as LO: pydicom writes what it is told
+write_case(source / "spoiled")
+edit_all(sorted((source / "spoiled").iterdir()), spoil)
+for path in source.glob("*.dcm"):
+    path.unlink()
+try:
+    run(source, out, Bright())
+except Exception as error:
+    sys.exit(report_error(error))
+"""
+
+
+def test_a_series_whose_uid_is_a_path_is_refused(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    before = {path for path in tmp_path.rglob("*") if "EVIL" in path.name}
+    job = bench.do(HOSTILE)
+    assert (job.state, job.exit_code) == (State.REFUSED, 2), job.message
+    assert "SeriesInstanceUID (0020,000E) should be digits and dots" in str(job.message)
+    assert "EVIL" not in str(job.message)
+    assert bench.server.stored == {}
+    assert {path for path in tmp_path.rglob("*") if "EVIL" in path.name} == before == set()
