@@ -16,11 +16,17 @@ ENOUGH_MM = 240.0  # extent along the normal that holds both kidneys
 FINE_MM, COARSE_MM = 1.5, 6.0  # finer brings no more points, coarser none
 
 _TEXTS = ("SeriesDescription", "ProtocolName")
-_ABDOMEN = re.compile(r"ABD|KIDNEY|RENAL|URO|PELVI|TORSO|TRUNK|WHOLE ?BODY|\bTAP\b|\bCAP\b|\bKUB\b")
-_CHEST = re.compile(r"CHEST|LUNG|THORA|HEART|CARDI|CORONARY")
+# Beginnings of words, behind anything but a letter: URO is no part of NEURO. Compounds run words
+# together, as in THORAXABDOMEN, where what they join is long enough to be meant.
+_WORD, _END = r"(?<![^\W\d_])", r"(?![^\W\d_])"
+_ABDOMEN = re.compile(
+    rf"ABD(?!UCT)|PELVI|{_WORD}(?:KIDNEY|RENAL|ADRENAL|URO|TORSO|TRUNK|WHOLE ?BODY"
+    rf"|(?:TAP|CAP|KUB){_END})"
+)
+_CHEST = re.compile(rf"THORA|{_WORD}(?:CHEST|LUNG|HEART|CARDI|CORONARY)")
 _ELSEWHERE = re.compile(
-    r"HEAD|BRAIN|SKULL|NECK|SINUS|ORBIT|JAW|TEETH|[CT]SPINE|CERVI|"
-    r"KNEE|FOOT|ANKLE|HAND|WRIST|ELBOW|SHOULDER|HUMERUS|FEMUR|TIBIA|\bLEG|EXTREM"
+    rf"{_WORD}(?:HEAD|BRAIN|SKULL|NECK|SINUS|ORBIT|JAW|TEETH|[CT] ?SPINE|CERVI|NEURO|FACE|"
+    r"KNEE|FOOT|ANKLE|HAND|WRIST|ELBOW|SHOULDER|HUMERUS|FEMUR|TIBIA|(?:LOWER|UPPER)? ?LEG|EXTREM)"
 )
 _SHARP_NAME = re.compile(r"LUNG|BONE|EDGE|DETAIL|SHARP|^(L|D|E|Y[A-E])$|^FC(3[0-9]|5[0-9]|8[0-9])")
 _SOFT_NAME = re.compile(r"STANDARD|SOFT|STND|SMOOTH|^[ABC]$|^FC[01][0-9]")
@@ -55,7 +61,7 @@ def score(instances: tuple[Instance, ...], grid: Grid) -> Mapping[str, float]:
         "original": 4.0 if "ORIGINAL" in first.words("ImageType") else 0.0,
         "coverage": 4 * min(1.0, step * (grid.shape[2] - 1) / ENOUGH_MM),
         "thin slices": 3 * float(np.clip((COARSE_MM - step) / (COARSE_MM - FINE_MM), 0, 1)),
-        "body part": _body_part(first),
+        "body part": body_part_points(" ".join(first.words("BodyPartExamined")), _texts(first)),
         "kernel": _kernel(first),
         "contrast": _contrast(first),
         "slices": min(len(instances), 1000) / 1000,
@@ -64,14 +70,29 @@ def score(instances: tuple[Instance, ...], grid: Grid) -> Mapping[str, float]:
     return {name: round(value, 3) for name, value in points.items()}
 
 
+def names_another_part(told: str) -> bool:
+    """Whether BodyPartExamined names a part of the body without kidneys; a chest shows their poles.
+
+    Args:
+        told: The attribute's value.
+    """
+    told = told.upper()
+    return _ABDOMEN.search(told) is None and _ELSEWHERE.search(told) is not None
+
+
 def _texts(instance: Instance) -> str:
     return " ".join(" ".join(instance.words(keyword)) for keyword in _TEXTS)
 
 
-def _body_part(instance: Instance) -> float:
-    told = " ".join(instance.words("BodyPartExamined"))
+def body_part_points(told: str, texts: str) -> float:
+    """Points for the part of the body.
+
+    Args:
+        told: BodyPartExamined, in capitals.
+        texts: What series and protocol are called, in capitals.
+    """
     # Free text is believed where it names the abdomen; that it names another part proves nothing.
-    if _ABDOMEN.search(told) or (not told and _ABDOMEN.search(_texts(instance))):
+    if _ABDOMEN.search(told) or (not told and _ABDOMEN.search(texts)):
         return 2.0
     if _CHEST.search(told):
         return -2.0  # a chest CT often shows the upper poles
