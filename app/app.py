@@ -55,7 +55,7 @@ class RenalSegApp(Application):
         self.add_flow(loader, tumor, {("series", "series")})
         self.add_flow(localizer, tumor, {("kidney", "kidney")})
         self.add_flow(loader, writer, {("series", "series")})
-        self.add_flow(tumor, writer, {("pred", "pred")})
+        self.add_flow(tumor, writer, {("judged", "judged")})
 
 
 def run_graph(study: Path, output: Path, settings: Settings) -> Result:

@@ -31,6 +31,7 @@ from renalseg.pipeline import (
     account,
     find_kidneys,
     find_tumors,
+    judge_found,
     or_refusal,
     refuse_unreadable,
     timed,
@@ -325,4 +326,5 @@ def _run_stages(
         kidney = find_kidneys(series, models)
     with timed("tumor", timings):
         pred = find_tumors(series, kidney, models)
-    return place.write(series, pred, models.settings, timings)
+        judged = judge_found(series, pred, models.settings)
+    return place.write(series, judged.pred, models.settings, timings, judged.judgment)

@@ -19,6 +19,7 @@ import yaml
 
 from renalseg.checksums import METHODS
 from renalseg.errors import ConfigError
+from renalseg.limits import Plausibility
 
 DEFAULTS = "defaults"
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
@@ -66,11 +67,6 @@ class Sides:
             raise ValueError(f"expected body_step from 1, got {self.body_step}")
         if not 0.5 <= self.whole_share <= 1:
             raise ValueError(f"expected whole_share from 0.5 to 1, got {self.whole_share}")
-
-
-@dataclass(frozen=True)
-class Plausibility:
-    """Limits of what a kidney can be. A field for each limit; its value stands in the files."""
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,13 @@ from renalseg.dicom.gaps import refuse_gaps_at
 from renalseg.dicom.packed import unpacked
 from renalseg.dicom.read import CTSeries, read_best
 from renalseg.dicom.scan import scan_folder
+from renalseg.dicom.score import names_another_part
 from renalseg.errors import InputError, some_of
 from renalseg.models import Models
 from renalseg.progress import announce, steps
 from renalseg.results.account import Result
 from renalseg.results.place import Place, all_at_once
+from renalseg.results.plausibility import Judged, judge
 from renalseg.results.study import REFUSED, StudyResult, weak_bundles
 from renalseg.settings import Settings
 
@@ -127,6 +129,22 @@ def find_tumors(series: CTSeries, kidney: MetaTensor, models: Models) -> MetaTen
     return models.find_tumors(series.image, kidney)
 
 
+def judge_found(series: CTSeries, pred: MetaTensor, settings: Settings) -> Judged:
+    """Keeps of what was found what can be kidneys and tumors, see `renalseg.results.plausibility`.
+
+    Args:
+        series: The source.
+        pred: Of `find_tumors`.
+        settings: The limits of its method count.
+    """
+    elsewhere = names_another_part(str(series.headers[0].get("BodyPartExamined") or ""))
+    judged = judge(series.image, pred, settings.numbers.plausibility, elsewhere=elsewhere)
+    reason = judged.judgment.reason
+    for text in (*([] if reason is None else [f"no kidney: {reason}"]), *judged.judgment.review):
+        announce(f"Warning: {text}")
+    return judged
+
+
 def segment_study(study: StudyPlan, place: Place, models: Models) -> StudyResult:
     """Runs the stages on one study.
 
@@ -145,8 +163,9 @@ def segment_study(study: StudyPlan, place: Place, models: Models) -> StudyResult
         kidney = localize(series, models)
     with stage("tumor", timings):
         pred = find_tumors(series, kidney, models)
+        judged = judge_found(series, pred, models.settings)
     with stage("write", timings):
-        return place.write(series, pred, models.settings, timings)
+        return place.write(series, judged.pred, models.settings, timings, judged.judgment)
 
 
 def run(

@@ -15,7 +15,7 @@ class DicomSegWriterOperator(Operator):
 
     Inputs:
         series: `CTSeries` of the loader.
-        pred: (1, X, Y, Z) uint8 on the grid of the series: 0 background, 1 kidney, 2 tumor.
+        judged: `Judged` of the tumor operator, on the grid of the series.
 
     Args:
         output: Where the files go.
@@ -30,12 +30,14 @@ class DicomSegWriterOperator(Operator):
     def setup(self, spec: OperatorSpec) -> None:
         """Declare the ports."""
         spec.input("series")
-        spec.input("pred")
+        spec.input("judged")
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Write the files and keep what was written."""
         series = op_input.receive("series")
-        pred = op_input.receive("pred")
+        judged = op_input.receive("judged")
         with self._run.stage("write"):
             settings, timings = self._run.models.settings, self._run.timings
-            self._run.result = self._output.write(series, pred, settings, timings)
+            self._run.result = self._output.write(
+                series, judged.pred, settings, timings, judged.judgment
+            )

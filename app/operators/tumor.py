@@ -18,7 +18,8 @@ class TumorOperator(Operator):
         kidney: (1, X, Y, Z) uint8 of the localizer or refiner, on the grid of the series.
 
     Outputs:
-        pred: (1, X, Y, Z) uint8 on that grid: 0 background, 1 kidney, 2 tumor.
+        judged: `Judged`: what may be reported, (1, X, Y, Z) uint8 on that grid (0 background,
+            1 kidney, 2 tumor), and what is said of it.
 
     Args:
         run: What the operators of this run share.
@@ -32,12 +33,13 @@ class TumorOperator(Operator):
         """Declare the ports."""
         spec.input("series")
         spec.input("kidney")
-        spec.output("pred")
+        spec.output("judged")
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Find the tumors and pass the label map on."""
+        """Find the tumors and pass on what is plausible."""
         series = op_input.receive("series")
         kidney = op_input.receive("kidney")
         with self._run.stage("tumor"):
             pred = pipeline.find_tumors(series, kidney, self._run.models)
-            op_output.emit(pred, "pred", PYTHON_OBJECT)
+            judged = pipeline.judge_found(series, pred, self._run.models.settings)
+            op_output.emit(judged, "judged", PYTHON_OBJECT)

@@ -40,6 +40,9 @@ class Judgment:
     review: tuple[str, ...] = ()
 
 
+NOT_JUDGED = Judgment()
+
+
 class Kind(StrEnum):
     """What a statement is."""
 
@@ -108,7 +111,8 @@ def cut_off(segments: Sequence[MeasuredSegment]) -> str | None:
 
 def sentences(segments: Sequence[MeasuredSegment], judgment: Judgment) -> str:
     """Say what was found, what was looked for and not found, and in which contrast phase."""
-    return f"{_found(segments, judgment)} {PHASES[judgment.phase]}"
+    text = _found(segments, judgment)
+    return text if finding(segments) == NO_KIDNEY else f"{text} {PHASES[judgment.phase]}"
 
 
 def _found(segments: Sequence[MeasuredSegment], judgment: Judgment) -> str:

@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 
 from renalseg.dicom.read import CTSeries
 from renalseg.results.earlier import files_of, find_earlier, refuse_others
+from renalseg.results.findings import NOT_JUDGED, Judgment
 from renalseg.results.output import complete_or_nothing
 from renalseg.results.study import StudyResult, write_study
 from renalseg.settings import Settings
@@ -46,11 +47,12 @@ class Place:
         pred: MetaTensor,
         settings: Settings,
         timings: Mapping[str, float],
+        judgment: Judgment = NOT_JUDGED,
     ) -> StudyResult:
         """Writes the files of a study; see `write_study`."""
         earlier = find_earlier(self.out_dir, series)
         study = write_study(
-            series, pred, self.folder, settings, timings, earlier=earlier, sealed=True
+            series, pred, self.folder, settings, timings, judgment, earlier=earlier, sealed=True
         )
         self.studies.add(study.study)
         return study

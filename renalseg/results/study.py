@@ -18,7 +18,7 @@ from renalseg.errors import ConfigError
 from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.metadata import read_metadata
 from renalseg.results.earlier import Earlier
-from renalseg.results.findings import Judgment, Statement, cut_off, finding, statements
+from renalseg.results.findings import NOT_JUDGED, Judgment, Statement, cut_off, finding, statements
 from renalseg.results.images import name_images
 from renalseg.results.measurements import measure
 from renalseg.results.names import file_stem
@@ -90,6 +90,7 @@ def write_study(
     folder: Path,
     settings: Settings,
     timings: Mapping[str, float],
+    judgment: Judgment = NOT_JUDGED,
     *,
     earlier: Earlier | None = None,
     sealed: bool = False,
@@ -102,6 +103,7 @@ def write_study(
         folder: Gets what the settings ask for; the caller makes it appear as a whole.
         settings: What ran.
         timings: Seconds of the stages so far.
+        judgment: What is said of the labels besides their measures.
         earlier: What the final folder holds of this study.
         sealed: Whether DICOM files stay unreadable until `renalseg.results.sealed` unseals them.
 
@@ -110,7 +112,6 @@ def write_study(
     """
     start = time.perf_counter()
     earlier = earlier or Earlier()
-    judgment = Judgment()
     segmented, found = split_segments(pred, series.image, settings.numbers.sides)
     segments = name_images(series, segmented, measure(series.image, segmented, found))
     if (cut := cut_off(segments)) is not None:

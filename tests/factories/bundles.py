@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import torch
+import yaml
+
+from tests.factories.limits import ANYTHING
 
 CONFIG = """\
 bundle_root: .
@@ -27,9 +30,12 @@ postprocessing:
 
 
 def write_bundles(folder: Path) -> Path:
-    """Writes the bundles of a method named "tiny", and gives their folder."""
+    """Writes the bundles of a method "tiny", to which anything is a kidney; gives their folder."""
     for name in ("kidney_tiny", "tumor_tiny"):
         write_bundle(folder / name)
+    (folder / "methods").mkdir(exist_ok=True)
+    numbers = yaml.safe_dump(json.loads(ANYTHING.text))
+    (folder / "methods" / "defaults.yaml").write_text(numbers)
     return folder
 
 

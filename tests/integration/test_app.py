@@ -20,16 +20,19 @@ from renalseg.dicom.scan import Scan
 from renalseg.errors import ConfigError, InputError
 from renalseg.models import Models
 from renalseg.results.place import Place
+from tests.factories.limits import ANYTHING
 from tests.factories.series import write_case
 
 pytest.importorskip("monai.deploy", reason="the MONAI Deploy SDK is not installed")
 
 from app.__main__ import main
 from app.app import run_graph, segment_by_graph
+from renalseg.results.findings import Judgment
+from renalseg.results.plausibility import Judged
 from renalseg.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-STAGES = ["load_study", "localize", "find_tumors", "write"]
+STAGES = ["load_study", "localize", "find_tumors", "judge_found", "write"]
 STUDY = StudyPlan("1.2", ())
 PLACE = Place(Path("hidden"), Path("out"))
 
@@ -43,6 +46,9 @@ class Stand:
             "load_study": object(),
             "localize": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 2),
             "find_tumors": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 3),
+            "judge_found": Judged(
+                MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 4), Judgment()
+            ),
             "write": object(),
         }
         plan = Plan(Scan(Path("in"), (), (), ()), (STUDY,), ())
@@ -71,12 +77,14 @@ def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Of bundles that nothing is asked of."""
     monkeypatch.setattr("renalseg.models.Bundle", Mock())
-    return Settings(tmp_path, "kidney_stand", "tumor_stand", torch.device("cpu"))
+    device = torch.device("cpu")
+    return Settings(tmp_path, "kidney_stand", "tumor_stand", device, numbers=ANYTHING)
 
 
 def test_operators_pass_the_very_objects_on(stand: Stand, settings: Settings) -> None:
     result = segment_by_graph(STUDY, PLACE, Models(settings))
-    series, kidney, pred, written = (stand.values[name] for name in STAGES)
+    series, kidney, pred, judged, written = (stand.values[name] for name in STAGES)
+    assert isinstance(judged, Judged)
     assert result is written
     assert stand.calls["load_study"] == (STUDY,)
     assert stand.calls["localize"][0] is series
@@ -85,7 +93,9 @@ def test_operators_pass_the_very_objects_on(stand: Stand, settings: Settings) ->
     place, *given = stand.calls["write"]
     assert place is PLACE
     assert given[0] is series
-    assert given[1] is pred
+    assert stand.calls["judge_found"] == (series, pred, settings)
+    assert given[1] is judged.pred
+    assert given[4] is judged.judgment
     assert given[2] is settings
     assert list(given[3]) == ["read", "localize", "tumor", "write"]
 
@@ -125,7 +135,9 @@ def test_expected_error_in_an_operator_is_one_line_and_its_code(
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == pipeline.LOOKING
     assert lines[-1].startswith(f"renalseg: error: {said}")
-    assert len(lines) == STAGES.index(stage) + 3  # the stages that began, and the error
+    announced = [name for name in STAGES if name != "judge_found"]  # belongs to finding tumors
+    before = announced.index("find_tumors" if stage == "judge_found" else stage)
+    assert len(lines) == before + 3  # the stages that began, and the error
 
 
 def test_fault_in_an_operator_is_1_with_a_traceback(

@@ -18,9 +18,10 @@ from renalseg.dicom.choose import StudyPlan
 from renalseg.errors import ConfigError, InputError
 from renalseg.results.archive_table import COLUMNS, put_rows
 from renalseg.settings import Settings
+from tests.factories.limits import ANYTHING
 from tests.factories.series import write_case
 
-SETTINGS = Settings(Path("bundles"), "kidney_x", "tumor_x", torch.device("cpu"))
+SETTINGS = Settings(Path("bundles"), "kidney_x", "tumor_x", torch.device("cpu"), numbers=ANYTHING)
 
 
 class StandIn:

@@ -1,0 +1,133 @@
+"""What a kidney and a tumor can be: the limits of the plausibility check, as methods state them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from renalseg.labels import ContrastPhase
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class KidneyRange:
+    """From which to which value each trait of a kidney goes.
+
+    Attributes:
+        volume_ml: Of the connected piece with its tumors; both kidneys if they are joined.
+        length_mm: Along its principal axis, with its tumors.
+        median_hu: Of its tissue, one voxel below the surface.
+        spread_hu: Distance of the quartiles there.
+        bone_inside: Share of voxels as dense as bone.
+        fat_around: Share of fat in the layer around it.
+        bone_around: Share of bone there.
+        air_around: Share of air there.
+        solidity: Share of its convex hull that it fills.
+        flat_face: Largest share of its widest section that one of its outermost planes has: what
+            ends so abruptly was cut by a box or a midline, not grown.
+        midline_share: Section at the midline as a share of the largest section parallel to it.
+        lateral_mm: Distance of its center from the spine, to the side.
+        forward_mm: The same to the front.
+        spine: Bone where the spine is, from 0 (none) to 1.
+    """
+
+    volume_ml: Range
+    length_mm: Range
+    median_hu: Range
+    spread_hu: Range
+    bone_inside: Range
+    fat_around: Range
+    bone_around: Range
+    air_around: Range
+    solidity: Range
+    flat_face: Range
+    midline_share: Range
+    lateral_mm: Range
+    forward_mm: Range
+    spine: Range
+
+    def __post_init__(self) -> None:
+        """Refuses a range that runs backward."""
+        for field in fields(self):
+            low, high = getattr(self, field.name)
+            if low > high:
+                raise ValueError(f"expected a range from low to high for {field.name}")
+
+
+@dataclass(frozen=True)
+class TumorLimits:
+    """When a region that was called tumor is the kidney itself.
+
+    Attributes:
+        phases: Contrast phases in which tumors are reported.
+        least_kidney: A kidney of which less than this share is left, without being enlarged, is
+            no tumor.
+        enlarged: A side is enlarged if it has this many times the volume of the other.
+        single_ml: Volume up to which a single kidney with its tumors is not enlarged.
+        overlap: A region looks like the other kidney if their histograms of HU share this much.
+        large_share: Share of its side from which a region that looks like the other kidney is not
+            reported; a smaller one is reported with a reason for review.
+        islands: Most islands of a tumor in one slice that are no reason for review.
+        island_mm2: Area from which an island counts.
+    """
+
+    phases: tuple[str, ...]
+    least_kidney: float
+    enlarged: float
+    single_ml: float
+    overlap: float
+    large_share: float
+    islands: int
+    island_mm2: float
+
+    def __post_init__(self) -> None:
+        """Refuses phases that do not exist."""
+        for phase in self.phases:
+            ContrastPhase(phase)
+
+
+@dataclass(frozen=True)
+class PhaseLimits:
+    """How contrast phases are told apart, HU.
+
+    Attributes:
+        kidney_hu: Kidneys below it do not enhance.
+        aorta_hu: A vessel below it holds no contrast medium.
+        medulla_hu: By how much the cortex is brighter than the medulla in the corticomedullary
+            phase.
+        first_pass_hu: By how much the aorta is brighter than the cortex then.
+        urine_hu: By how much excreted contrast medium is brighter than cortex and aorta.
+        urine_ml: Volume of it from which a kidney excretes.
+    """
+
+    kidney_hu: float
+    aorta_hu: float
+    medulla_hu: float
+    first_pass_hu: float
+    urine_hu: float
+    urine_ml: float
+
+
+@dataclass(frozen=True)
+class Plausibility:
+    """What the networks found has to pass this to be reported.
+
+    Attributes:
+        step_mm: Voxels are looked at about so far apart.
+        layer_mm: From where to where the layer around a kidney goes.
+        least_ml: Smaller pieces go with the largest of their side.
+        possible: A piece with one trait outside is no kidney.
+        usual: Each trait outside is a doubt; so is a body part far from the kidneys in the header.
+        most_doubts: A piece with more doubts is no kidney.
+        tumor: When a tumor is reported.
+        phase: How contrast phases are told apart.
+    """
+
+    step_mm: float
+    layer_mm: Range
+    least_ml: float
+    possible: KidneyRange
+    usual: KidneyRange
+    most_doubts: int
+    tumor: TumorLimits
+    phase: PhaseLimits

@@ -1,0 +1,29 @@
+"""Limits that let anything be a kidney, for series that show none."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from renalseg.labels import ContrastPhase
+from renalseg.limits import KidneyRange
+from renalseg.methods import default_numbers
+
+_ANY = KidneyRange(**{field.name: (-1e9, 1e9) for field in fields(KidneyRange)})
+_NUMBERS = default_numbers()
+_LIMITS = _NUMBERS.plausibility
+
+ANYTHING = replace(
+    _NUMBERS,
+    plausibility=replace(
+        _LIMITS,
+        possible=_ANY,
+        usual=_ANY,
+        tumor=replace(
+            _LIMITS.tumor,
+            phases=tuple(phase.value for phase in ContrastPhase),
+            least_kidney=0.0,
+            large_share=2.0,
+        ),
+    ),
+)
+"""The numbers of a method with such limits."""
