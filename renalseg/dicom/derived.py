@@ -121,6 +121,8 @@ class Origin:
         if source.get("SpecificCharacterSet"):
             dataset.SpecificCharacterSet = source.SpecificCharacterSet
         for keyword in _NAMES:
+            # highdicom lets objects share their elements with `header`, which has to stay nameless
+            dataset.pop(keyword, None)
             setattr(dataset, keyword, source.get(keyword))
         for kind in ("InstanceCreation", "Series", "Content"):
             setattr(dataset, f"{kind}Date", DA(created.date()))
