@@ -76,7 +76,7 @@ def _localizer(chains: Sequence[Content]) -> tuple[str, dict[str, float | None]]
         cases, summary = suites["unseen"]["cases"], suites["unseen"]["summary"]
         mean = summary["localizer_dice"]
         values = [row["localizer_dice"] for row in cases]
-        rows.append((f"{len(cases)} unseen synthetic CTs, mean", estimate(mean, 3)))
+        rows.append((f"{len(cases)} synthetic CTs, mean", estimate(mean, 3)))
         rows += [
             (f"of them {phase.replace('_', '-')} ({count})", value)
             for phase, count, value in _by_phase(cases)
@@ -122,7 +122,7 @@ def _tumor_column(suites: Content) -> tuple[dict[str, str], dict[str, float | No
     if "unseen" in suites:
         summary = suites["unseen"]["summary"]
         count = summary["cases"] - summary["tumor_free"]
-        cells[f"{summary['cases']} unseen synthetic CTs: kidney Dice"] = estimate(
+        cells[f"{summary['cases']} synthetic CTs: kidney Dice"] = estimate(
             summary["kits19"]["kidney"], 3
         )
         cells[f"tumor Dice of the {count} with tumors"] = estimate(summary["tumor_dice"], 3)

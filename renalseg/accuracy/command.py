@@ -10,14 +10,20 @@ from typing import Any
 def add_accuracy_commands(commands: Any) -> None:
     """Adds the commands to the parser's subcommands."""
     accuracy: argparse.ArgumentParser = commands.add_parser(
-        "accuracy", help="measure methods on real and unseen CTs"
+        "accuracy", help="measure methods on real and synthetic CTs"
     )
     add = accuracy.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder with CTs and labels")
     add("--out", type=Path, required=True, metavar="DIR", help="gets all numbers; goes on there")
     add("--method", nargs="+", metavar="M", default=[], help="all that are there by default")
-    add("--suite", nargs="+", choices=("real_ct", "unseen", "slices"), default=[], help="not all")
-    add("--cases", type=int, metavar="N", default=20, help="drawn CTs with tumors")
+    add(
+        "--suite",
+        nargs="+",
+        choices=("real_ct", "unseen", "slices"),
+        default=[],
+        help="not all; unseen is synthetic",
+    )
+    add("--cases", type=int, metavar="N", default=20, help="synthetic CTs with tumors")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
     add("--again", action="store_true", help="also cases that are finished")
     add("--markdown", type=Path, metavar="FILE", help="put the tables there")

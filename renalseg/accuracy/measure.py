@@ -45,7 +45,7 @@ def measure_accuracy(
         out_dir: Gets the results, and keeps finished cases, which are not done again.
         methods: Names; none: all that are there.
         suites: Keys of `SUITES`; none: all.
-        count: Drawn CTs with tumors; half as many without are drawn beside them.
+        count: Synthetic CTs with tumors; half as many without are drawn beside them.
         device: As in `Settings.resolve`.
         again: Do finished cases again.
 
@@ -57,7 +57,7 @@ def measure_accuracy(
         InputError: The data of no suite is there.
     """
     if count < 1:
-        raise ConfigError(f"Expected one drawn CT or more, got {count}")
+        raise ConfigError(f"Expected one synthetic CT or more, got {count}")
     if not methods:
         folder = Settings.resolve(device=device).bundles
         methods = (DEFAULT_METHOD, *available_methods(folder))

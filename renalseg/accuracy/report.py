@@ -70,7 +70,7 @@ def _unseen(methods: Sequence[Content]) -> Iterable[str]:
         for method, s in summaries.items()
     ]
     free = first["tumor_free"]
-    yield f"{first['cases'] - free} unseen synthetic CTs with tumors, and {free} without:"
+    yield f"{first['cases'] - free} synthetic CTs with tumors, and {free} without:"
     yield ""
     yield from table(heads, rows, slice(1, None))
     yield ""
