@@ -8,6 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import starmap
 from pathlib import Path
+from typing import NamedTuple
+
+from pydicom.config import disable_value_validation
+from pydicom.dataset import Dataset
 
 from renalseg.dicom.account import (
     NOT_CHOSEN,
@@ -18,9 +22,12 @@ from renalseg.dicom.account import (
 )
 from renalseg.dicom.duplicates import drop_duplicates, drop_equal_slices
 from renalseg.dicom.grid import Grid, arrange
+from renalseg.dicom.hounsfield import check_pixels, refuse_other_units
 from renalseg.dicom.limits import check_slice, check_volume
+from renalseg.dicom.pixels import Correction, check_values
 from renalseg.dicom.scan import Scan
 from renalseg.dicom.score import score
+from renalseg.dicom.source import source_headers
 from renalseg.dicom.stacks import MANY, Stack, split_series
 from renalseg.dicom.stations import goes_on_in
 from renalseg.dicom.tags import Instance, describe
@@ -29,9 +36,19 @@ from renalseg.errors import InputError, some_of
 
 logger = logging.getLogger(__name__)
 
-_NEEDED = ("RescaleSlope", "RescaleIntercept", "Rows", "Columns", "BitsAllocated")
-
 _MOST_REMARKS = 10  # on series that are not processed
+
+
+class Source(NamedTuple):
+    """What is read and written of a candidate that was examined.
+
+    Attributes:
+        correction: What is wrong with its values and is undone.
+        headers: Of each slice in order, for what is written.
+    """
+
+    correction: Correction
+    headers: tuple[Dataset, ...]
 
 
 @dataclass(eq=False)
@@ -46,6 +63,7 @@ class Candidate:
         grid: Its volume; None where its slices form none.
         score: Points by what they were given for; empty where it cannot be processed.
         reason: Why it cannot be processed; set late where only the pixels or the kidneys tell.
+        source: What is read and written of it; None until it was examined, as only the best is.
     """
 
     study: str
@@ -55,6 +73,19 @@ class Candidate:
     grid: Grid | None = None
     score: Mapping[str, float] = field(default_factory=dict)
     reason: str | None = None
+    source: Source | None = None
+
+    def examine(self) -> Source:
+        """Look at what a run depends on besides the geometry: the pixels, what is written.
+
+        Raises:
+            InputError: If it cannot be processed.
+        """
+        if self.reason is not None or self.grid is None:
+            raise InputError(f"{self.name}: {self.reason}")
+        if self.source is None:
+            self.source = Source(check_pixels(self.instances), source_headers(self.grid))
+        return self.source
 
     @property
     def name(self) -> str:
@@ -89,6 +120,24 @@ class StudyPlan:
         able = [candidate for candidate in self._asked if candidate.reason is None]
         # The first among equals, so that the choice does not depend on the names of files.
         return max(able, key=lambda candidate: candidate.score["total"], default=None)
+
+    def settle(self) -> Candidate | None:
+        """Examine what suits best; where it cannot be processed after all, the next best.
+
+        `inspect` and a run both choose by this, so that they choose the same.
+
+        Returns:
+            What suits best of what can be processed; None if nothing can.
+        """
+        while (best := self.best) is not None:
+            try:
+                best.examine()
+            except InputError as error:
+                logger.warning("%s is refused: %s", best.name, error)
+                best.reason = str(error)
+            else:
+                return best
+        return None
 
     @property
     def _asked(self) -> tuple[Candidate, ...]:
@@ -261,6 +310,10 @@ def make_plan(scan: Scan, *, allow_gaps: bool = False, wanted: str | None = None
     for candidate in (candidate for found in studies.values() for candidate in found):
         logger.info("%s: %s", candidate.name, candidate.reason or dict(candidate.score))
     plans = tuple(_study(study, found, wanted) for study, found in sorted(studies.items()))
+    # Validation messages of pydicom quote values, which may name a patient.
+    with disable_value_validation():
+        for plan in plans:
+            plan.settle()
     return Plan(scan, plans, tuple(dict.fromkeys(copies)))
 
 
@@ -358,8 +411,8 @@ def _candidate(study: str, uid: str, stack: Stack, allow_gaps: bool) -> Candidat
         for instance in stack.instances:
             if instance.flaw is not None:
                 raise InputError(instance.flaw)
-            for keyword in _NEEDED:
-                instance.numbers(keyword, 1)
+            refuse_other_units(instance)
+            check_values(instance)
             check_slice(instance)
         grid = arrange(stack.instances, allow_gaps=allow_gaps)
         candidate.grid = grid._replace(warnings=(*stack.warnings, *grid.warnings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,32 @@ from renalseg.dicom.tags import Instance, describe
 from renalseg.errors import InputError, RetryableError
 
 AIR_HU = -1024.0
+
+
+class Correction(NamedTuple):
+    """What is wrong with the values of a series and is undone.
+
+    Attributes:
+        shift: Added to all HU.
+        wrapped: Whether signed values were stored as if they were unsigned.
+    """
+
+    shift: float = 0.0
+    wrapped: bool = False
+
+    @property
+    def remark(self) -> str | None:
+        """What is said of it; None where nothing is corrected."""
+        causes = []
+        if self.wrapped:
+            causes.append("its signed values are declared as unsigned, and were read as signed")
+        if self.shift:
+            tag = describe("RescaleIntercept")
+            causes.append(f"{tag} does not fit its values, which were shifted by {self.shift:+g}")
+        return f"the series is not in HU as it is stored: {'; '.join(causes)}" if causes else None
+
+
+AS_STORED = Correction()
 
 
 class PixelReader:
@@ -171,8 +197,43 @@ def slice_bytes(instance: Instance) -> int:
     return rows * columns * bits // 8
 
 
+def rescale(
+    instance: Instance,
+    stored: npt.NDArray[np.integer],
+    out: npt.NDArray[np.float32],
+    correction: Correction = AS_STORED,
+) -> npt.NDArray[np.float32]:
+    """Turn stored values into HU by the slice's own rescale; padding becomes air.
+
+    Args:
+        instance: The slice.
+        stored: Stored values (Y, X), or some of them.
+        out: Array of the same shape that receives the HU.
+        correction: What is wrong with the series.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: If the slice has no rescale, so that its HU are unknown.
+    """
+    slope = np.float32(instance.numbers("RescaleSlope", 1)[0])
+    np.multiply(stored, slope, out=out, casting="unsafe")
+    out += np.float32(instance.numbers("RescaleIntercept", 1)[0] + correction.shift)
+    if correction.wrapped:
+        turn = 1 << int(instance.numbers("BitsStored", 1)[0])
+        out[stored >= turn // 2] -= slope * np.float32(turn)
+    padding = padding_range(instance)
+    if padding is not None:
+        out[(stored >= padding[0]) & (stored <= padding[1])] = AIR_HU
+    return out
+
+
 def write_hu(
-    instance: Instance, stored: npt.NDArray[np.integer], out: npt.NDArray[np.float32]
+    instance: Instance,
+    stored: npt.NDArray[np.integer],
+    out: npt.NDArray[np.float32],
+    correction: Correction = AS_STORED,
 ) -> None:
     """Turn stored values into HU by the slice's own rescale; padding and all below air become air.
 
@@ -180,6 +241,7 @@ def write_hu(
         instance: The slice.
         stored: Stored values (Y, X).
         out: Array (Y, X) that receives the HU.
+        correction: What is wrong with the series.
 
     Raises:
         InputError: If the slice has no rescale, so that its HU are unknown, or another size than
@@ -189,17 +251,42 @@ def write_hu(
         raise InputError(
             f"{instance.path}: expected {out.shape} rows and columns, found {stored.shape}"
         )
-    slope = instance.numbers("RescaleSlope", 1)[0]
-    intercept = instance.numbers("RescaleIntercept", 1)[0]
-    if slope == 0:
-        raise InputError(f"{instance.path}: {describe('RescaleSlope')} is 0, so the HU are unknown")
-    np.multiply(stored, np.float32(slope), out=out, casting="unsafe")
-    out += np.float32(intercept)
-    padding = _padding_range(instance)
-    if padding is not None:
-        out[(stored >= padding[0]) & (stored <= padding[1])] = AIR_HU
+    rescale(instance, stored, out, correction)
     # Some scanners fill the corners with -2000 and do not say so.
     np.maximum(out, AIR_HU, out=out)
+
+
+def check_values(instance: Instance) -> None:
+    """Refuse a slice whose header does not say how its pixels become HU.
+
+    Raises:
+        InputError: If the rescale is missing or turns more into less, the bits are no pixel's, or
+            the padding is no number.
+    """
+    slope = float(instance.numbers("RescaleSlope", 1)[0])
+    for keyword in ("RescaleIntercept", "Rows", "Columns"):
+        instance.numbers(keyword, 1)
+    if slope <= 0:
+        raise InputError(
+            f"{instance.path}: expected {describe('RescaleSlope')} above 0, found {slope:g}: "
+            "the HU are unknown"
+        )
+    allocated, stored, signed = (
+        float(instance.numbers(keyword, 1)[0])
+        for keyword in ("BitsAllocated", "BitsStored", "PixelRepresentation")
+    )
+    if (
+        allocated not in (8, 16, 32)
+        or not 1 <= stored <= allocated
+        or stored % 1
+        or signed not in (0, 1)
+    ):
+        raise InputError(
+            f"{instance.path}: expected pixels of 8, 16 or 32 bits, signed or not, found "
+            f"{describe('BitsAllocated')} {allocated:g}, {describe('BitsStored')} {stored:g}, "
+            f"{describe('PixelRepresentation')} {signed:g}"
+        )
+    padding_range(instance)
 
 
 def fingerprint(stored: npt.NDArray[np.integer]) -> str:
@@ -208,8 +295,12 @@ def fingerprint(stored: npt.NDArray[np.integer]) -> str:
     return hashlib.sha256(np.ascontiguousarray(little_endian).data).hexdigest()
 
 
-def _padding_range(instance: Instance) -> tuple[int, int] | None:
-    """Give the lowest and highest stored value that mean "no measurement here", if any do."""
+def padding_range(instance: Instance) -> tuple[int, int] | None:
+    """Give the lowest and highest stored value that mean "no measurement here", if any do.
+
+    Raises:
+        InputError: If they are no numbers.
+    """
     if instance.value("PixelPaddingValue") is None:
         return None
     limits = [int(instance.numbers("PixelPaddingValue", 1)[0])]

@@ -22,7 +22,7 @@ from renalseg.dicom.gaps import Gap, find_missing
 from renalseg.dicom.grid import Grid
 from renalseg.dicom.limits import check_free
 from renalseg.dicom.packed import unpacked
-from renalseg.dicom.pixels import AIR_HU, PixelReader, fingerprint, write_hu
+from renalseg.dicom.pixels import AIR_HU, Correction, PixelReader, fingerprint, write_hu
 from renalseg.dicom.planes import SourcePlanes
 from renalseg.dicom.remarks import remarks
 from renalseg.dicom.scan import found, scan_folder
@@ -41,8 +41,8 @@ class CTSeries:
     Attributes:
         image: HU (1, X, Y, Z) float32 with a float64 voxel-to-world affine in RAS mm. It is a view
             of memory laid out slice by slice, (Z, Y, X), so it is not contiguous.
-        headers: Attributes of each slice in Z order, without pixels, private elements and overlays.
-            Read only.
+        headers: What objects that derive from it need of each slice, in Z order, checked and as
+            measured (`renalseg.dicom.source`). Read only.
         input_hash: SHA-256 over the SOP Instance UIDs and stored pixels, independent of file names
             and compression.
         warnings: What is unusual about the input but was processed, for people.
@@ -127,7 +127,7 @@ def read_best(study: StudyPlan, *, progress: Progress | None = None) -> CTSeries
         InputError: If no candidate can be processed.
         RetryableError: If memory ran out.
     """
-    while (best := study.best) is not None:
+    while (best := study.settle()) is not None:
         try:
             series = load(best, progress=progress)
         except InputError as error:
@@ -153,14 +153,14 @@ def load(candidate: Candidate, *, progress: Progress | None = None) -> CTSeries:
         InputError: If the pixels are missing, truncated or not decodable.
         RetryableError: If memory ran out.
     """
-    grid = candidate.grid
-    if grid is None:
-        raise InputError(f"{candidate.name}: {candidate.reason}")
-    check_free(grid.shape)
     # Validation messages of pydicom quote values, which may name a patient.
     with disable_value_validation():
-        volume, input_hash = _load(grid, progress)
-        warnings = (*grid.warnings, *remarks(grid))
+        grid, source = candidate.grid, candidate.examine()
+        assert grid is not None
+        check_free(grid.shape)
+        volume, input_hash = _load(grid, source.correction, progress)
+        remark = source.correction.remark
+        warnings = (*([remark] if remark else []), *grid.warnings, *remarks(grid))
 
     # (Z, Y, X) in memory, seen as (1, X, Y, Z): slices are written whole and nothing is copied.
     image = MetaTensor(
@@ -168,14 +168,15 @@ def load(candidate: Candidate, *, progress: Progress | None = None) -> CTSeries:
         affine=torch.from_numpy(grid.affine),
         meta={"space": SpaceKeys.RAS},
     )
-    headers = tuple(instance.header for instance in grid.instances)
     gaps = find_missing(grid)
     warnings = (*warnings, *(f"missing slices: {gap}, filled by interpolation" for gap in gaps))
     frames = {each.uid: each.source for each in grid.instances if each.source is not None}
-    return CTSeries(image, headers, input_hash, warnings, {}, grid.planes, frames, gaps)
+    return CTSeries(image, source.headers, input_hash, warnings, {}, grid.planes, frames, gaps)
 
 
-def _load(grid: Grid, progress: Progress | None) -> tuple[npt.NDArray[np.float32], str]:
+def _load(
+    grid: Grid, correction: Correction, progress: Progress | None
+) -> tuple[npt.NDArray[np.float32], str]:
     """Decode all slices into one array (Z, Y, X) in HU on the grid, and hash them."""
     total = len(grid.instances)
     try:
@@ -189,7 +190,7 @@ def _load(grid: Grid, progress: Progress | None) -> tuple[npt.NDArray[np.float32
     def write(index: int, out: npt.NDArray[np.float32]) -> None:
         instance = grid.instances[index]
         stored = reader.decode(instance)
-        write_hu(instance, stored, out)
+        write_hu(instance, stored, out, correction)
         prints[instance.uid] = fingerprint(stored)
         if progress is not None:
             progress(index + 1, total)

@@ -25,7 +25,7 @@ from renalseg.labels import KIDNEY, LATERALITY, Segment, Side
 from renalseg.results.segments import split_segments
 from tests.factories.stacks import AIR_HU, Stack, stack_of, write_stack
 
-MARKER_HU = 1000
+MARKER_HU = 40  # soft tissue
 KIDNEYS = [Segment(1, "Left kidney", KIDNEY, Side.LEFT, 1.0)]
 
 

@@ -520,7 +520,9 @@ def test_any_orientation_has_a_page(tmp_path: Path, name: str) -> None:
 
 def test_tilted_slices_have_all_results(tmp_path: Path) -> None:
     stack = stack_of(np.eye(3), [2.0] * 15, pixel_spacing=(1.1, 0.9), tilt_degrees=20)
-    write_stack(tmp_path / "in", stack, np.full(stack.shape, 40, np.int16))
+    hu = np.full(stack.shape, 40, np.int16)
+    hu[:2] = -1000
+    write_stack(tmp_path / "in", stack, hu)
     series, result = write(tmp_path / "in", tmp_path / "out", ALL)
     assert not series.planes.is_grid
     assert len(result.files) == 5
