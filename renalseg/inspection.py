@@ -44,8 +44,8 @@ def inspect_folder(
 ) -> dict[str, Any]:
     """Describes what a run would do with a folder.
 
-    Only headers are read, so damage inside of compressed pixels is found by a run alone. Holds no
-    name and no ID of a patient.
+    Headers are read, and the pixels of a few slices, so damage inside of the compressed pixels of
+    others is found by a run alone. Holds no name and no ID of a patient.
 
     Args:
         folder: Folder with DICOM files; only read.
@@ -86,14 +86,13 @@ def _exit_code(plan: Plan) -> int:
 
 def _study(study: StudyPlan) -> dict[str, Any]:
     from renalseg.dicom.gaps import find_missing
-    from renalseg.dicom.remarks import remarks
 
     best = study.best
     entry: dict[str, Any] = {"study": study.study, "reason": None, "warnings": []}
     if best is None or best.grid is None:
         entry["reason"] = study.reason
     else:
-        warnings = [*best.grid.warnings, *remarks(best.grid)]
+        warnings = list(best.warnings())
         for gap in find_missing(best.grid):
             warnings.append(f"missing slices: {gap}; refused if it is near a kidney")
         entry["warnings"] = warnings

@@ -25,6 +25,7 @@ from renalseg.dicom.grid import Grid, arrange
 from renalseg.dicom.hounsfield import check_pixels, refuse_other_units
 from renalseg.dicom.limits import check_slice, check_volume
 from renalseg.dicom.pixels import Correction, check_values
+from renalseg.dicom.remarks import remarks
 from renalseg.dicom.scan import Scan
 from renalseg.dicom.score import score
 from renalseg.dicom.source import source_headers
@@ -86,6 +87,13 @@ class Candidate:
         if self.source is None:
             self.source = Source(check_pixels(self.instances), source_headers(self.grid))
         return self.source
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is unusual about it, for people; it was examined."""
+        if self.grid is None or self.source is None:
+            return ()
+        remark = self.source.correction.remark
+        return (*([remark] if remark else []), *self.grid.warnings, *remarks(self.grid))
 
     @property
     def name(self) -> str:

@@ -30,6 +30,7 @@ MIN_TILT_DEGREES = 0.1  # less is rounding of the positions in the file
 MAX_TILT_DEGREES = 45.0  # gantries tilt by 30 degrees at most
 SAME_ORIENTATION = 1e-3  # difference of direction cosines
 SAME_SPACING = 1e-3  # relative
+PIXEL_MM = (0.01, 20.0)  # no CT has finer or coarser pixels
 
 
 class Grid(NamedTuple):
@@ -125,9 +126,11 @@ def _common_plane(instances: Sequence[Instance]) -> tuple[Array, Array]:
             f"{first.path}: {describe('ImageOrientationPatient')} should be two unit vectors "
             f"at a right angle, found {orientation.tolist()}"
         )
-    if spacing.min() <= 0:
+    low, high = PIXEL_MM
+    if spacing.min() < low or spacing.max() > high:
         raise InputError(
-            f"{first.path}: {describe('PixelSpacing')} should be positive, found {spacing.tolist()}"
+            f"{first.path}: {describe('PixelSpacing')} should be {low:g} to {high:g} mm, "
+            f"found {spacing.tolist()}"
         )
     frame = first.header.get("FrameOfReferenceUID")
     for other in instances[1:]:

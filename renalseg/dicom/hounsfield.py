@@ -30,10 +30,12 @@ _MAPS = (
 _NOT_A_MAP = ("REMOVED", "VNC", "NO_IODINE", "NONIODINE")
 
 # HU, wide enough for any tube voltage, for virtual images of 40 keV, and for contrast.
-_DARK, _AIR = -500.0, -925.0
+_BELOW_AIR, _AIR, _DARK = -1200.0, -925.0, -500.0
+_AIR_PEAK = (-1020.0, -940.0)
 _FAT = (-220.0, -40.0)
 _TISSUE = (-200.0, 300.0)
 _SOFT, _SOFT_PEAK = (-30.0, 300.0), (-20.0, 160.0)
+_MAX_BELOW_AIR = 0.05  # of all, besides what is the same everywhere, which is padding
 _MIN_DARK = 0.02  # of all: there is air, or lung, or bowel
 _MIN_AIR = 0.05  # of what is dark; the rest is lung and what lies on the table
 _MIN_BRIGHT = 0.02  # of all
@@ -119,9 +121,8 @@ def _check_group(group: Sequence[Instance], count: int) -> Correction:
     if fault is None:
         return AS_STORED
     for correction in _possible(chosen, stored):
-        # a cause is certain only where all of air, fat and tissue then are where they belong
         corrected = values(correction)
-        if fault_of(corrected) is None and (corrected < _AIR).mean() > _MIN_DARK:
+        if fault_of(corrected) is None and _has_all(corrected):
             return correction
     raise InputError(
         "expected Hounsfield units with air near -1000, fat near -100 and soft tissue from 0 to 80,"
@@ -140,6 +141,9 @@ def fault_of(hu: Array) -> str | None:
         What is wrong; None where they may be HU. A field of view inside the body, or what lies
         outside of it set to any value, needs no air.
     """
+    least = float(hu.min())
+    if ((hu < _BELOW_AIR) & (hu != least)).mean() > _MAX_BELOW_AIR:
+        return "values below that of air"
     dark = hu < _DARK
     air = float((hu < _AIR).sum() / max(1, dark.sum()))
     bright = hu[~dark]
@@ -159,12 +163,24 @@ def fault_of(hu: Array) -> str | None:
     fat = float(((tissue >= _FAT[0]) & (tissue < _FAT[1])).mean())
     if fat < _MIN_FAT and dark.mean() <= _MIN_DARK:
         return "neither air nor fat"
-    least = float(hu.min())
     if least > _AIR and (hu == least).mean() > _MAX_AT_LEAST:
         return (
             f"nothing below {least:g}, where {100 * (hu == least).mean():.0f} % of the values lie"
         )
     return None
+
+
+def _has_all(hu: Array) -> bool:
+    """Whether air, fat and soft tissue are all there: then the cause of a mistake is certain.
+
+    Electron densities, too, are near HU + 1024, but they have no air at 24.
+    """
+    if not (hu < _DARK).any():
+        return False
+    low, high = _AIR_PEAK
+    if not low < np.median(hu[hu < _DARK]) < high:
+        return False
+    return all(((hu >= low) & (hu < high)).mean() > _MIN_FAT for low, high in (_FAT, _SOFT))
 
 
 def _possible(

@@ -24,7 +24,6 @@ from renalseg.dicom.limits import check_free
 from renalseg.dicom.packed import unpacked
 from renalseg.dicom.pixels import AIR_HU, Correction, PixelReader, fingerprint, write_hu
 from renalseg.dicom.planes import SourcePlanes
-from renalseg.dicom.remarks import remarks
 from renalseg.dicom.scan import found, scan_folder
 from renalseg.dicom.tags import SourceFrame
 from renalseg.errors import InputError, RetryableError, some_of
@@ -159,8 +158,7 @@ def load(candidate: Candidate, *, progress: Progress | None = None) -> CTSeries:
         assert grid is not None
         check_free(grid.shape)
         volume, input_hash = _load(grid, source.correction, progress)
-        remark = source.correction.remark
-        warnings = (*([remark] if remark else []), *grid.warnings, *remarks(grid))
+        warnings = candidate.warnings()
 
     # (Z, Y, X) in memory, seen as (1, X, Y, Z): slices are written whole and nothing is copied.
     image = MetaTensor(
