@@ -134,7 +134,9 @@ def test_a_saved_segmentation_of_tilted_slices_comes_back_to_them(
     tmp_path: Path, steps: list[float]
 ) -> None:
     stack = stack_of(np.eye(3), steps, tilt_degrees=12)
-    write_stack(tmp_path / "ct", stack, np.full(stack.shape, 40, np.int16))
+    hu = np.full(stack.shape, 40, np.int16)
+    hu[:2] = -1000
+    write_stack(tmp_path / "ct", stack, hu)
     series = read_series(tmp_path / "ct")
     assert not series.planes.is_grid
     write_as_run(series, predict(series), tmp_path / "out", Settings.resolve(device="cpu"))
