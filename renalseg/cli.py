@@ -24,6 +24,7 @@ from renalseg.errors import (
 from renalseg.evaluation.command import add_evaluate_command
 from renalseg.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.inspection import add_inspect_command
+from renalseg.methods_command import add_methods_command
 from renalseg.privacy import format_traceback, reason_of
 from renalseg.process import leave, prepare, require_memory
 from renalseg.report.html.command import add_report_command
@@ -155,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     add_worker_command(commands)
     add_jobs_command(commands)
     add_inspect_command(commands)
+    add_methods_command(commands)
     checksums = add_checksums_command(commands)
 
     export = commands.add_parser("export", help="make a bundle's weights of a training run")

@@ -172,12 +172,7 @@ class Settings:
             values = (source.get(name) for source in sources for name in names)
             return next((value for value in values if value), default)
 
-        folder = Path(
-            bundles
-            or os.environ.get("RENALSEG_BUNDLES")
-            or os.environ.get("HOLOSCAN_MODEL_PATH")
-            or BUNDLES
-        )
+        folder = bundle_folder(bundles)
         first = pick("localizer", "method", default=DEFAULT_METHOD)
         second = pick("tumor", "method", default=DEFAULT_METHOD)
         stages = _combined(folder, _stages(folder, first), _stages(folder, second))
@@ -267,6 +262,16 @@ def _read(config: str | Path | None) -> Mapping[str, str | None]:
 def _text(value: object) -> str:
     """A value of a file as the environment would give it; YAML also has lists and switches."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def bundle_folder(given: str | Path | None = None) -> Path:
+    """The folder with the bundles: the one that is given, of the environment, or the default."""
+    return Path(
+        given
+        or os.environ.get("RENALSEG_BUNDLES")
+        or os.environ.get("HOLOSCAN_MODEL_PATH")
+        or BUNDLES
+    )
 
 
 def available_methods(folder: Path) -> list[str]:

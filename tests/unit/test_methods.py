@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import yaml
 from monai.data import MetaTensor
 
 from renalseg.accuracy.kept import Kept
+from renalseg.checksums import sha256_of
+from renalseg.cli import main
 from renalseg.dicom.derived import Origin, content_hash
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.errors import ConfigError
@@ -211,3 +214,32 @@ def test_other_voxels_have_other_uids(series: CTSeries) -> None:
     made = {Origin(series, "a", "1", settings.software, text).uid("SEG") for text in (one, other)}
     assert len(made) == 2
     assert content_hash(segmented.copy(order="F")) == other
+
+
+def test_the_command_lists_every_method_with_its_bundles(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["methods", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [one["method"] for one in listed if one["default"]] == [DEFAULT_METHOD]
+    assert listed[0]["default"]
+    assert len(listed) == len(method_names(BUNDLES))
+    for one in listed:
+        settings = Settings.resolve(method=one["method"], device="cpu")
+        assert one["fingerprint"] == settings.fingerprint
+        stages = {stage: about["bundle"] for stage, about in one["stages"].items()}
+        assert stages == settings.named_stages
+        for about in one["stages"].values():
+            weights = BUNDLES / about["bundle"] / "models" / "model.pt"
+            assert about["sha256"] == sha256_of(weights)
+            assert "CC BY-NC-SA 4.0" in about["licenses"]
+            assert about["measured"]
+
+
+def test_the_table_names_method_bundles_and_figures(
+    bundles: Path, methods: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["methods", "-m", str(bundles)]) == 0
+    said = capsys.readouterr().out
+    for text in ("sehdc+sehdc+msvnet (default)", "refiner", "tumor_mrb 1.0.0", "unknown"):
+        assert text in said
