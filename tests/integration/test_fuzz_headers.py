@@ -28,6 +28,7 @@ from renalseg.inspection import inspect_folder, print_inspection
 from renalseg.report.terminal import print_result
 from renalseg.settings import OUTPUTS, Settings
 from tests.factories.hostile import PIXELS, TAGS, TEXTS, VRS, Element, build, parse
+from tests.factories.limits import ANYTHING
 from tests.factories.series import write_case
 
 SEED = int(os.environ.get("RENALSEG_FUZZ_SEED", "18"))
@@ -72,6 +73,7 @@ class Bright:
             outputs=outputs,
             overlay=asked,
             report=asked,
+            numbers=ANYTHING,
         )
 
     def find_kidneys(self, image: MetaTensor) -> MetaTensor:
