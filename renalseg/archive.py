@@ -40,6 +40,7 @@ from renalseg.privacy import reason_of
 from renalseg.progress import announce, bar_wanted
 from renalseg.results.account import Result, is_current
 from renalseg.results.archive_table import COLUMNS, SUMMARY_FILE, put_rows
+from renalseg.results.findings import cut_off
 from renalseg.results.output import RESULT_FILE, read_result
 from renalseg.results.place import Place, all_at_once
 from renalseg.results.study import REFUSED, StudyResult, weak_bundles
@@ -104,9 +105,16 @@ class Outcome:
             "" if self.settings is None else self.settings.algorithm,
             "" if self.settings is None else self.settings.fingerprint,
             f"{self.seconds:.2f}",
-            message or (str(study.reason) if study is not None and refused else ""),
+            message or _message(study),
         )
         return dict(zip(COLUMNS, values, strict=True))
+
+
+def _message(study: StudyResult | None) -> str:
+    """Why a study was refused, or which of its volumes are lower bounds."""
+    if study is None:
+        return ""
+    return str(study.reason) if study.finding == REFUSED else cut_off(study.segments) or ""
 
 
 def _summary(study: StudyResult) -> str:

@@ -16,13 +16,16 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg import archive, log, pipeline
-from renalseg.archive import segment_all, segment_archive
+from renalseg.archive import Outcome, find_studies, segment_all, segment_archive
 from renalseg.cli import main
 from renalseg.dicom.choose import StudyPlan
 from renalseg.dicom.read import CTSeries, read_best
 from renalseg.errors import InputError
 from renalseg.inspection import inspect_folder
+from renalseg.labels import MeasuredSegment, Side
 from renalseg.privacy import hash_uid
+from renalseg.results.account import Result
+from renalseg.results.study import StudyResult
 from renalseg.settings import Settings
 from tests.factories.folders import write_series
 from tests.factories.limits import ANYTHING
@@ -297,3 +300,26 @@ def test_a_run_opens_an_archive_and_takes_the_series_that_is_asked_for(tmp_path:
     assert not (tmp_path / "none").exists()
     outcomes = list(segment_all([tmp_path / "in"], tmp_path / "all", models))
     assert [outcome.exit_code for outcome in outcomes] == [2]
+
+
+def test_an_archive_does_anew_what_is_asked_of_another_series(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_series(tmp_path / "in" / "a" / str(number), number, SeriesNumber=number)
+    models, out = Bright(), tmp_path / "out"
+    list(segment_all([tmp_path / "in" / "a"], out, models))
+    assert find_studies(tmp_path / "in", out, models.settings) == []
+    other = replace(models.settings, series="2")
+    assert find_studies(tmp_path / "in", out, other) == [tmp_path / "in" / "a"]
+
+
+def test_the_table_of_an_archive_says_which_volumes_are_lower_bounds(tmp_path: Path) -> None:
+    kidney = MeasuredSegment(1, "Left kidney", 1, Side.LEFT, 225.2, 128, 74, 133, 20)
+    rows = []
+    for cut in (False, True):
+        segments = (replace(kidney, lower_bound=cut),)
+        study = StudyResult("1.2", "1.3", "no tumor found", segments=segments)
+        result = Result(tmp_path, Bright().settings, (study,))
+        rows += Outcome(tmp_path, result, None, 1.0).rows()
+    assert [row["kidney_ml"] for row in rows] == ["225.2", "225.2"]
+    assert rows[0]["message"] == ""
+    assert str(rows[1]["message"]).startswith("Left kidney: cut by the end of the scan")
