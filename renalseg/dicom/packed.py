@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 import shutil
 import tarfile
 import tempfile
@@ -174,12 +175,14 @@ def _writer(path: Path, folder: Path) -> _Add:
 def _target(path: Path, folder: Path, name: str, number: int) -> Path:
     """Where a file of an archive goes, in the folder and at a place of its own."""
     inner = PurePosixPath(name.replace("\\", "/"))
+    if not inner.parts:  # nothing, or a dot
+        return folder / f"{number}"
     if inner.is_absolute() or ".." in inner.parts or "\0" in name or ":" in inner.parts[0]:
         raise InputError(
             f"{path}: it holds the path {one_line(name)!r}, which leads out of it; nothing of it "
             "is read"
         )
-    parts = [part if len(part.encode()) <= _LONGEST else f"{number}" for part in inner.parts]
+    parts = [part if len(os.fsencode(part)) <= _LONGEST else f"{number}" for part in inner.parts]
     target = folder.joinpath(*parts)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

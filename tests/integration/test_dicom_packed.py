@@ -193,3 +193,14 @@ def test_nowhere_to_open_it_is_said(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(ConfigError, match="TMPDIR"):
         read_series(path)
+
+
+@pytest.mark.parametrize("name", [".", "./", "b\udcff\udcfe.dcm", "x\n\x1b[2J.dcm", "\udcff" * 250])
+def test_names_that_are_none_or_no_text_are_read_too(
+    name: str, written: Written, tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.tar"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        for number, source in enumerate(written.paths):
+            archive.add(source, name if number == 3 else f"{number}")
+    assert read_series(path).image.shape[-1] == 22
