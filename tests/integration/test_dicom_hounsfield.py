@@ -238,7 +238,7 @@ def test_real_cts_are_in_hu_and_quickly_known(data_dir: Path, name: str) -> None
     assert best.source.correction == AS_STORED
     start = time.process_time()
     check_pixels(best.instances)
-    assert time.process_time() - start < 0.5
+    assert time.process_time() - start < 0.25  # on a slow machine; about 0.06 where compressed
 
 
 def test_what_is_corrected_is_named() -> None:

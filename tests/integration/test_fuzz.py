@@ -20,6 +20,7 @@ from renalseg.dicom.derived import Origin
 from renalseg.dicom.read import CTSeries, read_series
 from renalseg.dicom.seg import build_seg
 from renalseg.errors import InputError, RetryableError
+from renalseg.inspection import inspect_folder
 from renalseg.memory import peak_mib, reset_peak
 from renalseg.results.segments import split_segments
 from tests.factories.hostile import build, damaged_series, hostile_series, parse
@@ -89,17 +90,31 @@ def process(folder: Path, contents: list[bytes]) -> bool:
     """Whether a series was processed; False if it was refused."""
     for index, content in enumerate(contents):
         (folder / f"{index}.dcm").write_bytes(content)
+    told = expected(folder)
     reset_peak()
     before = peak_mib()
     with within(SECONDS), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             write_seg(read_series(folder))
-        except REFUSALS:
-            return False
+            done, reason = True, ""
+        except REFUSALS as error:
+            done, reason = False, str(error)
         finally:
             assert peak_mib() - before < MEBIBYTES
-    return True
+    assert told == done, f"inspect says that it would be processed: {told}; the run: {reason}"
+    return done
+
+
+def expected(folder: Path) -> bool:
+    """Whether inspect says that the series would be processed."""
+    with within(SECONDS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            told = inspect_folder(folder)
+        except REFUSALS:
+            return False
+    return told["exit_code"] == 0 and bool(told["files"]["processed"])
 
 
 def test_the_whole_series_is_processed(files: Files, tmp_path: Path) -> None:
