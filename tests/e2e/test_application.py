@@ -13,10 +13,12 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg.cases import load_nifti
+from renalseg.cases import load_nifti, save_nifti
 from renalseg.dicom.read import read_series
 from renalseg.evaluation.overlap import dice
+from renalseg.labels import KIDNEY, TUMOR
 from renalseg.settings import Settings
+from renalseg.transforms import KeepConfirmedTumorsd
 from tests.e2e.conftest import Program, Run
 
 
@@ -89,38 +91,35 @@ def test_application_and_library_write_the_same_objects(
         assert first == second
 
 
-def test_the_tumor_bundle_alone_gives_the_voxels_of_the_application(
-    small_sample: Path, program: Program, repository: Path, tmp_path: Path
+def test_the_bundles_alone_give_the_voxels_of_the_application(
+    small_sample: Path, program: Program, tmp_path: Path
 ) -> None:
-    """Through files and ``python -m monai.bundle run``, and in memory."""
-    from renalseg.bundle import Bundle
-
-    cases = tmp_path / "cases"
-    (cases / "study").mkdir(parents=True)
-    for path in (small_sample / "dicom").iterdir():
-        shutil.copy(path, cases / "study")
+    """The stages of the default, one by one through files and ``python -m monai.bundle run``."""
     default = Settings.resolve(device="cpu")
-    roots = {
-        "kidney": default.bundles / default.localizer,
-        "tumor": default.bundles / default.tumor,
-    }
-    for stage, arguments in (
-        ("kidney", []),
-        ("tumor", ["--kidney_dir", tmp_path / "kidney"]),
-    ):
-        root = roots[stage]
+    assert default.refiner is not None
+    shutil.copytree(small_sample / "dicom", tmp_path / "cases" / "study")
+
+    def run_bundle(name: str, *arguments: object) -> MetaTensor:
+        root = default.bundles / name
         process = program(
             "-m", "monai.bundle", "run", "--config_file", root / "configs/inference.yaml",
-            "--bundle_root", root, "--dataset_dir", cases, "--output_dir", tmp_path / stage,
-            "--device", "$torch.device('cpu')", *arguments,
+            "--bundle_root", root, "--dataset_dir", tmp_path / "cases",
+            "--output_dir", tmp_path / name, "--device", "$torch.device('cpu')", *arguments,
         )  # fmt: skip
         assert process.returncode == 0, process.stderr
+        return load_nifti(tmp_path / name / "study.nii.gz", torch.uint8)
 
-    image = read_series(small_sample).image
-    kidney = Bundle(roots["kidney"], default.device)(image)
-    pred = Bundle(roots["tumor"], default.device)(image, kidney)
-    for stage, in_memory in (("kidney", kidney), ("tumor", pred)):
-        from_files: MetaTensor = load_nifti(tmp_path / stage / "study.nii.gz", torch.uint8)
-        assert torch.equal(from_files.as_tensor(), in_memory.as_tensor())
-        assert torch.allclose(from_files.affine, in_memory.affine)
-        assert in_memory.any()
+    run_bundle(default.localizer)
+    refined = run_bundle(default.refiner, "--kidney_dir", tmp_path / default.localizer)
+    outlined = MetaTensor(refined.as_tensor().clamp(max=1), affine=refined.affine)
+    save_nifti(outlined, tmp_path / "outlined" / "study.nii.gz")
+    pred = run_bundle(default.tumor, "--kidney_dir", tmp_path / "outlined")
+    share = default.numbers.confirmation.min_share
+    confirm = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
+    expected = confirm({"pred": pred, "refined": refined})["pred"][0].numpy()
+    assert set(np.unique(expected)) == {0, KIDNEY, TUMOR}
+
+    app = program("-m", "app", "-i", small_sample, "-o", tmp_path / "app", "--device", "cpu")
+    assert app.returncode == 0, app.stderr
+    (seg,) = (tmp_path / "app").glob("*.seg.dcm")
+    assert np.array_equal(labels_of(seg, small_sample), expected)
