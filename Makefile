@@ -33,7 +33,7 @@ NNUNET := build/nnunet
 OHIF   := build/ohif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-worker test-all test-container test-view lint check bench goldens train train-all image clean
+.PHONY: help demo test test-worker test-all test-container test-view lint check bench goldens pictures train train-all image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -72,6 +72,9 @@ bench: $(RUN) $(NNUNET)/.installed  ## measure each method beside what it compar
 
 goldens: $(DEV)  ## make the golden outputs of the tests anew, after results changed on purpose
 	$(BIN)/python -m tests.golden
+
+pictures: $(DEV)  ## make the pictures of the guides anew: needs Chromium and poppler-utils
+	$(BIN)/python -m tests.pictures
 
 train: $(RUN) build/.library  ## train a bundle on synthetic CTs: make train BUNDLE=tumor_sehdc
 	$(BIN)/python -m monai.bundle run --config_file bundles/$(BUNDLE)/configs/train.yaml \
