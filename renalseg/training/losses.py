@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from monai.losses import DiceCELoss
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,3 +33,69 @@ class LocatorLoss(nn.Module):
         slice_loss = functional.binary_cross_entropy_with_logits(pred[:, 1, 0, 0], present)
         loss: Tensor = self.mask_loss(pred[:, :1], label) + slice_loss
         return loss
+
+
+class LesionLoss(nn.Module):
+    """Cross-entropy and Dice in which small lesions count nearly as much as large ones.
+
+    The pixels of a lesion weigh more the fewer they are, which is a cheap relative of the blob loss
+    (Kofler et al. 2023), and Dice is taken for each slice: pooled over a batch, as is common, one
+    large tumor drowns all small ones, and what is false in a healthy kidney costs next to nothing.
+
+    Args:
+        class_weights: Of the classes in the cross-entropy, background first.
+        lesions: The classes that are lesions.
+        full_pixels: A lesion of so many pixels has weight 1; none has more than `most`.
+        most: The largest weight.
+        dice: Weight of each Dice term beside the cross-entropy.
+        smooth: Pixels added to both sides of Dice, so that a few false ones are no disaster.
+
+    Shape:
+        pred (B, C, X, Y): logits; label (B, 1, X, Y): classes.
+    """
+
+    def __init__(
+        self,
+        class_weights: Sequence[float] = (0.15, 1.0, 1.3, 1.0),
+        lesions: Sequence[int] = (2, 3),
+        full_pixels: float = 500.0,
+        most: float = 6.0,
+        dice: float = 0.6,
+        smooth: float = 25.0,
+    ) -> None:
+        super().__init__()
+        self.class_weights = tuple(class_weights)
+        self.lesions = tuple(lesions)
+        self.full_pixels = full_pixels
+        self.most = most
+        self.dice = dice
+        self.smooth = smooth
+
+    def forward(self, pred: Tensor, label: Tensor) -> Tensor:
+        """The sum of the terms."""
+        target = label[:, 0].long()
+        weight = self.lesion_weights(target)
+        classes = torch.tensor(self.class_weights, dtype=torch.float32, device=pred.device)
+        entropy = functional.cross_entropy(pred.float(), target, weight=classes, reduction="none")
+        loss: Tensor = 3 * (entropy * weight).mean()
+        probs = pred.softmax(dim=1)
+        for lesion in self.lesions:
+            truth = target.eq(lesion) * weight
+            found = probs[:, lesion] * weight
+            both, either = (found * truth).sum((1, 2)), found.sum((1, 2)) + truth.sum((1, 2))
+            missed = 1 - (2 * both + self.smooth) / (either + self.smooth)
+            loss = loss + self.dice * missed.mean()
+        return loss
+
+    def lesion_weights(self, target: Tensor) -> Tensor:
+        """Weights (B, X, Y) float32 of the pixels of a target (B, X, Y)."""
+        weight = torch.ones(target.shape)
+        for one, classes in zip(weight, target.cpu(), strict=True):
+            for lesion in self.lesions:
+                numbered, count = ndimage.label((classes == lesion).numpy())
+                numbers = torch.from_numpy(numbered)
+                for number in range(1, count + 1):
+                    mask = numbers == number
+                    share = self.full_pixels / float(mask.sum())
+                    one[mask] = min(self.most, max(1.0, share))
+        return weight.to(target.device)

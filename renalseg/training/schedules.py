@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -69,3 +70,26 @@ class LossPlateau:
         self.plateau.step(self.average)
         if max(self.plateau.get_last_lr()) < self.min_lr:
             engine.terminate()
+
+
+def steady_then_cosine(
+    iterations: int, steady: float, warmup: int = 200, least: float = 0.005
+) -> Callable[[int], float]:
+    """One long schedule: a warm-up, a steady rate, then half a cosine to the end.
+
+    Args:
+        iterations: Of the whole training.
+        steady: Share of them after which the rate falls.
+        warmup: Iterations in which it rises from 0.
+        least: Share of the rate at the end.
+
+    Returns:
+        The factor of the learning rate of each iteration, for `torch.optim.lr_scheduler.LambdaLR`.
+    """
+
+    def factor(iteration: int) -> float:
+        fallen = max(0.0, (iteration / iterations - steady) / (1 - steady))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, fallen)))
+        return min(1.0, (iteration + 1) / warmup) * max(least, cosine)
+
+    return factor

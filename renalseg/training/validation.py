@@ -38,6 +38,7 @@ def make_validation(
     count: int,
     every: int | None,
     batch_size: int,
+    load: Callable[..., Sequence[Any]] = load_patients,
 ) -> Validation | None:
     """A validation on patches of held-out patients, the same ones each time and in each training.
 
@@ -50,6 +51,7 @@ def make_validation(
         every: Epochs from one validation to the next; the last epoch is validated too.
             None or 0: no validation.
         batch_size: Patches that the network gets at once.
+        load: Gives what the stream draws from, of `source` and `split`.
 
     Returns:
         The validation; None where there is none, and in all processes but the first.
@@ -58,7 +60,7 @@ def make_validation(
         return None
     if count < 1:
         raise ConfigError(f"Expected at least one patch to validate on, got {count}")
-    stream = draw(anatomies=load_patients(source, "validation"), seed=_SEED)
+    stream = draw(anatomies=load(source, split="validation"), seed=_SEED)
     # A copy, because the training's own shall not start from the seed of the validation.
     stream.transform = copy.deepcopy(stream.transform)
     set_state = getattr(stream.transform, "set_random_state", None)

@@ -8,6 +8,7 @@ from renalseg.transforms.fat import DropFatd
 from renalseg.transforms.fill_outside import FillOutsided
 from renalseg.transforms.fluid_tumors import DropFluidTumorsd
 from renalseg.transforms.grow_mask import RandGrowMaskd
+from renalseg.transforms.imperfect_mask import RandImperfectMaskd
 from renalseg.transforms.keep_largest import KeepLargestComponentsd
 from renalseg.transforms.level_slices import LevelSlicesd
 from renalseg.transforms.limit_spacing import LimitSpacingd
@@ -38,6 +39,7 @@ __all__ = [
     "MergeKidneysd",
     "NestLabelsd",
     "RandGrowMaskd",
+    "RandImperfectMaskd",
     "RestoreGridd",
     "SplitKidneysd",
     "TakeChanneld",

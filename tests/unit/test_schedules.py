@@ -7,7 +7,7 @@ import torch
 from ignite.engine import Engine
 from torch.optim import SGD
 
-from renalseg.training.schedules import LossPlateau
+from renalseg.training.schedules import LossPlateau, steady_then_cosine
 
 
 @pytest.fixture
@@ -59,3 +59,11 @@ def test_a_resumed_schedule_goes_on_where_it_stopped(optimizer: SGD) -> None:
     second.load_state_dict(first.state_dict())
     follow(second, [[1.0]])
     assert lr_of(optimizer) == pytest.approx(0.001)
+
+
+def test_one_long_schedule_rises_stays_and_falls() -> None:
+    factor = steady_then_cosine(1000, steady=0.5, warmup=100)
+    assert factor(0) == pytest.approx(0.01)
+    assert factor(99) == factor(500) == 1.0
+    assert factor(750) == pytest.approx(0.5)
+    assert factor(1000) == factor(1200) == pytest.approx(0.005)

@@ -1,0 +1,267 @@
+"""Training stacks that hold both kidneys: drawn from label maps, or real ones with more lesions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from renalseg.labels import CYST, KIDNEY, TUMOR
+from renalseg.synthesis.fields import chance, gaussian_blur, smooth_field, uniform
+from renalseg.synthesis.pair_appearance import Canvas, draw_parenchyma, noise, paint_pair
+from renalseg.synthesis.pair_lesions import depth_in_slices, implant, lesion_shapes, place
+from renalseg.synthesis.phases import Phase
+from renalseg.synthesis.slabs import LesionSpan, Slab
+from renalseg.synthesis.stream import CaseStream
+
+_TUMOR_ML, _CYST_ML = (0.0, 6.0, 40.0), (0.0, 4.0)  # where classes of size begin
+_TUMOR_SHARES = (0.5, 0.3, 0.2)  # of the stacks drawn for a tumor, small ones first
+_NEAR_TUMOR, _NEAR_CYST = 0.46, 0.12  # shares of the drawn stacks
+_SHOWN = ((None, 0.65), ((0.0, 255.0), 0.25), ((-160.0, 240.0), 0.1))  # windows of archives, HU
+_AIR_HU = -1000.0
+_LEAST_PIXELS = 60  # labeled, in the middle slice of a stack
+_CONTRAST_HU = 60.0  # of a real cortex
+
+
+class KidneyPairs(CaseStream[dict[str, Any]]):
+    """Endless stacks of slices whose middle is that of the kidneys in the center slice.
+
+    Lesions are drawn each alike, small ones before large ones, so that the many slices of a large
+    tumor do not crowd out the few of a small one.
+
+    Args:
+        anatomies: Label maps on the grid of the stacks, and real slabs on any grid.
+        size: Pixels of a stack along R and A.
+        spacing: mm along R, A, S.
+        slices: Of a stack, an odd number.
+        real: Share of the stacks that come from real slabs, if there are any.
+        phases: Shares of the four contrast phases of what is drawn.
+        transform: From a stack to what the network trains on.
+        seed: Start of the random stream.
+    """
+
+    def __init__(
+        self,
+        anatomies: Sequence[Slab],
+        size: Sequence[int],
+        spacing: Sequence[float],
+        slices: int = 5,
+        real: float = 0.5,
+        phases: Sequence[float] = (0.15, 0.38, 0.31, 0.16),
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__([], transform, seed)
+        self.slabs = list(anatomies)
+        self.size, self.spacing, self.slices = tuple(size), tuple(spacing), slices
+        drawn = [slab for slab in self.slabs if slab.image is None]
+        self.real = real if drawn else 1.0
+        self.phases = tuple(phases)
+        self.weights = _by_patient(self.slabs).share_memory_()
+        self.shapes = [s for slab in drawn for s in lesion_shapes(slab.label, slab.spacing, slices)]
+        self._drawn = [i for i, slab in enumerate(self.slabs) if slab.image is None]
+        self._tumors = self._spans(TUMOR, _TUMOR_ML)
+        self._cysts = self._spans(CYST, _CYST_ML)
+
+    def draw(self, generator: Generator) -> dict[str, Any]:
+        """One stack: `image` (1, *size, slices) float32 HU, `label` likewise uint8, `case`."""
+        has_real = bool(self.weights.any())
+        while True:
+            if has_real and chance(generator, self.real):
+                case = self.draw_patient(generator)
+                stack = self._draw_real(self.slabs[case], generator)
+            else:
+                case, first, last = self._choose(generator)
+                stack = self._draw_label(self.slabs[case], first, last, generator)
+            if stack is not None:
+                hu, label = stack
+                return {"image": hu[None], "label": label[None], "case": case}
+
+    def _spans(self, kind: int, begins: Sequence[float]) -> list[list[tuple[int, LesionSpan]]]:
+        """The lesions of a kind by classes of size; classes without any are left out."""
+        ends = (*begins[1:], math.inf)
+        every = [(i, span) for i in self._drawn for span in self.slabs[i].lesions]
+        classes = [
+            [(i, s) for i, s in every if s.kind == kind and low <= s.volume_ml < high]
+            for low, high in zip(begins, ends, strict=True)
+        ]
+        return [spans for spans in classes if spans]
+
+    def _choose(self, generator: Generator) -> tuple[int, int, int]:
+        """A label map, and the slices among which the center of the stack is."""
+        kind = uniform(generator, 0, 1)
+        classes, shares = self._tumors, list(_TUMOR_SHARES)
+        if kind >= _NEAR_TUMOR:
+            classes, shares = self._cysts, [0.5, 0.5]
+        if classes and kind < _NEAR_TUMOR + _NEAR_CYST:
+            weights = torch.tensor(shares[: len(classes)])
+            spans = classes[int(torch.multinomial(weights, 1, generator=generator))]
+            case, span = spans[int(torch.randint(len(spans), (), generator=generator))]
+            return case, span.first, span.last
+        case = self._drawn[int(torch.randint(len(self._drawn), (), generator=generator))]
+        return case, 0, self.slabs[case].label.shape[-1] - 1
+
+    def _stack(self, slab: Slab, z: int, generator: Generator) -> tuple[list[int], Tensor] | None:
+        """The slices of a stack, and its points in their plane; None with too little kidney."""
+        label = slab.label[..., z] > 0
+        if int(label.sum()) * slab.spacing[0] ** 2 < _LEAST_PIXELS * self.spacing[0] ** 2:
+            return None
+        step = max(1, round(self.spacing[2] / slab.spacing[2]))
+        half = self.slices // 2
+        last = slab.label.shape[-1] - 1
+        chosen = [min(max(z + step * k, 0), last) for k in range(-half, half + 1)]
+        ends = [torch.nonzero(label.any(dim=axis))[[0, -1], 0] for axis in (1, 0)]
+        center = torch.stack([(low + high) / 2 for low, high in ends])
+        points = draw_plane(self.size, self.spacing, generator)
+        voxels = points / torch.tensor(slab.spacing[:2])[:, None, None] + center[:, None, None]
+        return chosen, voxels
+
+    def _canvas(self, generator: Generator) -> Canvas:
+        return Canvas((*self.size, self.slices), self.spacing, generator)
+
+    def _draw_label(
+        self, slab: Slab, first: int, last: int, generator: Generator
+    ) -> tuple[Tensor, Tensor] | None:
+        z = first + int(torch.randint(last - first + 1, (), generator=generator))
+        stack = self._stack(slab, z, generator)
+        if stack is None:
+            return None
+        slices, voxels = stack
+        label = sample(slab.label[..., slices], voxels, "nearest").to(torch.uint8)
+        depth, tumor_depth = (
+            sample(part[..., slices], voxels, "bilinear") / 4
+            for part in (slab.depth, slab.tumor_depth)
+        )
+        parenchyma = draw_parenchyma(generator, self.phases)
+        plain = last - first == slab.label.shape[-1] - 1
+        label = _without_some(label, parenchyma.phase, plain, generator)
+        if chance(generator, 0.4 if plain else 0.15):
+            kind = TUMOR if chance(generator, 0.66) else CYST
+            # without contrast nobody can see a tumor that lies within the kidney
+            hidden = kind == TUMOR and parenchyma.phase == Phase.NON_CONTRAST
+            small = chance(generator, 0.75)
+            mask = None if hidden else place(label, self.shapes, kind, generator, small=small)
+            if mask is not None:
+                label[mask] = kind
+                depth = torch.where(mask, depth.clamp(min=1.0), depth)
+                if kind == TUMOR:
+                    own = depth_in_slices(mask) * self.spacing[0]
+                    tumor_depth = torch.where(mask, own, tumor_depth)
+        hu = paint_pair(label, depth, tumor_depth, parenchyma, self._canvas(generator))
+        if chance(generator, 0.3):
+            hu, label = _repeated(hu), _repeated(label)
+        return _clipped(hu, None, generator), label
+
+    def _draw_real(self, slab: Slab, generator: Generator) -> tuple[Tensor, Tensor] | None:
+        assert slab.image is not None
+        z = int(torch.randint(slab.label.shape[-1], (), generator=generator))
+        stack = self._stack(slab, z, generator)
+        if stack is None:
+            return None
+        slices, voxels = stack
+        background = _AIR_HU if slab.window is None else slab.window[0]
+        image = slab.image[..., slices].float() - background
+        hu = sample(image, voxels, "bilinear") + background
+        label = sample(slab.label[..., slices], voxels, "nearest").to(torch.uint8)
+        if chance(generator, 0.3):
+            hu, label = _repeated(hu), _repeated(label)
+        canvas = self._canvas(generator)
+        hu = _vary_contrast(hu, label, canvas)
+        if chance(generator, 0.55):
+            hu, label = implant(hu, label, self.shapes, canvas)
+        hu = _vary_scanner(hu, label, canvas)
+        return _clipped(hu, slab.window, generator), label
+
+
+def draw_plane(size: Sequence[int], spacing: Sequence[float], generator: Generator) -> Tensor:
+    """Points (2, X, Y) of a turned, scaled, moved and bent slice, mm from its middle."""
+    axes = [(torch.arange(n) - (n - 1) / 2) * mm for n, mm in zip(size, spacing, strict=False)]
+    plane = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    angle, aspect = math.radians(uniform(generator, -20, 20)), uniform(generator, -0.08, 0.08)
+    scale = math.exp(-uniform(generator, -0.22, 0.2))
+    turn = torch.tensor(
+        [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+    ) * torch.tensor([scale * math.exp(-aspect), scale * math.exp(aspect)])
+    for axis, share in ((0, 0.5), (1, 0.1)):
+        if chance(generator, share):
+            turn[axis] *= -1
+    shift = torch.tensor([uniform(generator, -15, 15), uniform(generator, -12, 12)])
+    points = torch.einsum("ab,bxy->axy", turn, plane + shift[:, None, None])
+    if chance(generator, 0.6):
+        shape, length = (*size[:2], 1), uniform(generator, 25, 56)
+        bend = smooth_field(shape, (*spacing[:2], 1.0), length, generator, channels=2)[..., 0]
+        points = points + uniform(generator, 0, 4.4) * bend
+    return points
+
+
+def sample(volume: Tensor, voxels: Tensor, mode: str) -> Tensor:
+    """Slices (X, Y, Z) at the points (2, x, y) of each; (x, y, Z) float32, 0 beyond them."""
+    size = torch.tensor(volume.shape[:2])[:, None, None]
+    place = (2 * voxels + 1) / size - 1
+    grid = torch.stack([place[1], place[0]], dim=-1)[None].float()
+    slices = volume.permute(2, 0, 1)[None].float()
+    found = functional.grid_sample(slices, grid, mode=mode, align_corners=False)
+    return found[0].permute(1, 2, 0)
+
+
+def _by_patient(slabs: Sequence[Slab]) -> Tensor:
+    """How often each slab is drawn as a real one: a patient with many slices not as often."""
+    counts: dict[str, int] = {}
+    for slab in slabs:
+        counts[slab.patient] = counts.get(slab.patient, 0) + 1
+    return torch.tensor([0.0 if s.image is None else counts[s.patient] ** -0.5 for s in slabs])
+
+
+def _without_some(label: Tensor, phase: Phase, plain: bool, generator: Generator) -> Tensor:
+    """Tumors become cysts or kidney now and then, so that no shape means tumor by itself."""
+    if chance(generator, 0.6 if plain else 0.12):
+        label = label.where(label != TUMOR, CYST if chance(generator, 0.5) else KIDNEY)
+    if plain and chance(generator, 0.6):
+        label = label.where(label != CYST, KIDNEY)
+    if phase == Phase.NON_CONTRAST and chance(generator, 0.4):
+        label = label.where(label != TUMOR, KIDNEY)
+    return label
+
+
+def _vary_contrast(hu: Tensor, label: Tensor, canvas: Canvas) -> Tensor:
+    """Real kidneys with more contrast between cortex and medulla, or less."""
+    kidney = label == KIDNEY
+    if not kidney.any() or not canvas.chance(0.35):
+        return hu
+    share = gaussian_blur(kidney.float(), [0.8, 0.8, 0.0])
+    return hu + share * (canvas.uniform(0.5, 1.35) - 1) * (hu - hu[kidney].median())
+
+
+def _vary_scanner(hu: Tensor, label: Tensor, canvas: Canvas) -> Tensor:
+    """Another scale, more noise, a wider point spread; or contrast taken away."""
+    kidney = label == KIDNEY
+    cortex = float(hu[kidney].quantile(0.8)) if kidney.any() else 0.0
+    native = 0.04 if (label == TUMOR).any() else 0.2
+    if cortex > _CONTRAST_HU and canvas.chance(native):
+        level = canvas.uniform(22, 42)
+        hu = torch.where(hu > level, level + (hu - level) * canvas.uniform(0.04, 0.2), hu)
+        hu = hu + noise(canvas, canvas.uniform(6, 22))
+    hu = hu * canvas.uniform(0.8, 1.2) + canvas.uniform(-12, 12)
+    if canvas.chance(0.4):
+        hu = hu + noise(canvas, canvas.uniform(1, 16))
+    if canvas.chance(0.25):
+        blur = canvas.uniform(0.3, 0.9)
+        hu = gaussian_blur(hu, [blur, blur, 0.0])
+    return hu
+
+
+def _clipped(hu: Tensor, window: tuple[float, float] | None, generator: Generator) -> Tensor:
+    """As an archive keeps it, or within the window that it came with."""
+    if window is None:
+        weights = torch.tensor([share for _, share in _SHOWN])
+        window = _SHOWN[int(torch.multinomial(weights, 1, generator=generator))][0]
+    return hu if window is None else hu.clamp(*window)
+
+
+def _repeated(stack: Tensor) -> Tensor:
+    """The center slice in place of all."""
+    return stack[..., stack.shape[-1] // 2, None].expand_as(stack).clone()

@@ -1,0 +1,196 @@
+"""Makes the slabs that `tumor_unet` trains on from label maps and real slices.
+
+    python -m renalseg.training.slab_files DATA build/slabs [--kidneys ccrcc_kidneys.yaml]
+
+DATA holds what docs/how-to/train.md lists; what is not there is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import yaml
+from monai.data import MetaTensor
+from scipy import ndimage
+
+from renalseg.cases import load_case, load_nifti
+from renalseg.components import bounding_box, grow_box
+from renalseg.grids import Grid, resample
+from renalseg.labels import KIDNEY, TUMOR
+from renalseg.process import prepare
+
+Array = npt.NDArray[Any]
+Item = tuple[str, dict[str, Any]]  # name of the file, what it holds
+
+SPACING = (1.25, 1.25, 3.0)  # of label maps: the grid of the network
+CLIPPED, SOFT_TISSUE = (0.0, 255.0), (-160.0, 240.0)  # windows of archives, HU
+_CURVAS_MM, _CCRCC_MM = 0.75, 0.78  # pixels, which the sources do not state
+_FAT, _TISSUE = 70.0, 105.0  # gray values of the soft-tissue window
+_SHARE = 0.8  # of the gray value of cortex, which liver, bowel and muscle do not reach
+
+
+def slabs_of(data: Path, kidneys: Mapping[str, Any]) -> Iterator[Item]:
+    """The slabs of all sources that are there.
+
+    Args:
+        data: Their folder.
+        kidneys: Ellipses around the kidneys of each lesion of `slices_ccrcc`.
+    """
+    for path in sorted((data / "labels" / "kits").glob("case_*.nii.gz")):
+        number = int(path.name[5:10])
+        yield f"kits_{number:05d}", {"patient": f"kits {number}", **_label_map(path)}
+    yield from _kits_slices(data / "slices")
+    yield from _curvas_slices(data / "slices_curvas")
+    yield from _ccrcc_slices(data / "slices_ccrcc", kidneys)
+    yield from _volumes(data / "ct")
+
+
+def _label_map(path: Path) -> dict[str, Any]:
+    """A label map around what is labeled, on the grid of the network."""
+    volume = load_nifti(path, torch.uint8)
+    grid = Grid.of(volume)
+    box = bounding_box(volume[0].numpy() > 0)
+    assert box is not None  # KiTS has no case without kidney
+    box = grow_box(box, 10 / grid.spacing, grid.shape)
+    source = grid.crop(box)
+    part = volume.as_tensor()[(slice(None), *box)]
+    return {
+        "label": resample(part, source, source.respaced(SPACING), "nearest")[0],
+        "spacing": SPACING,
+    }
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _turned(picture: Array) -> Array:
+    """A picture (rows to posterior, columns to the left) as (X, Y, 1) along R and A."""
+    return np.ascontiguousarray(picture.T[::-1, ::-1, None])
+
+
+def _kits_slices(folder: Path) -> Iterator[Item]:
+    for row in _rows(folder / "index.csv"):
+        name = f"case_{int(row['case']):05d}_slice_{int(row['slice']):04d}"
+        with np.load(folder / f"{name}.npz") as stored:
+            image, label = (_turned(stored[key]) for key in ("image_hu0_255", "label_kits23"))
+        mm = float(row["spacing_x"])
+        facts = {"patient": f"kits {int(row['case'])}", "spacing": (mm, mm, SPACING[2])}
+        yield f"slice_{name}", {**facts, "image": image, "label": label, "window": CLIPPED}
+
+
+def _curvas_slices(folder: Path) -> Iterator[Item]:
+    for row in _rows(folder / "index.csv"):
+        with np.load(folder / row["file"]) as stored:
+            image = _turned(stored["image_hu0_255"])
+            label = _turned((stored["kidney"] > 0).astype(np.uint8) * KIDNEY)
+        patient = f"curvas {row['stem'].split('_')[0]}"
+        facts = {"patient": patient, "spacing": (_CURVAS_MM, _CURVAS_MM, SPACING[2])}
+        name = f"curvas_{Path(row['file']).stem}"
+        yield name, {**facts, "image": image, "label": label, "window": CLIPPED}
+
+
+def _ccrcc_slices(folder: Path, kidneys: Mapping[str, Any]) -> Iterator[Item]:
+    for row in _rows(folder / "index.csv"):
+        if (
+            row["lesion"] not in kidneys
+            or [row["lesion"], int(row["slice"])] in kidneys["left_out"]
+        ):
+            continue
+        with np.load(folder / row["file"]) as stored:
+            gray, tumor = stored["image_8bit"].astype(np.float32), stored["tumor"] > 0
+        label = outline_kidneys(gray, kidneys[row["lesion"]]).astype(np.uint8) * KIDNEY
+        label[tumor] = TUMOR
+        low, high = SOFT_TISSUE
+        hu = np.round(low + gray * (high - low) / 255).astype(np.int16)
+        facts = {"patient": f"ccrcc {row['patient_group']}", "window": SOFT_TISSUE}
+        facts["spacing"] = (_CCRCC_MM, _CCRCC_MM, SPACING[2])
+        name = f"ccrcc_{Path(row['file']).stem}"
+        yield name, {**facts, "image": _turned(hu), "label": _turned(label)}
+
+
+def outline_kidneys(gray: Array, ellipses: Sequence[Sequence[float]]) -> Array:
+    """The kidneys of a slice that has no mask of them.
+
+    Args:
+        gray: (rows, columns) in the soft-tissue window, 0 to 255.
+        ellipses: Around each kidney, laid by hand: column and row of the center, two half axes in
+            pixels, and the angle of the first, in degrees clockwise from the columns.
+
+    Returns:
+        (rows, columns) bool: within each ellipse the largest connected part that is nearly as
+        bright as its cortex, with what that encloses.
+    """
+    smooth = ndimage.gaussian_filter(gray, 1.2)
+    found = np.zeros(gray.shape, bool)
+    rows, columns = np.mgrid[: gray.shape[0], : gray.shape[1]]
+    for column, row, long, short, degrees in ellipses:
+        cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        across, down = columns - column, rows - row
+        along, beside = across * cos + down * sin, down * cos - across * sin
+        near = (along / (long + 3)) ** 2 + (beside / (short + 3)) ** 2 < 1
+        bright = float(np.percentile(smooth[near & (smooth > _TISSUE)], 75))
+        enhanced = near & (smooth > max(_TISSUE, _SHARE * bright))
+        whole = ndimage.binary_closing(_largest(enhanced, 2), iterations=3)
+        found |= _largest(ndimage.binary_fill_holes(whole), 3) & (smooth > _FAT)
+    return found
+
+
+def _largest(mask: Array, iterations: int) -> Array:
+    """The largest connected part of an opened mask; the mask where nothing is left of it."""
+    opened = ndimage.binary_opening(mask, iterations=iterations)
+    numbered, count = ndimage.label(opened)
+    if not count:
+        return mask
+    return np.asarray(numbered == 1 + np.bincount(numbered.ravel())[1:].argmax())
+
+
+def _volumes(folder: Path) -> Iterator[Item]:
+    """The CTs with kidney masks that may train."""
+    for patient, image, mask, kidneys in (
+        ("ircadb 17", "ircadb17/dicom", "ircadb17/kidney_silver.nii.gz", (1,)),
+        ("totalseg 1", "totalseg/example_ct_sm.nii.gz", "totalseg/example_seg.nii.gz", (2, 3)),
+    ):
+        if (folder / image).exists() and (folder / mask).is_file():
+            hu, label = load_case(folder / image), load_nifti(folder / mask, torch.uint8)
+            yield patient.replace(" ", "_"), {"patient": patient, **_volume(hu, label, kidneys)}
+
+
+def _volume(hu: MetaTensor, label: MetaTensor, kidneys: Sequence[int]) -> dict[str, Any]:
+    target = Grid.of(hu).turned()
+    image = resample(hu.as_tensor(), Grid.of(hu), target, "nearest")[0]
+    mask = torch.isin(label.as_tensor(), torch.tensor(kidneys, dtype=label.dtype))
+    values = resample(mask.to(torch.uint8), Grid.of(label), target, "nearest")[0] * KIDNEY
+    return {"image": image.short(), "label": values, "spacing": target.spacing}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(description="Make the slabs that tumor_unet trains on.")
+    parser.add_argument("data", type=Path, help="folder with labels/kits, slices and so on")
+    parser.add_argument("out", type=Path, help="gets the slabs")
+    parser.add_argument("--kidneys", type=Path, help="YAML with the ellipses of slices_ccrcc")
+    options = parser.parse_args(argv)
+    prepare()
+    kidneys = yaml.safe_load(options.kidneys.read_text()) if options.kidneys else {}
+    options.out.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for name, content in slabs_of(options.data, kidneys):
+        np.savez_compressed(options.out / f"{name}.npz", **content)
+        count += 1
+    sys.stdout.write(f"{count} slabs in {options.out}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Masks as a localizer gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, RandomizableTransform
+from scipy import ndimage
+from torch.nn.functional import interpolate
+
+from renalseg.labels import KIDNEY
+from renalseg.transforms.grow_mask import grow
+
+_COARSE = 2.1  # times the pixels of the network: those of a localizer
+
+
+class RandImperfectMaskd(RandomizableTransform, MapTransform):
+    """Makes masks of kidneys miss their outline, with pieces of neighbors and without bulges.
+
+    Half of them are grown or shrunk, or found on coarser pixels; then a quarter gets pieces of what
+    lies beside the kidney, a fifth loses a part of a lesion that bulges out of it, and of a few one
+    kidney is missing.
+
+    Args:
+        keys: Masks (1, X, Y, Z), slices along Z.
+        label_key: Their label (1, X, Y, Z): 1 kidney, above it lesions.
+    """
+
+    def __init__(self, keys: KeysCollection, label_key: str = "label"):
+        MapTransform.__init__(self, keys)
+        RandomizableTransform.__init__(self, prob=1.0)
+        self.label_key = label_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Returns `data` with the masks changed, uint8."""
+        result = dict(data)
+        label = torch.as_tensor(result[self.label_key])[0].numpy()
+        for key in self.key_iterator(result):
+            mask = self._outline(torch.as_tensor(result[key]).gt(0).to(torch.uint8))[0].numpy()
+            if self.R.random() < 0.25:
+                self._add_pieces(mask)
+            if self.R.random() < 0.2:
+                self._drop_bulge(mask, label)
+            if self.R.random() < 0.06:
+                self._drop_side(mask)
+            result[key] = torch.from_numpy(mask)[None]
+        return result
+
+    def _outline(self, mask: torch.Tensor) -> torch.Tensor:
+        kind = self.R.random()
+        if kind < 0.25:
+            return mask.clone()
+        if kind < 0.75:
+            return grow(mask, int(self.R.choice([-2, -1, 1, 2])))
+        slices = mask[0].permute(2, 0, 1)[:, None].float()
+        size = [round(n / _COARSE) for n in slices.shape[2:]]
+        coarse = interpolate(slices, size=size, mode="area")
+        fine = interpolate(coarse, size=slices.shape[2:], mode="bilinear")
+        return (fine > 0.5).to(torch.uint8)[:, 0].permute(1, 2, 0)[None].contiguous()
+
+    def _add_pieces(self, mask: np.ndarray) -> None:
+        near = mask[..., mask.shape[2] // 2]
+        edge = np.argwhere(ndimage.binary_dilation(near, iterations=2) & (near == 0))
+        for _ in range(self.R.randint(1, 3) if len(edge) else 0):
+            center = edge[self.R.randint(len(edge))]
+            piece = self._disc(mask.shape[:2], center, self.R.uniform(3, 12, size=2))
+            first, last = 0, mask.shape[2]
+            if self.R.random() < 0.4:
+                first, last = sorted(self.R.randint(0, last + 1, size=2))
+            mask[piece, first:last] = 1
+
+    def _drop_bulge(self, mask: np.ndarray, label: np.ndarray) -> None:
+        middle = label[..., mask.shape[2] // 2]
+        far = np.argwhere(
+            (middle > KIDNEY) & (ndimage.distance_transform_edt(middle != KIDNEY) > 4)
+        )
+        if len(far):
+            center = far[self.R.randint(len(far))]
+            mask[self._disc(mask.shape[:2], center, np.repeat(self.R.uniform(3, 9), 2))] = 0
+
+    def _drop_side(self, mask: np.ndarray) -> None:
+        half = mask.shape[0] // 2
+        sides = (mask[:half], mask[half:])
+        if all(side.any() for side in sides):
+            sides[self.R.randint(2)][:] = 0
+
+    def _disc(self, shape: tuple[int, ...], center: np.ndarray, radii: np.ndarray) -> np.ndarray:
+        x, y = (np.arange(n) - c for n, c in zip(shape, center, strict=True))
+        return np.asarray((x[:, None] / radii[0]) ** 2 + (y[None] / radii[1]) ** 2 < 1)

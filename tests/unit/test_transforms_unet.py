@@ -1,0 +1,63 @@
+"""Masks as a localizer gives them."""
+
+from __future__ import annotations
+
+import torch
+from scipy import ndimage
+
+from renalseg.labels import KIDNEY, TUMOR
+from renalseg.transforms import RandImperfectMaskd
+from tests.factories import slabs
+
+
+def masks(label: torch.Tensor, count: int) -> list[torch.Tensor]:
+    """The masks that so many seeds give."""
+    found = []
+    for seed in range(count):
+        transform = RandImperfectMaskd("mask").set_random_state(seed=seed)
+        found.append(transform({"mask": label[None].clone(), "label": label[None]})["mask"][0])
+    return found
+
+
+def test_masks_stay_masks_of_the_same_kidneys() -> None:
+    label = slabs.kidneys(5)
+    for mask in masks(label, 40):
+        assert mask.dtype == torch.uint8
+        assert set(mask.unique().tolist()) <= {0, 1}
+        assert (mask[label > 0] > 0).float().mean() > 0.3  # a few lack a kidney
+
+
+def test_masks_miss_their_outline_both_ways() -> None:
+    label = slabs.kidneys(5)
+    sizes = torch.tensor([float(mask.sum()) for mask in masks(label, 40)]) / float(
+        (label > 0).sum()
+    )
+    assert sizes.min() < 0.9
+    assert sizes.max() > 1.1
+    assert (sizes == 1).float().mean() < 0.5
+
+
+def test_some_masks_hold_pieces_of_neighbors_and_a_few_lack_a_kidney() -> None:
+    label = slabs.kidneys(5, lesions=False)
+    near = torch.from_numpy(ndimage.binary_dilation((label > 0).numpy(), iterations=4))
+    found = masks(label, 60)
+    assert 5 < sum(bool((mask.bool() & ~near).any()) for mask in found) < 30
+    lonely = sum(not mask[:48].any() or not mask[48:].any() for mask in found)
+    assert 0 < lonely < 12
+
+
+def test_the_bulge_of_a_lesion_is_missing_now_and_then() -> None:
+    label = slabs.kidneys(5, lesions=False)
+    label[slabs.disc((8, 32), 8)] = TUMOR
+    bulge = (label == TUMOR) & ~(label == KIDNEY)
+    kept = [(mask[bulge] > 0).float().mean() for mask in masks(label, 60)]
+    assert 3 < sum(share < 0.85 for share in kept) < 40
+
+
+def test_the_mask_that_is_given_is_left_alone() -> None:
+    label = slabs.kidneys(5)
+    given = {"mask": label[None].clone(), "label": label[None]}
+    before = given["mask"].clone()
+    for seed in range(20):
+        RandImperfectMaskd("mask").set_random_state(seed=seed)(given)
+    assert torch.equal(given["mask"], before)
