@@ -37,16 +37,16 @@ RUN python3 -m venv /opt/venv && \
     pip install --no-cache-dir -r /src/image.txt
 COPY pyproject.toml README.md LICENSE /src/
 COPY renalseg /src/renalseg
-RUN pip install --no-cache-dir --no-deps /src && python -m renalseg.cuda_runtime
+RUN pip install --no-cache-dir --no-deps /src && python -m renalseg.runtime.cuda_runtime
 
 COPY app ${HOLOSCAN_APPLICATION}
 COPY bundles ${HOLOSCAN_MODEL_PATH}
 COPY README.md CHANGELOG.md LICENSE ${HOLOSCAN_DOCS_PATH}/
 # The checksums are compared at each start. The last line: for any user, whatever the umask of who builds.
 RUN renalseg manifest ${HOLOSCAN_MODEL_PATH}/* && \
-    python -m renalseg.package.manifests --config ${HOLOSCAN_APPLICATION}/app.yaml \
+    python -m tools.image.manifests --config ${HOLOSCAN_APPLICATION}/app.yaml \
         --bundles ${HOLOSCAN_MODEL_PATH} --out /etc/holoscan && \
-    python -m renalseg.package.networks --bundles ${HOLOSCAN_MODEL_PATH} && \
+    python -m tools.image.networks --bundles ${HOLOSCAN_MODEL_PATH} && \
     python -m compileall -q ${HOLOSCAN_APPLICATION} && \
     chmod -R a+rX /opt/holoscan /etc/holoscan
 

@@ -82,7 +82,7 @@ train: $(RUN) build/.library  ## train a bundle on synthetic CTs: make train BUN
 	@echo "To put the weights into the bundle: $(BIN)/renalseg export build/train/$(BUNDLE) bundles/$(BUNDLE)"
 
 train-all: $(RUN) build/.library  ## train bundles one after another: make train-all BUNDLES="kidney_sehdc tumor_sehdc"
-	$(BIN)/python -m renalseg.training.all $(BUNDLES) $(if $(EXPORT),--export) $(KNOBS)
+	$(BIN)/python -m tools.train_all $(BUNDLES) $(if $(EXPORT),--export) $(KNOBS)
 
 build/.library: | $(RUN)
 	$(BIN)/renalseg library build/library $(if $(DATA),--phantoms 30 --implanted 120 --data $(DATA))
@@ -107,7 +107,7 @@ $(RUN): requirements.txt pyproject.toml
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps --editable .
-	$(BIN)/python -m renalseg.cuda_runtime
+	$(BIN)/python -m renalseg.runtime.cuda_runtime
 	@touch $@
 
 # Apart from the rest, because it would replace torch. The benchmark also runs without it.

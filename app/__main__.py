@@ -27,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imports stand where they are needed: a wrong call is answered before the SDK is loaded, and
     # that in turn must find a prepared process.
     from app.options import parse_options
-    from renalseg import log
-    from renalseg.cli import report_error
-    from renalseg.imports import may_lack_imports, start_again_with_all
-    from renalseg.process import prepare
+    from renalseg.commands.main import report_error
+    from renalseg.runtime import log
+    from renalseg.runtime.imports import may_lack_imports, start_again_with_all
+    from renalseg.runtime.process import prepare
 
     options = parse_options(argv)
     prepare(verbose=options.verbose)
@@ -47,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Settle the choices, run the graph and print what it found."""
-    from renalseg.cli import choices
-    from renalseg.cuda_runtime import ensure_cuda_runtime
-    from renalseg.imports import import_monai_quickly
-    from renalseg.process import require_memory
+    from renalseg.commands.main import choices
+    from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
+    from renalseg.runtime.imports import import_monai_quickly
+    from renalseg.runtime.process import require_memory
 
     require_memory()
     ensure_cuda_runtime()
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
         **choices(options),
     )
     from app.app import run_graph
-    from renalseg.report.terminal import print_result
+    from renalseg.commands.summary import print_result
 
     run_graph(options.input, options.output, settings)
     print_result(options.output)
@@ -80,8 +80,8 @@ def _default_bundles() -> Path | None:
 
 
 if __name__ == "__main__":
-    from renalseg.process import leave
-    from renalseg.signals import end_on_signals
+    from renalseg.runtime.process import leave
+    from renalseg.runtime.signals import end_on_signals
 
     end_on_signals()
     leave(main())

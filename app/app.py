@@ -16,13 +16,13 @@ from app.operators import (
 )
 from app.run import Run
 from renalseg import pipeline
-from renalseg.dicom.choose import StudyPlan
+from renalseg.dicom.read.choose import StudyPlan
 from renalseg.errors import RenalSegError
-from renalseg.models import Models
-from renalseg.progress import bar_wanted
-from renalseg.results.account import Result
-from renalseg.results.place import Place
-from renalseg.results.study import StudyResult
+from renalseg.inference.models import Models
+from renalseg.output.place import Place
+from renalseg.output.result import Result
+from renalseg.output.study import StudyResult
+from renalseg.runtime.progress import bar_wanted
 from renalseg.settings import Settings
 
 

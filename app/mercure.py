@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from renalseg.labels import bounded
-from renalseg.results.output import RESULT_FILE
-from renalseg.results.staging import sync
+from renalseg.output.folder import RESULT_FILE
+from renalseg.runtime.staging import sync
 
 NOTIFICATION = "__mercure_notification"
 

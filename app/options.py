@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from renalseg.cli import add_choices
+from renalseg.commands.main import add_choices
 
 INPUT = "HOLOSCAN_INPUT_PATH"
 OUTPUT = "HOLOSCAN_OUTPUT_PATH"

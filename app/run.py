@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from renalseg import pipeline
-from renalseg.models import Models
-from renalseg.results.study import StudyResult
+from renalseg.inference.models import Models
+from renalseg.output.study import StudyResult
 
 PYTHON_OBJECT = "PyObject"
 """Type to emit with: Holoscan then passes the object itself, and a MetaTensor keeps its affine."""

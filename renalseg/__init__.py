@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from renalseg.results.account import Result
+    from renalseg.output.result import Result
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "segment"]
@@ -55,13 +55,13 @@ def segment(
         InputError: No study can be processed.
         ConfigError: A method or device does not exist.
     """
-    from renalseg.cuda_runtime import ensure_cuda_runtime
+    from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
 
     ensure_cuda_runtime()
     # Imported here, so that `import renalseg` is quick, and after what MONAI's import needs.
     from renalseg import pipeline
-    from renalseg.models import Models
-    from renalseg.progress import bar_wanted
+    from renalseg.inference.models import Models
+    from renalseg.runtime.progress import bar_wanted
     from renalseg.settings import Settings
 
     settings = Settings.resolve(

@@ -13,11 +13,10 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 from tqdm import tqdm
 
-from renalseg import log
-from renalseg.dicom.choose import Plan, StudyPlan, make_plan
-from renalseg.dicom.files import list_files
-from renalseg.dicom.read import CTSeries, read_best
-from renalseg.dicom.scan import scan_folder
+from renalseg.dicom.read.choose import Plan, StudyPlan, make_plan
+from renalseg.dicom.read.files import list_files
+from renalseg.dicom.read.scan import scan_folder
+from renalseg.dicom.read.series import CTSeries, read_best
 from renalseg.errors import (
     EXIT_FAULT,
     EXIT_REFUSED,
@@ -25,8 +24,14 @@ from renalseg.errors import (
     InputError,
     exit_code_for,
 )
+from renalseg.findings.sentences import cut_off
+from renalseg.inference.models import Models
 from renalseg.labels import CYST, KIDNEY, TUMOR
-from renalseg.models import Models
+from renalseg.output.archive_table import COLUMNS, SUMMARY_FILE, put_rows
+from renalseg.output.folder import RESULT_FILE, read_result
+from renalseg.output.place import Place, all_at_once
+from renalseg.output.result import Result, is_current
+from renalseg.output.study import REFUSED, StudyResult, weak_bundles
 from renalseg.pipeline import (
     account,
     find_kidneys,
@@ -36,14 +41,9 @@ from renalseg.pipeline import (
     refuse_unreadable,
     timed,
 )
-from renalseg.privacy import reason_of
-from renalseg.progress import announce, bar_wanted
-from renalseg.results.account import Result, is_current
-from renalseg.results.archive_table import COLUMNS, SUMMARY_FILE, put_rows
-from renalseg.results.findings import cut_off
-from renalseg.results.output import RESULT_FILE, read_result
-from renalseg.results.place import Place, all_at_once
-from renalseg.results.study import REFUSED, StudyResult, weak_bundles
+from renalseg.runtime import log
+from renalseg.runtime.privacy import reason_of
+from renalseg.runtime.progress import announce, bar_wanted
 from renalseg.settings import Settings
 
 

@@ -18,9 +18,9 @@ from monai.inferers import Inferer
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from renalseg.bundle import Case, empty_prediction, make_case, segment_case
 from renalseg.errors import InputError
 from renalseg.grids import Grid
+from renalseg.inference.bundle import Case, empty_prediction, make_case, segment_case
 
 SUFFIX = ".nii.gz"
 
@@ -92,7 +92,7 @@ def name_of(path: Path) -> str:
 def load_case(path: Path) -> MetaTensor:
     """HU (1, X, Y, Z) float32 of a NIfTI file or a DICOM folder, affine in RAS mm."""
     if path.is_dir():
-        from renalseg.dicom.read import read_series
+        from renalseg.dicom.read.series import read_series
 
         return read_series(path).image
     return load_nifti(path, torch.float32)

@@ -179,7 +179,7 @@ def bounded(text: str, lower_bound: bool) -> str:
 
 @dataclass(frozen=True)
 class MeasuredSegment(Segment):
-    """A segment and its measures; `renalseg.results.measurements` says how each is taken.
+    """A segment and its measures; `renalseg.findings.measurements` says how each is taken.
 
     The values are rounded here and nowhere else, so that all files of a result say the same.
 

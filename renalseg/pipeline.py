@@ -13,21 +13,21 @@ from pathlib import Path
 
 from monai.data import MetaTensor
 
-from renalseg import log
-from renalseg.dicom.choose import Plan, StudyPlan, make_plan
-from renalseg.dicom.codecs import missing_decoders
-from renalseg.dicom.gaps import refuse_gaps_at
-from renalseg.dicom.packed import unpacked
-from renalseg.dicom.read import CTSeries, read_best
-from renalseg.dicom.scan import scan_folder
-from renalseg.dicom.score import names_another_part
+from renalseg.dicom.read.choose import Plan, StudyPlan, make_plan
+from renalseg.dicom.read.codecs import missing_decoders
+from renalseg.dicom.read.gaps import refuse_gaps_at
+from renalseg.dicom.read.packed import unpacked
+from renalseg.dicom.read.scan import scan_folder
+from renalseg.dicom.read.score import names_another_part
+from renalseg.dicom.read.series import CTSeries, read_best
 from renalseg.errors import InputError, some_of
-from renalseg.models import Models
-from renalseg.progress import announce, steps
-from renalseg.results.account import Result
-from renalseg.results.place import Place, all_at_once
-from renalseg.results.plausibility import Judged, judge
-from renalseg.results.study import REFUSED, StudyResult, weak_bundles
+from renalseg.findings.plausibility import Judged, judge
+from renalseg.inference.models import Models
+from renalseg.output.place import Place, all_at_once
+from renalseg.output.result import Result
+from renalseg.output.study import REFUSED, StudyResult, weak_bundles
+from renalseg.runtime import log
+from renalseg.runtime.progress import announce, steps
 from renalseg.settings import Settings
 
 SegmentStudy = Callable[[StudyPlan, Place, Models], StudyResult]
@@ -130,7 +130,7 @@ def find_tumors(series: CTSeries, kidney: MetaTensor, models: Models) -> MetaTen
 
 
 def judge_found(series: CTSeries, pred: MetaTensor, settings: Settings) -> Judged:
-    """Keeps of what was found what can be kidneys and tumors, see `renalseg.results.plausibility`.
+    """Keeps of what was found what can be kidneys and tumors, see `renalseg.findings.plausibility`.
 
     Args:
         series: The source.

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 import yaml
 
-from renalseg.environment import switch
 from renalseg.errors import ConfigError
-from renalseg.metadata import describe_bundle, short_hash
-from renalseg.methods import (
+from renalseg.inference.metadata import describe_bundle, short_hash
+from renalseg.inference.methods import (
     BUNDLES,
     LOCALIZER,
     TUMOR,
@@ -24,11 +23,12 @@ from renalseg.methods import (
     default_numbers,
     find_method,
 )
+from renalseg.runtime.environment import switch
 
 DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see the README
 OUTPUTS = ("seg", "labelmap", "sr", "pdf", "sc")  # what can be written of a study
 DEFAULT_OUTPUTS = "seg,sr,pdf"
-_OF_THE_PACKAGE = frozenset({"application", "resources"})  # read by renalseg.package.manifests
+_OF_THE_PACKAGE = frozenset({"application", "resources"})  # read by tools.image.manifests
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Settings:
         """These settings, where values of the bundles' configs are replaced by others.
 
         Args:
-            overrides: As `renalseg.models.Models` takes them.
+            overrides: As `renalseg.inference.models.Models` takes them.
         """
         if not overrides:
             return self
@@ -133,7 +133,7 @@ class Settings:
         """Settles the choices: an argument before the environment, before a file, before a default.
 
         Args:
-            method: Name of a method, see `renalseg.methods`, or of two whose bundles run, such as
+            method: Name of a method, see `renalseg.inference.methods`, or of two whose bundles run, such as
                 "sehdc+msvnet", of which the first finds the kidneys; or of three, of which the
                 second outlines them anew with its tumor bundle (environment: RENALSEG_METHOD).
             localizer: Another method's or bundle's name for the first stage (RENALSEG_LOCALIZER).

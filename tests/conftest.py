@@ -9,8 +9,8 @@ import hypothesis
 import pytest
 from hypothesis import Phase
 
-from renalseg.cuda_runtime import ensure_cuda_runtime
-from renalseg.process import prepare
+from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
+from renalseg.runtime.process import prepare
 
 KEPT = ("RENALSEG_DATA", "RENALSEG_CACHE")
 

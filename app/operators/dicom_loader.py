@@ -8,7 +8,7 @@ from monai.deploy.core import Operator, OperatorSpec
 
 from app.run import PYTHON_OBJECT, Run
 from renalseg import pipeline
-from renalseg.dicom.choose import StudyPlan
+from renalseg.dicom.read.choose import StudyPlan
 
 
 class DicomLoaderOperator(Operator):

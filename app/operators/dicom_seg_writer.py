@@ -7,7 +7,7 @@ from typing import Any
 from monai.deploy.core import Operator, OperatorSpec
 
 from app.run import Run
-from renalseg.results.place import Place
+from renalseg.output.place import Place
 
 
 class DicomSegWriterOperator(Operator):

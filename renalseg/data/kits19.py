@@ -19,12 +19,12 @@ from typing import NamedTuple
 import nibabel as nib
 from tqdm import tqdm
 
-from renalseg.checksums import sha256_of
 from renalseg.data.cases import IMAGE, LABEL, case_name
 from renalseg.data.download import Download
 from renalseg.data.manifest import Manifest
 from renalseg.errors import ConfigError, InputError
-from renalseg.progress import announce, bar_wanted
+from renalseg.runtime.checksums import sha256_of
+from renalseg.runtime.progress import announce, bar_wanted
 
 IMAGES = "https://huggingface.co/datasets/neheller/KiTS-Challenge-Imaging/resolve/main/images"
 # A commit, so that the labels stay the same; it holds the corrections of December 2019.

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from renalseg.checksums import sha256_of
+from renalseg.runtime.checksums import sha256_of
 
 NAME = "renalseg-manifest.json"
 

@@ -29,7 +29,7 @@ from renalseg.data.volumes import (
 )
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.progress import steps
+from renalseg.runtime.progress import steps
 from renalseg.synthesis.patient import kidney_boxes, landmarks_of
 from renalseg.synthesis.tissues import Tissue
 

@@ -15,7 +15,7 @@ from pydicom.tag import Tag
 
 from renalseg.dicom.uids import MAX_LENGTH, is_uid
 from renalseg.errors import InputError
-from renalseg.harmless import one_line
+from renalseg.runtime.harmless import one_line
 
 
 class SourceFrame(NamedTuple):

@@ -17,8 +17,8 @@ from scipy.optimize import linear_sum_assignment
 
 from renalseg import labels
 from renalseg.components import Mask, bounding_box, components
+from renalseg.findings.measurements import longest_diameter
 from renalseg.geometry import voxel_volume_mm3
-from renalseg.results.measurements import longest_diameter
 
 MIN_IOU = 0.1
 MIN_LESION_MM3 = 100.0  # smaller components are specks of the labeling, and count as none

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from renalseg.cases import SUFFIX, name_of
 from renalseg.errors import InputError
-from renalseg.results.output import RESULT_FILE
+from renalseg.output.folder import RESULT_FILE
 
 KITS_FILE = f"segmentation{SUFFIX}"  # of a case's folder, in the layout of the KiTS repositories
 SEG_SUFFIX = ".seg.dcm"

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from monai.data import MetaTensor
 
-from renalseg.bundle import empty_prediction
 from renalseg.cases import load_nifti
 from renalseg.errors import InputError
 from renalseg.evaluation.pairs import SEG_SUFFIX, is_result
+from renalseg.inference.bundle import empty_prediction
 from renalseg.labels import CYST
-from renalseg.results.output import read_result
-from renalseg.results.study import REFUSED
+from renalseg.output.folder import read_result
+from renalseg.output.study import REFUSED
 
 
 def read_labels(path: Path) -> MetaTensor:
@@ -48,7 +48,7 @@ def read_prediction(path: Path, label: MetaTensor) -> MetaTensor:
         path = seg
     if not path.name.endswith(SEG_SUFFIX):
         return read_labels(path)
-    from renalseg.dicom.read_seg import read_seg
+    from renalseg.dicom.read.read_seg import read_seg
     from renalseg.grids import Grid
 
     values = torch.from_numpy(read_seg(path, Grid.of(label)))

@@ -10,7 +10,7 @@ from renalseg.evaluation.score import CaseScore, score_case
 from renalseg.evaluation.store import write_scores
 from renalseg.evaluation.summary import Summary, summarize
 from renalseg.evaluation.table import print_summary
-from renalseg.progress import steps
+from renalseg.runtime.progress import steps
 
 PLOT_FILE = "summary.png"
 

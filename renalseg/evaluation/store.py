@@ -14,7 +14,7 @@ from renalseg.evaluation.lesions import MIN_IOU, MIN_LESION_MM3, Detections, Les
 from renalseg.evaluation.regions import KITS23
 from renalseg.evaluation.score import CaseScore, Volume
 from renalseg.evaluation.summary import FAILED_BELOW, Summary
-from renalseg.harmless import csv_cell
+from renalseg.runtime.harmless import csv_cell
 
 CASES_FILE, SUMMARY_FILE = "cases.csv", "summary.json"
 

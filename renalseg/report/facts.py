@@ -9,8 +9,8 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from renalseg import __version__
-from renalseg.dicom.derived import PRODUCT
-from renalseg.dicom.read import CTSeries
+from renalseg.dicom.read.series import CTSeries
+from renalseg.dicom.write.derived import PRODUCT
 from renalseg.geometry import spacing_of
 from renalseg.settings import Settings
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from renalseg.dicom.read import CTSeries
+from renalseg.dicom.read.series import CTSeries
+from renalseg.findings.sentences import Statement
 from renalseg.labels import Segment, bounded
 from renalseg.report.panels import Panels, Style, choose_panels
 from renalseg.report.sheet import Sheet
 from renalseg.report.text import defaults, leading, width_of, wrap
 from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, color_of, look
-from renalseg.results.findings import Statement
 
 _PAPER, _INK, _SOFT, _ALARM = "#111111", "#ffffff", "#b8c0c8", "#ffb199"
 _WIDTH, _PICTURES, _MARGIN = 280.0, 150.0, 4.0  # mm

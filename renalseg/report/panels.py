@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from renalseg.dicom.read import CTSeries
+from renalseg.dicom.read.series import CTSeries
 from renalseg.labels import Segment
+from renalseg.report.images import image_names
 from renalseg.report.sheet import Sheet
 from renalseg.report.text import leading, wrap
 from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, WINDOW, Cut, Plane, View
-from renalseg.results.images import image_names
 
 _GAP = 3.0  # mm
 _MOST = {AXIAL: 4, CORONAL: 2, SAGITTAL: 2}

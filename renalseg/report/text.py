@@ -20,7 +20,7 @@ import matplotlib as mpl
 from matplotlib import font_manager, style
 from matplotlib.ft2font import FT2Font
 
-from renalseg.harmless import one_line
+from renalseg.runtime.harmless import one_line
 
 POINT = 25.4 / 72  # mm
 _FAMILIES = ("DejaVu Sans", "Droid Sans Fallback")

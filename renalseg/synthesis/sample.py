@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from torch import Generator, Tensor
 
 from renalseg.cases import save_nifti
-from renalseg.dicom.ct import write_ct_series
+from renalseg.dicom.write.ct import write_ct_series
 from renalseg.synthesis.appearance import Phase, Scanner, draw_ct
 from renalseg.synthesis.phantom import draw_phantom
 from renalseg.synthesis.tissues import label_of

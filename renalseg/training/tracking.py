@@ -14,7 +14,7 @@ from monai.handlers import StatsHandler, TensorBoardStatsHandler, from_engine
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from renalseg.errors import ConfigError
-from renalseg.progress import bar_wanted
+from renalseg.runtime.progress import bar_wanted
 
 _loss = from_engine("loss", first=True)
 

@@ -16,7 +16,7 @@ from monai.inferers import SimpleInferer
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
-from renalseg.inferers import AutocastInferer, training_dtype
+from renalseg.inference.inferers import AutocastInferer, training_dtype
 from renalseg.training.averaging import WeightAverage
 from renalseg.training.checkpoints import resume, saver
 from renalseg.training.distributed import bare, rank

@@ -18,7 +18,7 @@ from monai.inferers import SimpleInferer
 from torch import Tensor, nn
 
 from renalseg.errors import ConfigError
-from renalseg.inferers import AutocastInferer
+from renalseg.inference.inferers import AutocastInferer
 from renalseg.synthesis.stream import CaseStream
 from renalseg.training.checkpoints import BEST, save_whole
 from renalseg.training.distributed import rank

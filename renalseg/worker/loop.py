@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from renalseg.errors import RenalSegError
-from renalseg.privacy import message_of
+from renalseg.runtime.privacy import message_of
 from renalseg.worker.database import DatabaseError
 from renalseg.worker.feed import Feed
 from renalseg.worker.job import State

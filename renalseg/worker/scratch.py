@@ -17,7 +17,7 @@ except ImportError:  # Windows, where the worker ends before it needs it
     fcntl = None  # type: ignore[assignment]
 
 from renalseg.errors import ConfigError, InputError, RetryableError, what_ran_out
-from renalseg.results.staging import sync, sync_all
+from renalseg.runtime.staging import sync, sync_all
 
 _SLOT = "slot-"
 _SLOT_NAME = re.escape(_SLOT) + r"\w+-\w{8}"  # as `mkdtemp` makes them

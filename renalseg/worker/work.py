@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from renalseg import log
 from renalseg.errors import EXIT_REFUSED, ConfigError, InputError, RetryableError
-from renalseg.harmless import one_line
-from renalseg.results.output import RESULT_FILE, read_result
+from renalseg.output.folder import RESULT_FILE, read_result
+from renalseg.runtime import log
+from renalseg.runtime.harmless import one_line
 from renalseg.worker.client import Orthanc
 from renalseg.worker.database import DatabaseError
 from renalseg.worker.http import PREFIX, GoneError, UnreachableError
@@ -31,7 +31,7 @@ from renalseg.worker.trouble import Trouble
 HANDED_BACK = "handed back"
 SUPERSEDED = "superseded"
 DATABASE = "the database"
-DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -P -m renalseg.cli run {{input}} {{output}}"
+DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -P -m renalseg.commands.main run {{input}} {{output}}"
 _LOOK_SECONDS = 2.0  # between looks at what costs a walk through a folder
 _GONE_TRIES = 3  # after which a series that Orthanc has not is taken for deleted
 _PATHS = ("PYTHONPATH", "RENALSEG_BUNDLES", "RENALSEG_CACHE", "HOLOSCAN_MODEL_PATH")

@@ -76,7 +76,7 @@ def application_run(
 ) -> Run:
     folder = tmp_path_factory.mktemp("run")
     process = program(
-        "-m", "renalseg.deploy", "exec", "app", "-i", sample, "-o", folder / "out",
+        "-m", "renalseg.commands.monai_deploy", "exec", "app", "-i", sample, "-o", folder / "out",
         "--overlay", folder / "picture",
     )  # fmt: skip
     return Run(sample, folder / "out", process)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.accuracy.measure import measure_accuracy
-from renalseg.accuracy.suites.unseen import draw_case
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.settings import DEFAULT_METHOD
+from tools.accuracy.measure import measure_accuracy
+from tools.accuracy.suites.unseen import draw_case
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from renalseg.benchmark.nnunet import INSTALL
-from renalseg.benchmark.run import Options, run_benchmark
-from renalseg.benchmark.store import from_json, to_json
-from renalseg.benchmark.throughput import STUDIES
-from renalseg.benchmark.whole_job import why_no_graph
+from tools.benchmark.nnunet import INSTALL
+from tools.benchmark.run import Options, run_benchmark
+from tools.benchmark.store import from_json, to_json
+from tools.benchmark.throughput import STUDIES
+from tools.benchmark.whole_job import why_no_graph
 
 
 @pytest.mark.slow
@@ -18,7 +18,7 @@ def test_one_run_measures_everything(
     def absent(*arguments: object) -> None:
         raise ImportError("nnunetv2")
 
-    monkeypatch.setattr("renalseg.benchmark.run.measure_nnunet", absent)
+    monkeypatch.setattr("tools.benchmark.run.measure_nnunet", absent)
     options = Options(slices=(64,), methods=("resvnet",), repeat=1, device="cpu", size=96)
     measured = run_benchmark(options)
 

@@ -32,7 +32,7 @@ LIMITED = """
 import resource, sys
 name, value = sys.argv[1], int(sys.argv[2])
 resource.setrlimit(getattr(resource, name), (value, resource.RLIM_INFINITY))
-from renalseg.cli import program
+from renalseg.commands.main import program
 sys.argv[1:] = sys.argv[3:]
 program()
 """
@@ -93,7 +93,7 @@ def refuse(study: Path) -> tuple[str, ...]:
 def crash(study: Path) -> tuple[str, ...]:
     """A fault of the program that quotes a header."""
     return (
-        "import renalseg.dicom.seg as seg; import renalseg.dicom.source as source\n"
+        "import renalseg.dicom.write.seg as seg; import renalseg.dicom.write.source as source\n"
         "def fail(headers): raise KeyError(str(headers[0].PatientName))\n"
         "source.complete_headers = seg.complete_headers = fail\n",
     )
@@ -110,7 +110,7 @@ def test_nothing_that_names_the_patient_is_said(
     json_log: bool,
 ) -> None:
     patch = "".join(spoil(study))
-    program = f"{patch}\nfrom renalseg.cli import program; program()"
+    program = f"{patch}\nfrom renalseg.commands.main import program; program()"
     extra = ["-v", *(["--log-json"] if json_log else [])]
     done = run("-c", program, *arguments(study, tmp_path / "out", bundles), *extra)
     assert done.returncode == code, done.stderr
@@ -157,7 +157,7 @@ def test_a_small_disk_is_retryable_and_keeps_earlier_results(
         out.mkdir()
         (out / "result.json").write_text("earlier")
         (disk / "filler").write_bytes(b"0" * 52_000)
-        done = run("-m", "renalseg.cli", *arguments(study, out, bundles))
+        done = run("-m", "renalseg.commands.main", *arguments(study, out, bundles))
         assert done.returncode == 75, done.stderr
         assert "the disk is full" in done.stderr
         assert [path.name for path in out.iterdir()] == ["result.json"]
@@ -192,9 +192,9 @@ def test_a_signal_leaves_nothing(
     program = (
         "import time, signal\n"
         "def wait(*_, **__): print('writing', flush=True); time.sleep(600)\n"
-        "import renalseg.results.objects as objects; objects.build_seg = wait\n"
+        "import renalseg.output.objects as objects; objects.build_seg = wait\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from renalseg.cli import program; program()"
+        "from renalseg.commands.main import program; program()"
     )
     # The libraries are imported too early here: they must start no thread, as in a real run.
     call = arguments(study, tmp_path / "out", bundles)
@@ -218,7 +218,7 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(
     study: Path, bundles: Path, tmp_path: Path
 ) -> None:
     done = run(
-        *("-m", "renalseg.cli", *arguments(study, tmp_path / "out", bundles)),
+        *("-m", "renalseg.commands.main", *arguments(study, tmp_path / "out", bundles)),
         *("--overlay", tmp_path / "picture"),
         HOME="/nonexistent",
         RENALSEG_CACHE="/proc/nowhere",
@@ -249,7 +249,7 @@ def test_a_read_only_system_and_input_are_enough(
         "mount --bind $place $place && mount -o remount,bind,ro $place; done 2>/dev/null; "
         f"mount --bind {out} {out} && mount -o remount,bind,rw {out} || exit 99; "
         f"touch {study}/x 2>/dev/null && exit 98; cd /; "
-        f"exec {sys.executable} -m renalseg.cli {call}"
+        f"exec {sys.executable} -m renalseg.commands.main {call}"
     )
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
     root = str(Path(__file__).parents[2])
@@ -281,7 +281,7 @@ def another_network(root: Path) -> None:
     path.write_text(path.read_text().replace("kernel_size: 1", "kernel_size: 3"))
 
 
-@pytest.mark.parametrize("program", [("-m", "renalseg.cli"), ("-m", "app")], ids=["run", "app"])
+@pytest.mark.parametrize("program", [("-m", "renalseg.commands.main"), ("-m", "app")], ids=["run", "app"])
 @pytest.mark.parametrize("spoil", [truncate, break_yaml, remove_metadata, another_network])
 @pytest.mark.slow
 def test_a_broken_bundle_is_refused_and_named(

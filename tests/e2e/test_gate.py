@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.accuracy import gate
-from renalseg.accuracy.variants import DEFAULT, PLAIN, variants_for
-from renalseg.markdown import marks
+from tools.accuracy import gate
+from tools.accuracy.variants import DEFAULT, PLAIN, variants_for
+from tools.markdown import marks
 
 
 @pytest.mark.slow

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from renalseg.dicom.ct import write_ct_series
+from renalseg.dicom.write.ct import write_ct_series
 from tests.e2e.conftest import Program
 
 SLICES = 1059  # of the longest case of KiTS
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from renalseg.dicom import read
-from renalseg.dicom.choose import make_plan
-from renalseg.dicom.scan import scan_folder
-from renalseg.memory import peak_mib, reset_peak
+from renalseg.dicom.read import series as read
+from renalseg.dicom.read.choose import make_plan
+from renalseg.dicom.read.scan import scan_folder
+from renalseg.runtime.memory import peak_mib, reset_peak
 import time
 reset_peak()
 start = peak_mib()

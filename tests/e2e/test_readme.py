@@ -31,8 +31,8 @@ def shell(tmp_path: Path, small_sample: Path) -> Shell:
     for name in ("app", "bundles"):
         (tmp_path / name).symlink_to(README.parent / name)
     programs = {
-        "renalseg": [sys.executable, "-m", "renalseg.cli"],
-        "monai-deploy": [sys.executable, "-m", "renalseg.deploy"],
+        "renalseg": [sys.executable, "-m", "renalseg.commands.main"],
+        "monai-deploy": [sys.executable, "-m", "renalseg.commands.monai_deploy"],
         "python": [sys.executable],
     }
 

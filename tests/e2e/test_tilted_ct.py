@@ -60,7 +60,7 @@ def test_kidneys_are_found_as_well_as_by_an_upright_scanner(
     for name, stack in {"upright": scanned(0, EVEN), "tilted": scanned(20, UNEVEN)}.items():
         write_stack(tmp_path / name, stack, resliced(stack, hu, affine, order=1), seed=name)
         out = tmp_path / f"{name}_out"
-        done = program("-m", "renalseg.cli", "run", tmp_path / name, out)
+        done = program("-m", "renalseg.commands.main", "run", tmp_path / name, out)
         assert done.returncode == 0, done.stderr
         (seg_file,) = out.glob("*.seg.dcm")
         expected = resliced(stack, truth, affine, order=0) > 0

@@ -21,9 +21,9 @@ from monai.data import MetaTensor
 from scipy import ndimage
 
 from renalseg.cases import load_nifti
-from renalseg.dicom.read import CTSeries, read_series
+from renalseg.dicom.read.series import CTSeries, read_series
+from renalseg.findings.segments import split_segments
 from renalseg.labels import KIDNEY, TUMOR, Segment
-from renalseg.results.segments import split_segments
 from renalseg.settings import Settings
 from renalseg.synthesis.sample import write_sample
 from tests.factories.browser import browser_page, screenshot

@@ -62,7 +62,7 @@ class Worker:
         ]
         with (self.folder / "worker.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "renalseg.cli", "worker", *map(str, arguments)],
+                [sys.executable, "-m", "renalseg.commands.main", "worker", *map(str, arguments)],
                 env={**os.environ, **self.orthanc.environment, "PYTHONPATH": str(ROOT)},
                 cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from renalseg.benchmark.networks import Windows
-from renalseg.benchmark.nnunet import NnUNet
-from renalseg.benchmark.results import Benchmark, MethodResult
-from renalseg.benchmark.stock import Stock
-from renalseg.benchmark.throughput import Throughput
-from renalseg.benchmark.whole_job import Job
-from renalseg.machine import Machine
 from renalseg.pipeline import STAGES
 from renalseg.settings import DEFAULT_METHOD
+from tools.benchmark.networks import Windows
+from tools.benchmark.nnunet import NnUNet
+from tools.benchmark.results import Benchmark, MethodResult
+from tools.benchmark.stock import Stock
+from tools.benchmark.throughput import Throughput
+from tools.benchmark.whole_job import Job
+from tools.machine import Machine
 
 MACHINE = Machine(
     cpu="a CPU",

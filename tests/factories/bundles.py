@@ -15,7 +15,7 @@ bundle_root: .
 device: $None
 progress: true
 network:
-  _target_: renalseg.bundle.load_network
+  _target_: renalseg.inference.bundle.load_network
   network: {_target_: torch.nn.Conv3d, in_channels: 1, out_channels: 1, kernel_size: 1}
   weights: $@bundle_root + '/models/model.pt'
   device: "@device"

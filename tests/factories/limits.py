@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+from renalseg.inference.methods import default_numbers
 from renalseg.labels import ContrastPhase
 from renalseg.limits import KidneyRange
-from renalseg.methods import default_numbers
 
 _ANY = KidneyRange(**{field.name: (-1e9, 1e9) for field in fields(KidneyRange)})
 _NUMBERS = default_numbers()

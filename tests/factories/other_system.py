@@ -94,7 +94,7 @@ def import_all() -> None:
 
 def start_all() -> None:
     """Starts each command, as far as its help, and prints its name."""
-    from renalseg.cli import _parser, main
+    from renalseg.commands.main import _parser, main
 
     (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
     for name in commands.choices:
@@ -115,12 +115,12 @@ if __name__ == "__main__":
         start_all()
         sys.exit()
     if sys.argv[2:] == ["import"]:
-        from renalseg.process import prepare
+        from renalseg.runtime.process import prepare
 
         prepare()
         import_all()
     else:
         sys.argv[1:2] = []
-        from renalseg.cli import program
+        from renalseg.commands.main import program
 
         program()

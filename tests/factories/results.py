@@ -6,9 +6,9 @@ from pathlib import Path
 
 from monai.data import MetaTensor
 
-from renalseg.dicom.read import CTSeries
-from renalseg.results.account import Result
-from renalseg.results.study import write_study
+from renalseg.dicom.read.series import CTSeries
+from renalseg.output.result import Result
+from renalseg.output.study import write_study
 from renalseg.settings import Settings
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 
-from renalseg.dicom.ct import write_ct_series
+from renalseg.dicom.write.ct import write_ct_series
 
 SHAPE = (64, 64, 12)
 SPACING = (5.0, 5.0, 5.0)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 
-from renalseg.dicom.ct import write_ct_series
+from renalseg.dicom.write.ct import write_ct_series
 from renalseg.geometry import Array, affine_from_dicom, slice_normal, to_index, to_world
 
 SHAPE = (24, 20, 22)

@@ -11,7 +11,7 @@ import pydicom
 from pydicom.valuerep import DSfloat
 from scipy.ndimage import map_coordinates
 
-from renalseg.dicom.ct import write_ct_series
+from renalseg.dicom.write.ct import write_ct_series
 from renalseg.geometry import Array, affine_from_dicom, slice_normal, to_index
 
 AIR_HU = -1000

@@ -21,8 +21,8 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg.evaluation.overlap import kits19_dice
+from renalseg.inference.models import Models
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.models import Models
 from renalseg.settings import DEFAULT_METHOD, Settings
 from renalseg.synthesis.sample import draw_sample
 

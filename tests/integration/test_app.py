@@ -15,11 +15,11 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg import pipeline
-from renalseg.dicom.choose import Plan, StudyPlan
-from renalseg.dicom.scan import Scan
+from renalseg.dicom.read.choose import Plan, StudyPlan
+from renalseg.dicom.read.scan import Scan
 from renalseg.errors import ConfigError, InputError
-from renalseg.models import Models
-from renalseg.results.place import Place
+from renalseg.inference.models import Models
+from renalseg.output.place import Place
 from tests.factories.limits import ANYTHING
 from tests.factories.series import write_case
 
@@ -27,8 +27,8 @@ pytest.importorskip("monai.deploy", reason="the MONAI Deploy SDK is not installe
 
 from app.__main__ import main
 from app.app import run_graph, segment_by_graph
-from renalseg.results.findings import Judgment
-from renalseg.results.plausibility import Judged
+from renalseg.findings.plausibility import Judged
+from renalseg.findings.sentences import Judgment
 from renalseg.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Of bundles that nothing is asked of."""
-    monkeypatch.setattr("renalseg.models.Bundle", Mock())
+    monkeypatch.setattr("renalseg.inference.models.Bundle", Mock())
     device = torch.device("cpu")
     return Settings(tmp_path, "kidney_stand", "tumor_stand", device, numbers=ANYTHING)
 
@@ -205,7 +205,7 @@ def test_graph_and_plain_call_write_the_same_objects(
 FORMS = {
     "module": ["-m", "app"],
     "folder": [str(ROOT / "app")],
-    "monai-deploy": ["-m", "renalseg.deploy", "exec", str(ROOT / "app")],
+    "monai-deploy": ["-m", "renalseg.commands.monai_deploy", "exec", str(ROOT / "app")],
 }
 
 

@@ -14,9 +14,9 @@ from monai.data import MetaTensor
 
 from renalseg import archive
 from renalseg.archive import SUMMARY_FILE, find_studies, segment_all, segment_archive, worst
-from renalseg.dicom.choose import StudyPlan
+from renalseg.dicom.read.choose import StudyPlan
 from renalseg.errors import ConfigError, InputError
-from renalseg.results.archive_table import COLUMNS, put_rows
+from renalseg.output.archive_table import COLUMNS, put_rows
 from renalseg.settings import Settings
 from tests.factories.limits import ANYTHING
 from tests.factories.series import write_case

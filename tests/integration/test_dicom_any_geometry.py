@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from scipy.spatial.transform import Rotation
 
-from renalseg.dicom.derived import Origin
-from renalseg.dicom.read import CTSeries, read_series
-from renalseg.dicom.read_seg import read_seg
-from renalseg.dicom.seg import build_seg
+from renalseg.dicom.read.read_seg import read_seg
+from renalseg.dicom.read.series import CTSeries, read_series
+from renalseg.dicom.write.derived import Origin
+from renalseg.dicom.write.seg import build_seg
+from renalseg.findings.segments import split_segments
 from renalseg.geometry import to_world
 from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, LATERALITY, Segment, Side
-from renalseg.results.segments import split_segments
 from tests.factories.stacks import AIR_HU, Stack, stack_of, write_stack
 
 MARKER_HU = 40  # soft tissue

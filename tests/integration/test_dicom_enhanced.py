@@ -19,12 +19,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from renalseg.dicom.derived import Origin
-from renalseg.dicom.read import read_series
-from renalseg.dicom.seg import build_seg
+from renalseg.dicom.read.series import read_series
+from renalseg.dicom.write.derived import Origin
+from renalseg.dicom.write.seg import build_seg
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, Segment, Side
-from renalseg.results.place import all_at_once
+from renalseg.output.place import all_at_once
 from renalseg.settings import Settings
 from tests.factories.enhanced import write_enhanced
 from tests.factories.series import CASES, Case, Written, write_case

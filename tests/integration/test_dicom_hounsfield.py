@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from renalseg.dicom.choose import make_plan
-from renalseg.dicom.hounsfield import check_pixels, fault_of
-from renalseg.dicom.pixels import AS_STORED, Correction
-from renalseg.dicom.read import read_series
-from renalseg.dicom.scan import scan_folder
+from renalseg.commands.inspect import inspect_folder
+from renalseg.dicom.read.choose import make_plan
+from renalseg.dicom.read.hounsfield import check_pixels, fault_of
+from renalseg.dicom.read.pixels import AS_STORED, Correction
+from renalseg.dicom.read.scan import scan_folder
+from renalseg.dicom.read.series import read_series
 from renalseg.errors import InputError
-from renalseg.inspection import inspect_folder
 from tests.factories.scales import draw_body, write_body
 from tests.factories.series import edit_all
 

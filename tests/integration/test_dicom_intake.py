@@ -13,13 +13,14 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, JPEGLSLossless, RLELossless, generate_uid
 
-from renalseg.dicom import header, limits
-from renalseg.dicom.account import NOT_CHOSEN, PROCESSED, REFUSED
-from renalseg.dicom.choose import Plan, make_plan
-from renalseg.dicom.files import LINK_OUT, LINK_WITHIN, NO_PERMISSION, SPECIAL
-from renalseg.dicom.pixels import decode, write_hu
-from renalseg.dicom.read import read_best, read_series
-from renalseg.dicom.scan import scan_folder
+from renalseg.dicom.read import header
+from renalseg.dicom.read import size_limits as limits
+from renalseg.dicom.read.accounts import NOT_CHOSEN, PROCESSED, REFUSED
+from renalseg.dicom.read.choose import Plan, make_plan
+from renalseg.dicom.read.files import LINK_OUT, LINK_WITHIN, NO_PERMISSION, SPECIAL
+from renalseg.dicom.read.pixels import decode, write_hu
+from renalseg.dicom.read.scan import scan_folder
+from renalseg.dicom.read.series import read_best, read_series
 from renalseg.errors import InputError, RetryableError
 from tests.factories.folders import write_series
 from tests.factories.series import CASES, Written, edit, edit_all, write_case

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from renalseg.dicom import packed
-from renalseg.dicom.packed import unpacked
-from renalseg.dicom.read import read_series
-from renalseg.dicom.scan import scan_folder
+from renalseg.commands.inspect import inspect_folder
+from renalseg.dicom.read import packed
+from renalseg.dicom.read.packed import unpacked
+from renalseg.dicom.read.scan import scan_folder
+from renalseg.dicom.read.series import read_series
 from renalseg.errors import ConfigError, InputError
-from renalseg.inspection import inspect_folder
 from tests.factories.enhanced import write_enhanced
 from tests.factories.series import Written, write_case
 

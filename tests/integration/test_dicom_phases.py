@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from renalseg.dicom.choose import make_plan
-from renalseg.dicom.read import read_series
-from renalseg.dicom.scan import scan_folder
+from renalseg.dicom.read.choose import make_plan
+from renalseg.dicom.read.scan import scan_folder
+from renalseg.dicom.read.series import read_series
 from renalseg.errors import InputError
 from tests.factories.folders import rename, write_phases
 from tests.factories.series import BODY_HU, CASES, edit, edit_all, write_case

@@ -20,7 +20,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from renalseg.dicom.read import CTSeries, read_series
+from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.errors import InputError
 from renalseg.geometry import slice_normal, to_index
 from tests.factories.series import (

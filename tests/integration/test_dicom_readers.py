@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from renalseg.dicom.derived import Origin
-from renalseg.dicom.read import read_series
-from renalseg.dicom.seg import build_seg
+from renalseg.dicom.read.series import read_series
+from renalseg.dicom.write.derived import Origin
+from renalseg.dicom.write.seg import build_seg
 from renalseg.labels import KIDNEY, Segment, Side
 from tests.factories.series import MARKER_HU, edit_all, write_case
 

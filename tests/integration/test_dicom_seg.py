@@ -14,11 +14,11 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from renalseg.dicom.ct import write_ct_series
-from renalseg.dicom.derived import Origin
-from renalseg.dicom.read import CTSeries, read_series
-from renalseg.dicom.read_seg import read_seg
-from renalseg.dicom.seg import build_seg
+from renalseg.dicom.read.read_seg import read_seg
+from renalseg.dicom.read.series import CTSeries, read_series
+from renalseg.dicom.write.ct import write_ct_series
+from renalseg.dicom.write.derived import Origin
+from renalseg.dicom.write.seg import build_seg
 from renalseg.errors import InputError
 from renalseg.geometry import affine_from_dicom, to_index, to_world
 from renalseg.grids import Grid

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.cli import main
-from renalseg.dicom.account import NOT_CHOSEN, PROCESSED
-from renalseg.dicom.choose import StudyPlan, make_plan
-from renalseg.dicom.read import read_best
-from renalseg.dicom.scan import scan_folder
+from renalseg.commands.inspect import inspect_folder
+from renalseg.commands.main import main
+from renalseg.dicom.read.accounts import NOT_CHOSEN, PROCESSED
+from renalseg.dicom.read.choose import StudyPlan, make_plan
+from renalseg.dicom.read.scan import scan_folder
+from renalseg.dicom.read.series import read_best
 from renalseg.errors import InputError
-from renalseg.inspection import inspect_folder
 from tests.factories.folders import write_phases, write_series
 from tests.factories.series import edit_all
 

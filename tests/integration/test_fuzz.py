@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
+from renalseg.commands.inspect import inspect_folder
 from renalseg.dicom.damage import damage_refused
-from renalseg.dicom.derived import Origin
-from renalseg.dicom.read import CTSeries, read_series
-from renalseg.dicom.seg import build_seg
+from renalseg.dicom.read.series import CTSeries, read_series
+from renalseg.dicom.write.derived import Origin
+from renalseg.dicom.write.seg import build_seg
 from renalseg.errors import InputError, RetryableError
-from renalseg.inspection import inspect_folder
-from renalseg.memory import peak_mib, reset_peak
-from renalseg.results.segments import split_segments
+from renalseg.findings.segments import split_segments
+from renalseg.runtime.memory import peak_mib, reset_peak
 from tests.factories.hostile import build, damaged_series, hostile_series, parse
 from tests.factories.series import write_case
 

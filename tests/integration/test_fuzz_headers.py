@@ -20,12 +20,13 @@ import torch
 from monai.data import MetaTensor
 from pydicom.datadict import DicomDictionary
 
-from renalseg import log, pipeline
-from renalseg.cli import report_error
+from renalseg import pipeline
+from renalseg.commands.inspect import inspect_folder, print_inspection
+from renalseg.commands.main import report_error
+from renalseg.commands.summary import print_result
 from renalseg.errors import EXIT_REFUSED
-from renalseg.harmless import one_line
-from renalseg.inspection import inspect_folder, print_inspection
-from renalseg.report.terminal import print_result
+from renalseg.runtime import log
+from renalseg.runtime.harmless import one_line
 from renalseg.settings import OUTPUTS, Settings
 from tests.factories.hostile import PIXELS, TAGS, TEXTS, VRS, Element, build, parse
 from tests.factories.limits import ANYTHING

@@ -11,13 +11,13 @@ from pydicom.config import disable_value_validation
 
 from renalseg import pipeline
 from renalseg.archive import segment_all
-from renalseg.cli import report_error
-from renalseg.dicom import files
-from renalseg.dicom.read import read_series
-from renalseg.dicom.scan import scan_folder
+from renalseg.commands.inspect import inspect_folder, print_inspection
+from renalseg.commands.main import report_error
+from renalseg.commands.summary import print_result
+from renalseg.dicom.read import files
+from renalseg.dicom.read.scan import scan_folder
+from renalseg.dicom.read.series import read_series
 from renalseg.errors import EXIT_REFUSED, InputError
-from renalseg.inspection import inspect_folder, print_inspection
-from renalseg.report.terminal import print_result
 from tests.factories.series import edit_all, write_case
 from tests.integration.test_run import Bright
 

@@ -10,14 +10,14 @@ import torch
 from monai.data import MetaTensor
 from pydicom.dataset import Dataset
 
-from renalseg.cli import main
-from renalseg.dicom.read import CTSeries, read_series
-from renalseg.dicom.saved import read_saved
+from renalseg.commands.main import main
+from renalseg.commands.report import write_report
+from renalseg.dicom.read.saved import read_saved
+from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.errors import InputError
+from renalseg.findings.segments import split_segments
 from renalseg.geometry import to_world
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.report.html.command import write_report
-from renalseg.results.segments import split_segments
 from renalseg.settings import Settings
 from tests.factories.enhanced import write_enhanced
 from tests.factories.results import write_as_run

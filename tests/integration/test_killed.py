@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.results.output import complete_or_nothing
-from renalseg.results.staging import PREFIX, Staging, remove_abandoned
+from renalseg.output.folder import complete_or_nothing
+from renalseg.runtime.staging import PREFIX, Staging, remove_abandoned
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals and locks of POSIX")
 
@@ -23,7 +23,7 @@ EARLIER = {"a.seg.dcm": "earlier", "other.txt": "earlier", "result.json": "earli
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from renalseg.results.output import complete_or_nothing
+from renalseg.output.folder import complete_or_nothing
 
 out, fatal = Path(sys.argv[1]), int(sys.argv[2])
 calls = 0
@@ -108,7 +108,7 @@ def test_earlier_results_come_back_whenever_the_process_is_killed(tmp_path: Path
 
 def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from renalseg.results.staging import Staging\n"
+        "import sys; from pathlib import Path; from renalseg.runtime.staging import Staging\n"
         "print(Staging(Path(sys.argv[1])).folder, flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]

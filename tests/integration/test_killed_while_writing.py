@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np, pydicom, torch
 torch.set_num_threads(1)
 from monai.data import MetaTensor
-from renalseg.dicom.read import read_series
-from renalseg.results import staging
-from renalseg.results.account import Result
-from renalseg.results.place import all_at_once
+from renalseg.dicom.read.series import read_series
+from renalseg.runtime import staging
+from renalseg.output.result import Result
+from renalseg.output.place import all_at_once
 from renalseg.settings import Settings
 
 base, kills = Path(sys.argv[1]), int(sys.argv[2])

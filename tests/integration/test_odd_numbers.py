@@ -15,9 +15,9 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import validate_value
 
 from renalseg import pipeline
-from renalseg.dicom.read import read_series
+from renalseg.commands.inspect import inspect_folder
+from renalseg.dicom.read.series import read_series
 from renalseg.errors import InputError
-from renalseg.inspection import inspect_folder
 from tests.factories.hostile import Element, build, parse
 from tests.factories.series import MARKER_HU, Written, write_case
 from tests.integration.test_run import Bright

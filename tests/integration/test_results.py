@@ -17,17 +17,17 @@ import torch
 from monai.data import MetaTensor
 from pydicom.dataset import Dataset
 
-from renalseg.dicom.derived import say
-from renalseg.dicom.read import CTSeries, read_series
-from renalseg.dicom.read_seg import read_seg
+from renalseg.commands.summary import print_result
+from renalseg.dicom.read.read_seg import read_seg
+from renalseg.dicom.read.series import CTSeries, read_series
+from renalseg.dicom.write.derived import say
+from renalseg.findings.sentences import Kind, Statement
 from renalseg.grids import Grid
 from renalseg.labels import CYST, KIDNEY, TUMOR
-from renalseg.report.page import _cells
-from renalseg.report.terminal import print_result
-from renalseg.results.account import Result
-from renalseg.results.findings import Kind, Statement
-from renalseg.results.place import all_at_once
-from renalseg.results.study import StudyResult
+from renalseg.output.place import all_at_once
+from renalseg.output.result import Result
+from renalseg.output.study import StudyResult
+from renalseg.report.pdf import _cells
 from renalseg.settings import Settings
 from tests.factories.pdf import count_pages, text_of
 from tests.factories.series import CASES, edit_all, write_case

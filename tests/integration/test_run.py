@@ -15,17 +15,18 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg import archive, log, pipeline
+from renalseg import archive, pipeline
 from renalseg.archive import Outcome, find_studies, segment_all, segment_archive
-from renalseg.cli import main
-from renalseg.dicom.choose import StudyPlan
-from renalseg.dicom.read import CTSeries, read_best
+from renalseg.commands.inspect import inspect_folder
+from renalseg.commands.main import main
+from renalseg.dicom.read.choose import StudyPlan
+from renalseg.dicom.read.series import CTSeries, read_best
 from renalseg.errors import InputError
-from renalseg.inspection import inspect_folder
 from renalseg.labels import MeasuredSegment, Side
-from renalseg.privacy import hash_uid
-from renalseg.results.account import Result
-from renalseg.results.study import StudyResult
+from renalseg.output.result import Result
+from renalseg.output.study import StudyResult
+from renalseg.runtime import log
+from renalseg.runtime.privacy import hash_uid
 from renalseg.settings import Settings
 from tests.factories.folders import write_series
 from tests.factories.limits import ANYTHING

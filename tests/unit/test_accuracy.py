@@ -10,16 +10,16 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg.accuracy import gate, table, variants
-from renalseg.accuracy.cases import LabeledCase
-from renalseg.accuracy.gate import MARK
-from renalseg.accuracy.variants import DEFAULT, PLAIN, Measured, Score, measure, variants_for
-from renalseg.accuracy.verdict import judge, require_fit_defaults
 from renalseg.cases import save_nifti
 from renalseg.errors import ConfigError, InputError, RenalSegError
-from renalseg.markdown import check_marks
 from renalseg.settings import Settings
 from tests.factories.scenes import make_grid, volume
+from tools.accuracy import gate, table, variants
+from tools.accuracy.cases import LabeledCase
+from tools.accuracy.gate import MARK
+from tools.accuracy.variants import DEFAULT, PLAIN, Measured, Score, measure, variants_for
+from tools.accuracy.verdict import judge, require_fit_defaults
+from tools.markdown import check_marks
 
 GRID = make_grid("LPS")
 CPU = torch.device("cpu")

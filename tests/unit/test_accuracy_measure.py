@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from renalseg.accuracy import cards, measure
-from renalseg.accuracy.kept import Kept
-from renalseg.accuracy.measure import CASES_FILE, RESULT_FILE, measure_accuracy
-from renalseg.accuracy.report import MARK, markdown
-from renalseg.accuracy.suites.chain import chain_row, summarize_chain
-from renalseg.accuracy.suites.slices import summarize_slices
-from renalseg.accuracy.suites.suite import Labeled, Record, Suite
 from renalseg.errors import ConfigError, InputError
-from renalseg.markdown import check_marks, marks
 from renalseg.settings import Settings
 from tests.factories.scenes import make_grid, volume
 from tests.factories.scores import make_score, tumor_free
+from tools.accuracy import cards, measure
+from tools.accuracy.kept import Kept
+from tools.accuracy.measure import CASES_FILE, RESULT_FILE, measure_accuracy
+from tools.accuracy.report import MARK, markdown
+from tools.accuracy.suites.chain import chain_row, summarize_chain
+from tools.accuracy.suites.slices import summarize_slices
+from tools.accuracy.suites.suite import Labeled, Record, Suite
+from tools.markdown import check_marks, marks
 
 GRID = make_grid("LPS")
 CASE = Labeled(

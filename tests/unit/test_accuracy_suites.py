@@ -13,10 +13,16 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg.accuracy.suites import unseen
-from renalseg.accuracy.suites.chain import chain_row, measure_chain, summarize_chain
-from renalseg.accuracy.suites.real_ct import real_ct
-from renalseg.accuracy.suites.slices import (
+from renalseg.errors import InputError
+from renalseg.grids import Grid
+from renalseg.labels import KIDNEY, TUMOR
+from tests.factories.anatomies import box_anatomy
+from tests.factories.scenes import volume
+from tests.factories.scores import make_score, tumor_free
+from tools.accuracy.suites import unseen
+from tools.accuracy.suites.chain import chain_row, measure_chain, summarize_chain
+from tools.accuracy.suites.real_ct import real_ct
+from tools.accuracy.suites.slices import (
     IMAGE_KEY,
     LABEL_KEY,
     load_slice,
@@ -24,14 +30,8 @@ from renalseg.accuracy.suites.slices import (
     real_slices,
     summarize_slices,
 )
-from renalseg.accuracy.suites.suite import Labeled
-from renalseg.accuracy.suites.unseen import draw_case
-from renalseg.errors import InputError
-from renalseg.grids import Grid
-from renalseg.labels import KIDNEY, TUMOR
-from tests.factories.anatomies import box_anatomy
-from tests.factories.scenes import volume
-from tests.factories.scores import make_score, tumor_free
+from tools.accuracy.suites.suite import Labeled
+from tools.accuracy.suites.unseen import draw_case
 
 LINE = {"case": "135", "slice": "7", "spacing_x": "0.8", "spacing_y": "0.5", "spacing_z": "5.0"}
 GRID = Grid((12, 10, 8), np.diag([-2.0, -2.0, 5.0, 1.0]))

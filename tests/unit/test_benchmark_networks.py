@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from renalseg.benchmark.networks import Recorder, eager_cost, torch_network
-from renalseg.benchmark.stock import CLASSES, StandIn
-from renalseg.engine import OpenVINOEngine
-from renalseg.machine import describe, matmul_rate
+from renalseg.inference.engine import OpenVINOEngine
+from tools.benchmark.networks import Recorder, eager_cost, torch_network
+from tools.benchmark.stock import CLASSES, StandIn
+from tools.machine import describe, matmul_rate
 
 CPU = torch.device("cpu")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.benchmark.goals import Goal, goals_of
-from renalseg.benchmark.plot import draw_growth, save_growth
-from renalseg.benchmark.report import WIDTH, make_console, print_report
-from renalseg.benchmark.results import Benchmark
-from renalseg.benchmark.store import from_json, to_json
 from renalseg.settings import DEFAULT_METHOD
 from tests.factories.benchmarks import WINDOWS, benchmark, job, result
+from tools.benchmark.goals import Goal, goals_of
+from tools.benchmark.plot import draw_growth, save_growth
+from tools.benchmark.report import WIDTH, make_console, print_report
+from tools.benchmark.results import Benchmark
+from tools.benchmark.store import from_json, to_json
 
 
 def goal(measured: Benchmark, word: str) -> Goal:

@@ -11,9 +11,9 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg.components import bounding_box
+from renalseg.findings.bounds import reaches_end
+from renalseg.findings.measurements import measure
 from renalseg.labels import CYST, KIDNEY, TUMOR, MeasuredSegment, Segment, Side
-from renalseg.results.bounds import reaches_end
-from renalseg.results.measurements import measure
 
 SHAPE = (40, 36, 20)
 BODY_HU, AIR_HU = 40.0, -1000.0

@@ -7,10 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from renalseg import bundle as module
-from renalseg.bundle import Bundle, empty_prediction, load_network, make_case, segment_case
-from renalseg.checksums import write_manifest
 from renalseg.errors import EXIT_RETRYABLE, ConfigError, exit_code_for
+from renalseg.inference import bundle as module
+from renalseg.inference.bundle import (
+    Bundle,
+    empty_prediction,
+    load_network,
+    make_case,
+    segment_case,
+)
+from renalseg.runtime.checksums import write_manifest
 from tests.factories import bundles
 from tests.factories.scenes import GRIDS, volume
 

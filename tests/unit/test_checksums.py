@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from renalseg.bundle import Bundle
-from renalseg.checksums import MANIFEST, check_manifest, renew_manifest, write_manifest
-from renalseg.cli import main
+from renalseg.commands.main import main
 from renalseg.errors import ConfigError
+from renalseg.inference.bundle import Bundle
+from renalseg.runtime.checksums import MANIFEST, check_manifest, renew_manifest, write_manifest
 from tests.factories.bundles import write_bundle
 
 BUNDLE_FOLDER = Path(__file__).parents[2] / "bundles"

@@ -11,7 +11,7 @@ import pytest
 
 from renalseg import __version__
 from renalseg.cases import save_nifti
-from renalseg.cli import main, report_error
+from renalseg.commands.main import main, report_error
 from renalseg.errors import InputError
 from tests.factories.scenes import make_grid, volume
 
@@ -53,7 +53,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_needs_no_library_of_networks(repository: Path) -> None:
-    program = "import sys, renalseg.cli; sys.exit('torch' in sys.modules)"
+    program = "import sys, renalseg.commands.main; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=repository, check=False)
     assert done.returncode == 0
 

@@ -5,8 +5,8 @@ import struct
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
-from renalseg.dicom import codecs
-from renalseg.dicom.codecs import OCCURRING, can_decode, missing_decoders, stream_size
+from renalseg.dicom.read import codecs
+from renalseg.dicom.read.codecs import OCCURRING, can_decode, missing_decoders, stream_size
 
 SIZ = struct.pack(">HHHIIII", 0xFF51, 47, 0, 700, 500, 20, 10)
 J2K = b"\xff\x4f" + SIZ + bytes(40)

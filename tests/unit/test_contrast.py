@@ -8,7 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
-from renalseg.dicom.contrast import Contrast, contrast_of
+from renalseg.dicom.read.contrast import Contrast, contrast_of
 from renalseg.dicom.tags import Instance
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from renalseg import cuda_runtime
 from renalseg.errors import ConfigError
+from renalseg.runtime import cuda_runtime
 
 SONAME = "libcudart.so.13"
 

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from renalseg.cli import main
+from renalseg.commands.main import main
 from renalseg.data import check as module
 from renalseg.data.check import check, check_case
 from renalseg.errors import InputError

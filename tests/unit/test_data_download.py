@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from renalseg.checksums import sha256_of
 from renalseg.data import download
 from renalseg.data.download import Download, Stopped
 from renalseg.errors import ConfigError, RetryableError, exit_code_for
+from renalseg.runtime.checksums import sha256_of
 from tests.factories.server import Site, serve
 
 CONTENT = bytes(range(256)) * 40

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.cli import main
+from renalseg.commands.main import main
 from renalseg.data import download, kits19
 from renalseg.data.kits19 import Outcome, check_whole
 from renalseg.errors import ConfigError, InputError, RetryableError

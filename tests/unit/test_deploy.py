@@ -14,7 +14,7 @@ def make_application(folder: Path, body: str) -> Path:
 
 
 def monai_deploy(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "renalseg.deploy", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "renalseg.commands.monai_deploy", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 

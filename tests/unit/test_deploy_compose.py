@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from renalseg.cli import _parser
+from renalseg.commands.main import _parser
 from tests.factories.deployment import DEPLOY, load
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from renalseg import __version__
-from renalseg.package.manifests import FOLDERS
 from tests.factories.dockerfile import instructions, variables
+from tools.image.manifests import FOLDERS
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from renalseg import engine
-from renalseg.engine import OpenVINOEngine, cache_dir, make_engine
 from renalseg.errors import ConfigError
-from renalseg.inferers import fast_dtype
+from renalseg.inference import engine
+from renalseg.inference.engine import OpenVINOEngine, cache_dir, make_engine
+from renalseg.inference.inferers import fast_dtype
 from renalseg.networks import SEHDCUNet
 
 CPU = torch.device("cpu")

@@ -10,8 +10,8 @@ from monai.data import MetaTensor
 from renalseg import labels
 from renalseg.evaluation.lesions import SIZES_CM, match_lesions
 from renalseg.evaluation.summary import summarize
+from renalseg.findings.measurements import measure
 from renalseg.labels import TUMOR, Segment, Side, size_category
-from renalseg.results.measurements import measure
 from tests.factories.scores import make_score
 
 AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])  # a voxel has 20 mm3

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from renalseg.labels import CYST, KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Side, Third
-from renalseg.results.findings import (
+from renalseg.findings.sentences import (
     PHASES,
     Judgment,
     Kind,
@@ -15,6 +14,7 @@ from renalseg.results.findings import (
     sentences,
     statements,
 )
+from renalseg.labels import CYST, KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Side, Third
 
 LEFT = MeasuredSegment(1, "Left kidney", KIDNEY, Side.LEFT, 150, 110, 60, 100, 20)
 RIGHT = MeasuredSegment(2, "Right kidney", KIDNEY, Side.RIGHT, 150, 110, 60, 100, 20)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from renalseg.harmless import csv_cell, one_line
+from renalseg.runtime.harmless import csv_cell, one_line
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from renalseg.dicom.planes import SourcePlanes
-from renalseg.dicom.read import CTSeries
+from renalseg.dicom.read.planes import SourcePlanes
+from renalseg.dicom.read.series import CTSeries
+from renalseg.findings.sentences import Kind, Statement
 from renalseg.geometry import to_world
 from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, rgb_of
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.html.study import segments_of
 from renalseg.report.html.table import measures_table
-from renalseg.results.findings import Kind, Statement
 from tests.factories.scenes import ellipsoid, make_grid, volume
 
 ENTRY: dict[str, Any] = {

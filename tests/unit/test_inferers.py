@@ -5,8 +5,8 @@ import torch
 from monai.inferers import SimpleInferer
 from torch import Tensor
 
-from renalseg import inferers
-from renalseg.inferers import AutocastInferer, fast_dtype, training_dtype
+from renalseg.inference import inferers
+from renalseg.inference.inferers import AutocastInferer, fast_dtype, training_dtype
 
 X = torch.rand((1, 1, 4, 4, 4))
 CPU = torch.device("cpu")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from renalseg import log
 from renalseg.errors import ConfigError
-from renalseg.privacy import hash_uid
+from renalseg.runtime import log
+from renalseg.runtime.privacy import hash_uid
 
 UID = "1.2.840.113619.2.55.3"
 

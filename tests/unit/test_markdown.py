@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from renalseg.errors import ConfigError
-from renalseg.markdown import marks, put_between, table
+from tools.markdown import marks, put_between, table
 
 BEGIN, END = marks("one")
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from renalseg.findings.measurements import measure
 from renalseg.grids import Grid
 from renalseg.labels import (
     CYST,
@@ -17,7 +18,6 @@ from renalseg.labels import (
     Third,
     size_category,
 )
-from renalseg.results.measurements import measure
 from tests.factories.scenes import GRIDS, ellipsoid, make_grid, volume
 
 grids = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)

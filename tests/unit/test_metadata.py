@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from renalseg.errors import ConfigError
-from renalseg.metadata import describe_bundle, fingerprint, read_metadata
+from renalseg.inference.metadata import describe_bundle, fingerprint, read_metadata
 from tests.factories.bundles import write_bundle
 
 

@@ -15,18 +15,18 @@ import torch
 import yaml
 from monai.data import MetaTensor
 
-from renalseg.accuracy.kept import Kept
-from renalseg.checksums import sha256_of
-from renalseg.cli import main
-from renalseg.dicom.derived import Origin, content_hash
-from renalseg.dicom.read import CTSeries, read_series
+from renalseg.commands.main import main
+from renalseg.dicom.read.series import CTSeries, read_series
+from renalseg.dicom.write.derived import Origin, content_hash
 from renalseg.errors import ConfigError
+from renalseg.inference.methods import BUNDLES, default_numbers, find_method, method_names
 from renalseg.labels import KIDNEY
-from renalseg.methods import BUNDLES, default_numbers, find_method, method_names
-from renalseg.results.study import write_study
+from renalseg.output.study import write_study
+from renalseg.runtime.checksums import sha256_of
 from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
 from tests.factories.bundles import write_bundle
 from tests.factories.series import write_case
+from tools.accuracy.kept import Kept
 
 METHODS = BUNDLES / "methods"
 Path_ = tuple[str | int, ...]

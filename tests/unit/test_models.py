@@ -10,9 +10,9 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg import models
 from renalseg.errors import ConfigError
-from renalseg.models import Models
+from renalseg.inference import models
+from renalseg.inference.models import Models
 from renalseg.settings import Settings
 
 SETTINGS = Settings(Path("bundles"), "kidney_x", "tumor_y", torch.device("cpu"))

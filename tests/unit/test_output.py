@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from renalseg.errors import ConfigError, InputError
-from renalseg.results import output, staging
-from renalseg.results.output import complete_or_nothing, read_result
+from renalseg.output import folder as output
+from renalseg.output.folder import complete_or_nothing, read_result
+from renalseg.runtime import staging
 
 
 @pytest.fixture

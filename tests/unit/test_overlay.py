@@ -8,14 +8,14 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from renalseg.dicom.read import read_series
+from renalseg.dicom.read.series import read_series
+from renalseg.findings.segments import split_segments
+from renalseg.findings.sentences import Kind, Statement
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.report.overlay import Picture, make_picture, save_overlay
 from renalseg.report.sheet import Sheet
 from renalseg.report.text import defaults
 from renalseg.report.view import AXIAL, CORONAL, look
-from renalseg.results.findings import Kind, Statement
-from renalseg.results.segments import split_segments
 from tests.factories.scenes import ellipsoid, make_grid, volume
 from tests.factories.series import write_case
 

@@ -12,7 +12,7 @@ import yaml
 
 from renalseg import __version__
 from renalseg.errors import ConfigError
-from renalseg.package.manifests import FOLDERS, application_manifest, package_manifest
+from tools.image.manifests import FOLDERS, application_manifest, package_manifest
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {

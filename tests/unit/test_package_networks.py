@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from renalseg.engine import OpenVINOEngine
-from renalseg.inferers import AutocastInferer, fast_dtype
-from renalseg.package.networks import convert_stacks, stack_shapes
-from renalseg.slice_inferers import CentralSlicesInferer, SliceStackInferer
+from renalseg.inference.engine import OpenVINOEngine
+from renalseg.inference.inferers import AutocastInferer, fast_dtype
+from renalseg.inference.slice_inferers import CentralSlicesInferer, SliceStackInferer
+from tools.image.networks import convert_stacks, stack_shapes
 
 SHAPES = [(2, 5, x, y) for x in (64, 128, 192) for y in (64, 128, 192)]
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from renalseg.labels import KIDNEY, Segment, Side
-from renalseg.memory import peak_mib
+from renalseg.output.result import Result
+from renalseg.output.study import REFUSED, StudyResult, weak_bundles
 from renalseg.pipeline import STAGES, stage
-from renalseg.progress import steps
-from renalseg.results.account import Result
-from renalseg.results.study import REFUSED, StudyResult, weak_bundles
+from renalseg.runtime.memory import peak_mib
+from renalseg.runtime.progress import steps
 from renalseg.settings import Settings
 
 SETTINGS = Settings(Path("bundles"), "kidney_a", "tumor_b", torch.device("cpu"))

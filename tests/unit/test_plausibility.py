@@ -10,11 +10,11 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from renalseg.findings.plausibility import NOT_ENHANCED, Judged, judge
+from renalseg.findings.plausibility.phase import Signs, phase_of
+from renalseg.findings.plausibility.tumors import most_islands
+from renalseg.inference.methods import default_numbers
 from renalseg.labels import KIDNEY, TUMOR, ContrastPhase
-from renalseg.methods import default_numbers
-from renalseg.results.plausibility import NOT_ENHANCED, Judged, judge
-from renalseg.results.plausibility.phase import Signs, phase_of
-from renalseg.results.plausibility.tumors import most_islands
 from tests.factories.bodies import SHAPE, Body
 
 LIMITS = default_numbers().plausibility

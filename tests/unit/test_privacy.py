@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from renalseg import privacy
 from renalseg.dicom.damage import damage_refused
 from renalseg.errors import InputError, exit_code_for
-from renalseg.privacy import HIDDEN, format_traceback, hash_uid, message_of, reason_of, redact
+from renalseg.runtime import privacy
+from renalseg.runtime.privacy import (
+    HIDDEN,
+    format_traceback,
+    hash_uid,
+    message_of,
+    reason_of,
+    redact,
+)
 
 UID = "1.2.840.113619.2.55.3"
 
@@ -57,7 +64,7 @@ def test_the_cause_of_our_own_error_is_hidden_and_ours_is_shown() -> None:
     [
         ("renalseg.networks.mrb", True),
         ("renalseg.dicom.tags", False),
-        ("renalseg.report.terminal", False),
+        ("renalseg.commands.summary", False),
     ],
 )
 def test_a_message_is_shown_if_it_comes_from_where_no_header_is(module: str, shown: bool) -> None:
@@ -81,7 +88,7 @@ def test_a_message_is_shown_if_it_comes_from_where_no_header_is(module: str, sho
         ("import subprocess; subprocess.run(['false'], check=True)", "'false'"),
     ],
 )
-@pytest.mark.parametrize("module", ["renalseg.dicom.tags", "renalseg.results.objects", "app.run"])
+@pytest.mark.parametrize("module", ["renalseg.dicom.tags", "renalseg.output.objects", "app.run"])
 def test_what_quotes_no_header_is_shown_wherever_it_comes_from(
     module: str, statement: str, message: str
 ) -> None:
@@ -170,7 +177,7 @@ def test_names_of_input_files_are_replaced(tmp_path: Path) -> None:
 
 
 def test_the_same_salt_gives_the_same_hash_in_every_process() -> None:
-    program = f"from renalseg.privacy import hash_uid; print(hash_uid({UID!r}))"
+    program = f"from renalseg.runtime.privacy import hash_uid; print(hash_uid({UID!r}))"
     command = [sys.executable, "-c", program]
 
     def run(**environment: str) -> str:

@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from renalseg import process
+from renalseg.runtime import process
 
 
 class FakeLimits:
@@ -98,7 +98,7 @@ def test_preparing_imports_nothing_heavy() -> None:
 
 def test_leaving_flushes_what_was_printed_and_runs_what_was_registered() -> None:
     code = (
-        "import atexit; from renalseg.process import leave; "
+        "import atexit; from renalseg.runtime.process import leave; "
         "atexit.register(print, 'registered'); print('printed'); leave(75)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -13,7 +13,8 @@ from monai.bundle import ConfigParser
 
 import renalseg
 from app.options import parse_options
-from renalseg import cli, deploy
+from renalseg.commands import main as cli
+from renalseg.commands import monai_deploy as deploy
 from tests.factories.commands import blocks_of, commands_of
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from renalseg.commands.summary import print_result
 from renalseg.errors import InputError
-from renalseg.report.terminal import print_result
 
 TUMOR: dict[str, Any] = {
     "label": "Left kidney tumor 1", "volume_ml": 12.34, "longest_mm": 31.6,

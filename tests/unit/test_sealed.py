@@ -8,9 +8,9 @@ import pydicom
 import pytest
 from pydicom.errors import InvalidDicomError
 
-from renalseg.dicom.header import read_header
-from renalseg.results.output import complete_or_nothing
-from renalseg.results.sealed import HEAD, open_sealed, unseal
+from renalseg.dicom.read.header import read_header
+from renalseg.output.folder import complete_or_nothing
+from renalseg.runtime.sealed import HEAD, open_sealed, unseal
 from tests.factories.series import write_case
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from renalseg.findings.segments import split_segments
 from renalseg.grids import Grid
 from renalseg.labels import CYST, KIDNEY, TUMOR, Segment, Side
-from renalseg.results.segments import split_segments
 from tests.factories.scenes import GRIDS, centroid, ellipsoid, make_grid, volume
 
 grids = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)

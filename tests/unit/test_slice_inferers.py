@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from renalseg.slice_inferers import CentralSlicesInferer, SliceStackInferer
+from renalseg.inference.slice_inferers import CentralSlicesInferer, SliceStackInferer
 
 # CentralSlicesInferer
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from renalseg.dicom.steps import find_gaps, grid_step, jitter_of, usual_step
+from renalseg.dicom.read.slice_spacing import find_gaps, grid_step, jitter_of, usual_step
 
 FINE, COARSE = [1.5] * 10, [3.0] * 10
 

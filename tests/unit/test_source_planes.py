@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from renalseg.dicom.planes import SourcePlanes
+from renalseg.dicom.read.planes import SourcePlanes
 
 AIR = -1024.0
 

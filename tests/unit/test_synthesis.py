@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from renalseg.cases import load_nifti
-from renalseg.dicom.read import read_series
+from renalseg.dicom.read.series import read_series
 from renalseg.errors import InputError
 from renalseg.geometry import to_world
 from renalseg.labels import BACKGROUND, KIDNEY, TUMOR

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from renalseg.synthesis.compare import Slice, coupling, measure, renal_table
+from tools.compare_synthesis import Slice, coupling, measure, renal_table
 
 
 def slice_of(case: str, kidney_hu: float, tumor_hu: float, grain_hu: float = 0.0) -> Slice:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from renalseg.cli import main
+from renalseg.commands.main import main
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.synthesis.lesions import Lesion, guess_phase, implant_lesions, load_lesions

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from renalseg.bundle import load_network
 from renalseg.errors import ConfigError
+from renalseg.inference.bundle import load_network
 from renalseg.training import export_weights, make_trainer
 from renalseg.training.trainer import default_workers
 

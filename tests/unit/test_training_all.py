@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from renalseg.errors import ConfigError
-from renalseg.training.all import find_bundles, main, parse_knobs, train_all
+from tools.train_all import find_bundles, main, parse_knobs, train_all
 
 HEADER = "epoch,loss,learning_rate,dice\n"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.cli import main
+from renalseg.commands.main import main
+from renalseg.commands.worker import default_folder, devices
 from renalseg.errors import ConfigError
-from renalseg.worker.command import default_folder, devices
 from renalseg.worker.job import Arrival
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.locks import only_worker
@@ -160,7 +160,7 @@ def test_a_folder_that_is_a_file_is_refused(
 def running(folder: Path, url: str, *options: str, **environment: str) -> Iterator[None]:
     """A worker as a process, whose log is in a file of its folder."""
     call = [
-        *(sys.executable, "-m", "renalseg.cli", "worker", "--orthanc", url, "--folder", folder),
+        *(sys.executable, "-m", "renalseg.commands.main", "worker", "--orthanc", url, "--folder", folder),
         *("--listen", "127.0.0.1:0", "--interval", "0.2", *options),
     ]
     with (folder / "log").open("wb") as log:

@@ -606,7 +606,7 @@ def fill_up(database: sqlite3.Connection) -> None:
 
 
 HOSTILE = """
-from renalseg.cli import report_error
+from renalseg.commands.main import report_error
 from renalseg.pipeline import run
 from tests.factories.series import edit_all, write_case
 from tests.integration.test_run import Bright

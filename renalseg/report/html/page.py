@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from renalseg.dicom.read import CTSeries
+from renalseg.dicom.read.series import CTSeries
+from renalseg.findings.sentences import USE, Statement
 from renalseg.geometry import Array, to_world
-from renalseg.harmless import one_line
 from renalseg.labels import TUMOR, Segment
 from renalseg.report.html.pictures import Picture, draw_pictures
 from renalseg.report.html.table import chip, measures_table
 from renalseg.report.html.volumes import MARGIN_MM, Volumes, pack_volumes
-from renalseg.results.findings import USE, Statement
+from renalseg.runtime.harmless import one_line
 
 TITLE = "Kidneys and kidney tumors in CT"
 CENTER_HU, WIDTH_HU = 40, 400

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from renalseg.dicom.read import CTSeries
+from renalseg.dicom.read.series import CTSeries
 from renalseg.labels import Segment
 from renalseg.report.panels import Panel, caption
 from renalseg.report.text import defaults

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from renalseg.dicom.derived import PRODUCT
-from renalseg.dicom.read import CTSeries
+from renalseg.dicom.read.series import CTSeries
+from renalseg.dicom.write.derived import PRODUCT
 from renalseg.labels import MeasuredSegment, Side, Third
+from renalseg.output.folder import stages_of, statements_of
 from renalseg.report.facts import study_facts
 from renalseg.report.html.page import Content, make_page
-from renalseg.report.page import MEASURES
-from renalseg.results.output import stages_of, statements_of
-from renalseg.results.staging import staging
+from renalseg.report.pdf import MEASURES
+from renalseg.runtime.staging import staging
 
 Entry = Mapping[str, Any]
 # A page is easily passed on, and without the study's own protection: nothing that names a patient.

@@ -1,0 +1,125 @@
+"""The subcommands of `renalseg data`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from renalseg.errors import EXIT_REFUSED, ConfigError
+
+EXIT_INTERRUPTED = 130
+
+
+def add_data_command(commands: Any) -> argparse.ArgumentParser:
+    """Adds `data` to the subcommands of a parser, and returns its own parser."""
+    data: argparse.ArgumentParser = commands.add_parser(
+        "data", help="fetch and check real cases to train on"
+    )
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+
+    kits19 = actions.add_parser("kits19", help="fetch the images and labels of KiTS19, about 30 GB")
+    kits19.add_argument("root", type=Path, help="folder for the cases; a second call goes on")
+    kits19.add_argument("--jobs", type=int, default=4, metavar="N", help="files at once")
+    kits19.add_argument("--url", metavar="BASE", help="where case_00000.nii.gz and so on are")
+    kits19.add_argument(
+        "--label-url", metavar="BASE", help="where case_00000/segmentation.nii.gz and so on are"
+    )
+    kits19.set_defaults(action=_kits19)
+
+    check = actions.add_parser("check", help="find cases that are missing, broken or odd")
+    check.add_argument("root", type=Path, help="folder with case_00000 and so on")
+    check.add_argument("--quick", action="store_true", help="read the headers alone")
+    check.add_argument("--jobs", type=int, metavar="N", help="cases at once")
+    check.set_defaults(action=_check)
+
+    for command in (kits19, check):
+        command.add_argument("--cases", type=_numbers, metavar="0-209", help="such as 0-9,160")
+
+    prepare = actions.add_parser("prepare", help="convert cases now, not when training starts")
+    prepare.add_argument("source", type=Path, nargs="+", help="KiTS folder or data list (.json)")
+    prepare.set_defaults(action=_prepare)
+    for command in (kits19, check, prepare):
+        command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
+    return data
+
+
+def _numbers(text: str) -> list[int]:
+    """[0, 1, 2, 160] of "0-2,160"."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if not found:
+            raise argparse.ArgumentTypeError(f"expected numbers such as 0-9,160, got {text!r}")
+        numbers += range(int(found[1]), int(found[2] or found[1]) + 1)
+    return numbers
+
+
+def _kits19(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from renalseg.data.kits19 import CASES, IMAGES, LABELS, fetch
+    from renalseg.runtime.progress import announce
+
+    _at_least_one_job(options.jobs)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        "KiTS19 (Heller et al. 2019), CC BY-NC-SA 4.0: https://github.com/neheller/kits19"
+    )
+    try:
+        outcome = fetch(
+            options.root,
+            options.cases or CASES,
+            options.jobs,
+            options.url or IMAGES,
+            options.label_url or LABELS,
+        )
+    except KeyboardInterrupt:
+        announce("interrupted; the same command goes on from here")
+        return EXIT_INTERRUPTED
+    console.print(f"{outcome.fetched} files fetched, {outcome.kept} were there")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from renalseg.data.cases import case_folders
+    from renalseg.data.check import check
+    from renalseg.runtime.progress import steps
+
+    _at_least_one_job(options.jobs)
+    count = len(options.cases or case_folders(options.root))
+    results = []
+    with steps("case") as update:
+        for found in check(
+            options.root, options.cases, voxels=not options.quick, jobs=options.jobs
+        ):
+            results.append(found)
+            update(len(results), count)
+    table = Table("case", "", "what was found")
+    for finding in (finding for found in results for finding in found):
+        table.add_row(finding.case, "mend" if finding.broken else "note", finding.text)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 110
+    if table.row_count:
+        console.print(table)
+    broken = sum(any(finding.broken for finding in found) for found in results)
+    console.print(f"{len(results)} cases, {broken} to be mended")
+    return EXIT_REFUSED if broken else 0
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from renalseg.runtime.progress import announce
+    from renalseg.training.sources import load_patients
+
+    patients = load_patients(options.source)
+    announce(f"{len(patients)} cases are ready")
+
+
+def _at_least_one_job(jobs: int | None) -> None:
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"Expected --jobs of at least 1, got {jobs}")

@@ -1,0 +1,227 @@
+"""The command ``renalseg``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from renalseg import __version__
+from renalseg.commands.data import add_data_command
+from renalseg.commands.evaluate import add_evaluate_command
+from renalseg.commands.inspect import add_inspect_command
+from renalseg.commands.jobs import add_jobs_command
+from renalseg.commands.methods import add_methods_command
+from renalseg.commands.report import add_report_command
+from renalseg.commands.synthesis import add_synthesis_commands
+from renalseg.commands.worker import add_worker_command
+from renalseg.errors import (
+    EXIT_FAULT,
+    InputError,
+    RenalSegError,
+    exit_code_for,
+)
+from renalseg.runtime import log
+from renalseg.runtime.checksums import add_checksums_command, renew_manifest
+from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
+from renalseg.runtime.imports import import_monai_quickly, may_lack_imports, start_again_with_all
+from renalseg.runtime.privacy import format_traceback, reason_of
+from renalseg.runtime.process import leave, prepare, require_memory
+from renalseg.runtime.signals import end_on_signals
+from tools.accuracy.command import add_accuracy_commands
+from tools.benchmark.command import add_bench_command
+
+_BUNDLES = "folder with the bundles"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a subcommand.
+
+    Args:
+        argv: Arguments without the program's name; those of the process when None.
+
+    Returns:
+        The exit code: 0 done, 2 refused, 75 retryable, 1 a fault of the program.
+    """
+    return _main(_parser().parse_args(argv))
+
+
+def program() -> NoReturn:
+    """The console script: `main`, and the end of the process."""
+    options = _parser().parse_args()
+    if options.action in (_run, _archive):
+        end_on_signals()
+    leave(_main(options))
+
+
+def _main(options: argparse.Namespace) -> int:
+    prepare(verbose=options.verbose)
+    try:
+        if options.action in (_run, _archive):
+            folder = getattr(options, "dicom_in", None) or options.root
+            log.start(as_json=options.log_json, folder=folder)
+        ensure_cuda_runtime()
+        code: int = options.action(options) or 0
+    except Exception as error:
+        if may_lack_imports(error):
+            start_again_with_all()
+        return report_error(error, verbose=options.verbose)
+    log.note("ended", exit_code=code)
+    return code
+
+
+def report_error(error: BaseException, *, verbose: bool = False) -> int:
+    """Says on standard error what went wrong, and gives the exit code for it.
+
+    Args:
+        error: What ended the program.
+        verbose: Whether the traceback of an expected error is shown too.
+    """
+    code = exit_code_for(error)
+    fault = code == EXIT_FAULT and not isinstance(error, RenalSegError)
+    trace = format_traceback(error) if verbose or fault else None
+    message = reason_of(error)
+    if log.in_json():
+        log.note("ended", "error", message=message, exit_code=code, traceback=trace)
+        return code
+    if trace:
+        sys.stderr.write(trace)
+    print(f"renalseg: {'internal error' if fault else 'error'}: {message}", file=sys.stderr)
+    return code
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose what runs, and where; `renalseg.settings` says how they rank."""
+    add = parser.add_argument
+    add("--method", metavar="M", help="method, or one a stage: A+B, A+R+B (or RENALSEG_METHOD)")
+    add("--localizer", "--localiser", metavar="L", help="kidney bundle, if not the method's own")
+    add("--tumor", metavar="T", help="tumor bundle, if not the method's own")
+    add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
+    add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
+    add("--report", type=Path, metavar="DIR", help="also save an HTML page of the result to DIR")
+    wanted = "series to take of each study: UID, number or description (or RENALSEG_SERIES)"
+    add("--series", metavar="S", help=wanted)
+    switch: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+    gaps = "slices may be missing away from the kidneys (or RENALSEG_ALLOW_GAPS)"
+    add("--allow-gaps", **switch, help=gaps)
+    outputs = "seg, labelmap, sr, pdf, sc: what is written (seg,sr,pdf; or RENALSEG_OUTPUTS)"
+    add("--outputs", metavar="NAMES", help=outputs)
+    empty = "also write empty frames of segmentations (or RENALSEG_EMPTY_FRAMES)"
+    add("--empty-frames", **switch, help=empty)
+    add("--log-json", action="store_true", help="log JSON lines on stderr (or RENALSEG_LOG=json)")
+    add("-v", "--verbose", action="store_true", help="show tracebacks of errors")
+
+
+def choices(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options of `add_choices` say, by the names that `Settings.resolve` has for them."""
+    names = ("method", "localizer", "tumor", "device", "overlay", "report", "series")
+    return {
+        name: getattr(options, name) for name in (*names, "outputs", "empty_frames", "allow_gaps")
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="renalseg", description="Kidneys and kidney tumors in CT."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="segment a CT study: DICOM in, DICOM SEG out")
+    run.add_argument("dicom_in", type=Path, help="folder with the DICOM files")
+    run.add_argument("seg_out", type=Path, help="folder for the results")
+    run.set_defaults(action=_run)
+
+    archive = commands.add_parser("archive", help="segment all studies in a folder, one after one")
+    archive.add_argument("root", type=Path, help="folder with a folder for each study")
+    archive.add_argument("out_root", type=Path, help="gets a folder for each, and a table of all")
+    archive.add_argument("--again", action="store_true", help="also studies that have a result")
+    archive.set_defaults(action=_archive)
+    for command in (run, archive):
+        command.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help=_BUNDLES)
+        add_choices(command)
+
+    summary = commands.add_parser("summary", help="print what a result folder holds")
+    summary.add_argument("folder", type=Path)
+    summary.set_defaults(action=_summary)
+
+    add_evaluate_command(commands)
+    add_bench_command(commands)
+    add_accuracy_commands(commands)
+    add_synthesis_commands(commands)
+    add_data_command(commands)
+    add_report_command(commands)
+    add_worker_command(commands)
+    add_jobs_command(commands)
+    add_inspect_command(commands)
+    add_methods_command(commands)
+    checksums = add_checksums_command(commands)
+
+    export = commands.add_parser("export", help="make a bundle's weights of a training run")
+    export.add_argument("train_dir", type=Path, help="output_dir of the training")
+    export.add_argument("bundle", type=Path, help="folder of the bundle")
+    export.add_argument("--last", action="store_true", help="not the best in validation")
+    export.set_defaults(action=_export)
+    for command in (summary, export, checksums):
+        command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    require_memory()
+    import_monai_quickly()
+    from renalseg import segment
+    from renalseg.commands.summary import print_result
+
+    segment(
+        options.dicom_in,
+        options.seg_out,
+        bundles=options.model,
+        **choices(options),
+    )
+    print_result(options.seg_out)
+
+
+def _archive(options: argparse.Namespace) -> int:
+    require_memory()
+    import_monai_quickly()
+    from renalseg.archive import SUMMARY_FILE, segment_archive, worst
+    from renalseg.settings import Settings
+
+    settings = Settings.resolve(bundles=options.model, **choices(options))
+    start = time.perf_counter()
+    outcomes = segment_archive(options.root, options.out_root, settings, again=options.again)
+    hours = (time.perf_counter() - start) / 3600
+    if not outcomes:
+        print("every study has its result already; --again makes them anew")
+        return 0
+    codes = [outcome.exit_code for outcome in outcomes]
+    rate = f"{len(codes) / hours:.0f} studies an hour"
+    print(f"{codes.count(0)} of {len(codes)} studies segmented, {rate}")
+    print(options.out_root / SUMMARY_FILE)
+    return worst(codes)
+
+
+def _summary(options: argparse.Namespace) -> None:
+    from renalseg.commands.summary import print_result
+
+    print_result(options.folder)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from renalseg.training import export_weights
+
+    if not (options.bundle / "configs").is_dir():
+        raise InputError(f"Expected a bundle with a folder configs, found none at {options.bundle}")
+    model = options.bundle / "models" / "model.pt"
+    print(export_weights(options.train_dir, model, last=options.last))
+    renewed = renew_manifest(options.bundle)
+    if renewed is not None:
+        print(renewed)
+
+
+if __name__ == "__main__":
+    program()

@@ -1,0 +1,99 @@
+"""``renalseg methods``: the methods, their bundles, and what was measured of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+_LICENSE = "docs/data_license.txt"
+_NAMES = re.compile(r"\bCC BY[A-Z-]* \d\.\d|\bApache-2\.0")
+
+
+def add_methods_command(commands: Any) -> None:
+    """Adds ``methods`` to the subcommands of ``renalseg``."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "methods", help="list the methods, their bundles, and what was measured of them"
+    )
+    add = command.add_argument
+    add("-m", "--model", type=Path, metavar="BUNDLES", help="folder with the bundles")
+    add("--json", action="store_true", help="print JSON instead of a table")
+    add("-v", "--verbose", action="store_true", help="show tracebacks of errors")
+    command.set_defaults(action=_methods)
+
+
+def list_methods(bundles: Path | None = None) -> list[dict[str, Any]]:
+    """Describes each method that has a file, the default first.
+
+    Args:
+        bundles: Folder with the bundles; as `renalseg.settings.Settings.resolve` finds it.
+
+    Returns:
+        Of each: "method", whether it is the "default", "fingerprint", "numbers", and "stages": of
+        each "bundle", "version", weights' "sha256", "licenses" and what was "measured" of it.
+
+    Raises:
+        ConfigError: A method or one of its bundles is broken or missing.
+    """
+    from renalseg.inference.methods import method_names
+    from renalseg.settings import DEFAULT_METHOD, Settings, bundle_folder
+
+    folder = bundle_folder(bundles)
+    found = [
+        Settings.resolve(method=name, bundles=folder, device="cpu") for name in method_names(folder)
+    ]
+    found.sort(key=lambda settings: settings.algorithm != DEFAULT_METHOD)
+    return [
+        {
+            "method": settings.algorithm,
+            "default": settings.algorithm == DEFAULT_METHOD,
+            "fingerprint": settings.fingerprint,
+            "numbers": asdict(settings.numbers),
+            "stages": {
+                stage: _bundle(folder / name) for stage, name in settings.named_stages.items()
+            },
+        }
+        for settings in found
+    ]
+
+
+def _bundle(folder: Path) -> dict[str, Any]:
+    from renalseg.inference.metadata import read_metadata
+    from renalseg.runtime.checksums import sha256_of
+
+    metadata = read_metadata(folder)
+    path = folder / _LICENSE
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return {
+        "bundle": folder.name,
+        "version": metadata.get("version", "unknown"),
+        "sha256": sha256_of(folder / "models" / "model.pt"),
+        "licenses": sorted(set(_NAMES.findall(text))),
+        "measured": metadata.get("eval_metrics", {}),
+    }
+
+
+def _methods(options: argparse.Namespace) -> None:
+    found = list_methods(options.model)
+    if options.json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("method", "stage", "bundle", "weights", "measured (bundle's own metadata)")
+    for method in found:
+        for number, (stage, bundle) in enumerate(method["stages"].items()):
+            name = method["method"] + (" (default)" if method["default"] else "")
+            measured = ", ".join(f"{key} {value:g}" for key, value in bundle["measured"].items())
+            about = f"{bundle['bundle']} {bundle['version']}"
+            table.add_row("" if number else name, stage, about, bundle["sha256"][:16], measured)
+        table.add_section()
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    names = {name for one in found for b in one["stages"].values() for name in b["licenses"]}
+    console.print(f"Licenses of the data of the weights: {', '.join(sorted(names)) or 'unknown'}")

@@ -1,0 +1,1 @@
+"""From files to a CT series: headers, choice, geometry, pixels."""

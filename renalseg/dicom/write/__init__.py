@@ -1,0 +1,1 @@
+"""From a segmentation and its measures to DICOM objects."""

@@ -1,0 +1,172 @@
+"""What all objects that derive from a series share: patient and study, equipment, UIDs, dates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pydicom.valuerep import DA, DT, TM
+
+from renalseg.dicom.read.series import CTSeries
+from renalseg.dicom.uids import derive_uid
+from renalseg.dicom.write.source import acquisition_time, complete_headers
+from renalseg.findings.sentences import Statement
+
+PRODUCT = "RenalSeg"
+LONG_TEXT = 10240  # of an LT value
+LONG_STRING = 64  # characters that a DICOM LO value holds
+# highdicom logs or warns of names that it finds odd, and refuses rare character sets: objects are
+# built without these and get them afterwards.
+_NAMES = ("PatientName", "ReferringPhysicianName")
+SERIES_NUMBERS = {"seg": 900, "sr": 901, "pdf": 902, "sc": 903, "labelmap": 904}
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a derived object comes from.
+
+    Attributes:
+        series: The source series.
+        algorithm: Name of the method, such as "sehdc".
+        version: Version of RenalSeg.
+        networks: Those of the method, each with what tells its weights from others.
+        content: Hash of what was found, see `content_hash`.
+    """
+
+    series: CTSeries
+    algorithm: str
+    version: str
+    networks: tuple[str, ...] = ()
+    content: str = ""
+
+    def uid(self, *purpose: str) -> UID:
+        """Give a UID that is the same whenever input, software, method, content and purpose are."""
+        return derive_uid(self.series.input_hash, *self._software, self.content, *purpose)
+
+    def tracking_uid(self, label: str) -> UID:
+        """Give the UID that SEG and SR share for one structure."""
+        return self.uid(f"tracking {label}")
+
+    @property
+    def device_uid(self) -> UID:
+        """Give the UID of the program as an observer: of this version with these networks."""
+        return derive_uid("device", PRODUCT, *self._software)
+
+    @property
+    def _software(self) -> tuple[str, ...]:
+        return self.version, self.algorithm, *self.networks
+
+    @cached_property
+    def created(self) -> datetime:
+        """Date and time of the content: those of the source, so that a rerun gives the same."""
+        return acquisition_time(self.series.headers[0])
+
+    @cached_property
+    def header(self) -> Dataset:
+        """The first header, completed, without names and character set."""
+        return without_names(complete_headers(self.series.headers[:1])[0])
+
+    def series_arguments(self, kind: str) -> dict[str, Any]:
+        """Give the arguments by which highdicom names a new series of one instance.
+
+        Args:
+            kind: A key of `SERIES_NUMBERS`.
+        """
+        return {
+            "series_instance_uid": self.uid(f"{kind.upper()} series"),
+            "series_number": SERIES_NUMBERS[kind],
+            "instance_number": 1,
+            "manufacturer": PRODUCT,
+            "manufacturer_model_name": PRODUCT,
+            "software_versions": (self.version, *self.networks),
+            "device_serial_number": self.version,
+            "series_description": f"{PRODUCT} {self.version} {self.algorithm}"[: LONG_STRING - 15]
+            + " (research use)",
+        }
+
+    def study_arguments(self) -> dict[str, Any]:
+        """Give the arguments by which highdicom names the patient and the study."""
+        header = self.header
+        return {
+            "study_instance_uid": header.StudyInstanceUID,
+            "patient_id": header.PatientID,
+            "patient_name": header.PatientName,
+            "patient_birth_date": header.PatientBirthDate,
+            "patient_sex": header.PatientSex,
+            "accession_number": header.AccessionNumber,
+            "study_id": header.StudyID,
+            "study_date": header.StudyDate,
+            "study_time": header.StudyTime,
+            "referring_physician_name": header.ReferringPhysicianName,
+        }
+
+    def complete(self, dataset: Dataset, created: datetime | None = None) -> None:
+        """Set names, character set and dates of a built object, in place.
+
+        Args:
+            dataset: The object.
+            created: Date and time of its content, by default those of the source.
+        """
+        created = created or self.created
+        source = complete_headers(self.series.headers[:1])[0]
+        if source.get("SpecificCharacterSet"):
+            dataset.SpecificCharacterSet = source.SpecificCharacterSet
+        for keyword in _NAMES:
+            # highdicom lets objects share their elements with `header`, which has to stay nameless
+            dataset.pop(keyword, None)
+            setattr(dataset, keyword, source.get(keyword))
+        for kind in ("InstanceCreation", "Series", "Content"):
+            setattr(dataset, f"{kind}Date", DA(created.date()))
+            setattr(dataset, f"{kind}Time", TM(created.time()))
+        # the last item is the library's note about itself
+        for item in dataset.get("ContributingEquipmentSequence", [])[-1:]:
+            item.ContributionDateTime = DT(created)
+
+
+def content_hash(segmented: npt.NDArray[np.uint8], texts: Sequence[str] = ()) -> str:
+    """Hash what objects show: whatever moved a voxel, one UID never stands for two contents.
+
+    Args:
+        segmented: Segment numbers (X, Y, Z).
+        texts: What else was found.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(segmented.T).data)  # its order in memory: no copy
+    digest.update(json.dumps([segmented.shape, *texts]).encode())
+    return digest.hexdigest()
+
+
+def say(image: Dataset, said: Sequence[Statement]) -> None:
+    """Write what a result says into an image, in place, for viewers that show nothing else of it.
+
+    Args:
+        image: Gets ImageComments (0020,4000), which DICOM PS3.3 C.7.6.1 gives to every image.
+        said: The statements; the last, the conclusion, is there in any case.
+    """
+    *others, conclusion = (ascii_only(f"{kind}: {text}") for kind, text in said)
+    room = LONG_TEXT - len(conclusion) - 100
+    kept = [text for n, text in enumerate(others) if sum(map(len, others[: n + 1])) + 2 * n < room]
+    if len(kept) < len(others):
+        kept.append(f"{len(others) - len(kept)} more warnings stand in the structured report")
+    image.ImageComments = "\r\n".join((*kept, conclusion))
+
+
+def ascii_only(text: str) -> str:
+    """Write what the character set of a source may lack as escapes; results are in English."""
+    return text.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def without_names(header: Dataset) -> Dataset:
+    """Take the names of persons and the character set out of a header, in place; gives it back."""
+    for keyword in _NAMES:
+        setattr(header, keyword, "")
+    header.pop("SpecificCharacterSet", None)
+    return header

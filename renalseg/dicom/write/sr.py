@@ -1,0 +1,248 @@
+"""Write the measures as a structured report: TID 1500 of DICOM PS3.16, Comprehensive 3D SR."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    Comprehensive3DSR,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    ReferencedSegment,
+    RelationshipTypeValues,
+    SourceSeriesForSegmentation,
+    TextContentItem,
+    TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from pydicom.config import disable_value_validation
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from renalseg.dicom.write.derived import LONG_STRING, PRODUCT, Origin, ascii_only
+from renalseg.findings.sentences import (
+    NO_TUMOR,
+    PHASES,
+    USE,
+    Kind,
+    Statement,
+    finding,
+    missing_kidneys,
+)
+from renalseg.labels import (
+    KIDNEY,
+    KIDNEY_CODE,
+    LABELS,
+    LATERALITY,
+    THIRDS,
+    TUMOR,
+    Code,
+    ContrastPhase,
+    MeasuredSegment,
+    Side,
+)
+
+_Group = VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
+# Concepts that no public scheme has.
+SCHEME = "99RENALSEG"
+EXOPHYTIC = CodedConcept("EXOPHYTIC", SCHEME, "Share that lies outside of the kidney")
+SIZE = CodedConcept("SIZE", SCHEME, "Size category")
+# Of a segment that reaches the end of the scan: its volume and diameters are lower bounds.
+EXTENT = CodedConcept("EXTENT", SCHEME, "Extent in the scan")
+CUT = CodedConcept("CUT", SCHEME, "Cut off: volume and diameters are lower bounds")
+IMAGE = CodedConcept("IMAGE", SCHEME, "Image that shows most of it")
+PHASE = CodedConcept("PHASE", SCHEME, "Contrast phase")
+IN_ONE_SLICE = CodedConcept("ONESLICE", SCHEME, "Within one axial slice")
+
+_NAMES = {
+    Kind.REVIEW: CodedConcept("REVIEW", SCHEME, "Reason for review"),
+    Kind.WARNING: CodedConcept("WARNING", SCHEME, "Warning"),
+    Kind.CONCLUSION: codes.DCM.Conclusion,
+}
+
+PRESENCE = CodedConcept("705057003", "SCT", "Presence")
+NOT_DETECTED = CodedConcept("260415000", "SCT", "Not detected")
+_SHORT = 16  # characters that a DICOM SH value holds
+MILLILITER = CodedConcept("ml", "UCUM", "ml")
+
+
+def build_sr(
+    origin: Origin,
+    segments: Sequence[MeasuredSegment],
+    phase: ContrastPhase,
+    said: Sequence[Statement],
+    segmentation: Dataset | None,
+    predecessor: Dataset | None = None,
+) -> Comprehensive3DSR:
+    """Build the report: a group of measures for each segment, and what was not found.
+
+    Args:
+        origin: The source series.
+        segments: What was found; none is a report too.
+        phase: Contrast phase, as the pixels show it.
+        said: What the result says, the conclusion last.
+        segmentation: The segmentation that holds the segments; None without segments.
+        predecessor: The report that this one supersedes; of it the UIDs of class, study, series
+            and instance are read.
+
+    Returns:
+        The report, ready for `save_as`; the same arguments give the same bytes.
+    """
+    groups: list[_Group] = []
+    if segmentation is not None:
+        groups.extend(_group(origin, segment, phase, segmentation) for segment in segments)
+    groups += [_not_found(origin, KIDNEY, side) for side in missing_kidneys(segments)]
+    if finding(segments) == NO_TUMOR:
+        groups.append(_not_found(origin, TUMOR, None))
+    report = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=_observer(origin)),
+        procedure_reported=_procedure(origin.header),
+        imaging_measurements=groups,
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    report[0].ContentSequence.extend(_text(statement) for statement in said)
+    # what it refers to is part of what it says
+    referred = [str(one.SOPInstanceUID) for one in (segmentation, predecessor) if one is not None]
+    with disable_value_validation():
+        document = Comprehensive3DSR(
+            evidence=[*_sources(origin), *([] if segmentation is None else [segmentation])],
+            content=report,
+            sop_instance_uid=origin.uid("SR", *referred),
+            is_complete=True,
+            is_verified=False,
+            previous_versions=None if predecessor is None else [predecessor],
+            specific_character_set=None,
+            coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name=f"{PRODUCT} concepts")],
+            **origin.series_arguments("sr"),
+        )
+        origin.complete(document)
+        document.CompletionFlagDescription = "Made by a program"
+    return document
+
+
+def _text(statement: Statement) -> TextContentItem:
+    """What the result says, under a name that tells a warning from the conclusion."""
+    text = ascii_only(statement.text)
+    if statement.kind == Kind.CONCLUSION:
+        text = f"{text} {USE}"
+    return TextContentItem(_NAMES[statement.kind], text, RelationshipTypeValues.CONTAINS)
+
+
+def _group(
+    origin: Origin, segment: MeasuredSegment, phase: ContrastPhase, segmentation: Dataset
+) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """The measures of one segment (TID 1411)."""
+    info = LABELS[segment.kind]
+    third = None if segment.third is None else _concept(THIRDS[segment.third])
+    return VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(
+            origin.tracking_uid(segment.label), identifier=segment.label
+        ),
+        referenced_segment=ReferencedSegment(
+            sop_class_uid=segmentation.SOPClassUID,
+            sop_instance_uid=segmentation.SOPInstanceUID,
+            segment_number=segment.number,
+            source_series=SourceSeriesForSegmentation(origin.header.SeriesInstanceUID),
+        ),
+        finding_type=_concept(info.type),
+        finding_category=_concept(info.category),
+        algorithm_id=AlgorithmIdentification(f"{PRODUCT} {origin.algorithm}", origin.version),
+        finding_sites=[
+            FindingSite(_concept(KIDNEY_CODE), _concept(LATERALITY[segment.side]), third)
+        ],
+        measurements=_measurements(segment),
+        qualitative_evaluations=_evaluations(segment, phase),
+    )
+
+
+def _evaluations(segment: MeasuredSegment, phase: ContrastPhase) -> list[QualitativeEvaluation]:
+    """What is said of a segment in words: its size, where to look at it, and the phase."""
+    said = {SIZE: segment.size, IMAGE: segment.image, PHASE: PHASES[phase].rstrip(".")}
+    own = {name: _own(text) for name, text in said.items() if text is not None}
+    if segment.lower_bound:
+        own[EXTENT] = CUT
+    return [QualitativeEvaluation(name, value) for name, value in own.items()]
+
+
+def _measurements(segment: MeasuredSegment) -> list[Measurement]:
+    attenuation = codes.DCM.AttenuationCoefficient
+    length, unit = codes.UCUM.Millimeter, codes.UCUM.HounsfieldUnit
+    measured = [
+        Measurement(codes.SCT.Volume, segment.volume_ml, MILLILITER),
+        Measurement(codes.SCT.Diameter, segment.longest_mm, length, derivation=codes.SCT.Maximum),
+        Measurement(codes.SCT.LongAxis, segment.longest_axial_mm, length, method=IN_ONE_SLICE),
+        Measurement(attenuation, segment.mean_hu, unit, derivation=codes.SCT.Mean),
+        Measurement(attenuation, segment.sd_hu, unit, derivation=codes.SCT.StandardDeviation),
+    ]
+    if segment.exophytic_percent is not None:
+        measured.append(Measurement(EXOPHYTIC, segment.exophytic_percent, codes.UCUM.Percent))
+    return measured
+
+
+def _not_found(
+    origin: Origin, kind: int, side: Side | None
+) -> MeasurementsAndQualitativeEvaluations:
+    """The statement that something was looked for and not found (TID 1501)."""
+    info = LABELS[kind]
+    name = " ".join(part for part in (side and side.value, info.name) if part).capitalize()
+    laterality = None if side is None else _concept(LATERALITY[side])
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(origin.tracking_uid(name), identifier=name),
+        finding_type=_concept(info.type),
+        finding_category=_concept(info.category),
+        algorithm_id=AlgorithmIdentification(f"{PRODUCT} {origin.algorithm}", origin.version),
+        finding_sites=[FindingSite(_concept(KIDNEY_CODE), laterality)],
+        qualitative_evaluations=[QualitativeEvaluation(PRESENCE, NOT_DETECTED)],
+    )
+
+
+def _observer(origin: Origin) -> ObserverContext:
+    return ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=origin.device_uid,
+            name=f"{PRODUCT} {origin.version}",
+            manufacturer_name=PRODUCT,
+            model_name=f"{PRODUCT} {origin.algorithm}",
+            serial_number=origin.version,
+        ),
+    )
+
+
+def _procedure(header: Dataset) -> CodedConcept:
+    """The procedure by the source's own code, or a CT of any region where it has none."""
+    for item in header.get("ProcedureCodeSequence") or []:
+        value, scheme = item.get("CodeValue"), item.get("CodingSchemeDesignator")
+        meaning = item.get("CodeMeaning")
+        if value and scheme and meaning and len(value) <= _SHORT and len(meaning) <= LONG_STRING:
+            return CodedConcept(str(value), str(scheme), str(meaning))
+    return CodedConcept.from_code(codes.LN.CTUnspecifiedBodyRegion)
+
+
+def _sources(origin: Origin) -> list[Dataset]:
+    """The source slices as evidence; the first stands for the patient and the study."""
+    others = []
+    for header in origin.series.headers[1:]:
+        other = Dataset()
+        for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+            setattr(other, keyword, header.get(keyword))
+        others.append(other)
+    return [origin.header, *others]
+
+
+def _own(text: str) -> CodedConcept:
+    """A concept of our own: its code is its meaning, short enough for an SH value."""
+    return CodedConcept(text.upper().replace(" ", "")[:_SHORT], SCHEME, text)
+
+
+def _concept(code: Code) -> CodedConcept:
+    return CodedConcept(code.value, code.scheme, code.meaning)

@@ -1,0 +1,1 @@
+"""From labels to segments, measures and sentences; knows no file format."""

@@ -1,0 +1,181 @@
+"""Whether what the networks found is what they call it: kidneys, and tumors in them.
+
+Networks name something in every picture. This looks at what they named as a reader would: density,
+size, shape, fat around it, place beside the spine, and the contrast phase. It knows no network and
+no file.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+
+from renalseg.components import Mask
+from renalseg.findings.plausibility.kidneys import measure_traits, reaches_end, why_not
+from renalseg.findings.plausibility.phase import phase_of, read_signs
+from renalseg.findings.plausibility.scene import Found, Scene, make_scene
+from renalseg.findings.plausibility.tumors import Region, reasons_for_review, why_kidney
+from renalseg.findings.sentences import Judgment
+from renalseg.geometry import voxel_volume_mm3
+from renalseg.labels import BACKGROUND, KIDNEY, ContrastPhase, Side
+from renalseg.limits import Plausibility
+
+NOT_ENHANCED = (
+    "The kidneys do not enhance: solid tumors as dense as the kidney cannot be seen in this scan."
+)
+_MOST_REASONS = 3  # that are said of one piece
+
+
+class Judged(NamedTuple):
+    """What may be reported.
+
+    Attributes:
+        pred: Labels (1, X, Y, Z) uint8 without what is not plausible.
+        judgment: What the result says about itself.
+    """
+
+    pred: MetaTensor
+    judgment: Judgment
+
+
+def judge(
+    image: MetaTensor, pred: MetaTensor, limits: Plausibility, *, elsewhere: bool = False
+) -> Judged:
+    """Takes away what is no kidney, and gives back to the kidney what is no tumor.
+
+    Args:
+        image: HU (1, X, Y, Z), affine in RAS mm with orthogonal axes.
+        pred: (1, X, Y, Z) uint8 on its grid: 0 background, 1 kidney, 2 tumor.
+        limits: Of the method.
+        elsewhere: Whether the header names a part of the body far from the kidneys; a doubt, no
+            proof.
+    """
+    labels = pred[0].cpu().numpy()
+    found = Found.of(labels)
+    if found is None:
+        return Judged(pred, Judgment())
+    affine = np.asarray(image.affine, dtype=np.float64)
+    scene = make_scene(image[0].cpu().numpy(), affine, found, limits.step_mm)
+    ml = voxel_volume_mm3(affine) / 1000
+    pieces = _Pieces(scene, np.bincount(found.pieces.ravel()) * ml, limits, elsewhere)
+    if not pieces.kept:
+        empty = MetaTensor(torch.zeros_like(pred.as_tensor()), affine=pred.affine)
+        return Judged(empty, Judgment(reason="; ".join(pieces.reasons())))
+    phase = phase_of(read_signs(scene, list(pieces.kidneys()), limits.phase), limits.phase)
+    volumes = np.bincount(found.tumors.ravel()) * ml
+    given_back, said = _judge_tumors(pieces, volumes, phase, limits)
+    local = labels[found.box].copy()
+    local[np.isin(found.tumors, given_back)] = KIDNEY
+    local[(local > 0) & ~np.isin(found.pieces, pieces.kept)] = BACKGROUND
+    kept = labels.copy()
+    kept[found.box] = local
+    review = [_sentence(f"{why}: no kidney, not reported") for why in pieces.reasons()]
+    review += map(_sentence, said)
+    if phase == ContrastPhase.NONCONTRAST:
+        review.append(NOT_ENHANCED)
+    judged = MetaTensor(torch.from_numpy(kept)[None], affine=pred.affine)
+    return Judged(judged, Judgment(phase, review=tuple(review)))
+
+
+class _Pieces:
+    """The connected pieces of what was found, and which of them can be kidneys.
+
+    Small pieces are not judged: they go with the largest of their side.
+
+    Attributes:
+        scene: Where they lie.
+        kept: Numbers of the pieces that are reported.
+    """
+
+    def __init__(
+        self, scene: Scene, volumes: np.ndarray, limits: Plausibility, elsewhere: bool
+    ) -> None:
+        self.scene = scene
+        self.volumes = volumes
+        self.sides = _sides(scene)
+        self._why: dict[int, list[str]] = {}
+        largest: dict[Side, int] = {}
+        self.kept = []
+        for number, side in self.sides.items():  # the largest first
+            if side not in largest or volumes[number] >= limits.least_ml:
+                traits = measure_traits(scene, number, limits.layer_mm)
+                cut = reaches_end(scene, number)
+                self._why[number] = why_not(traits, limits, cut=cut, elsewhere=elsewhere)
+            first = largest.setdefault(side, number)
+            if not self._why.get(number, self._why[first]):
+                self.kept.append(number)
+        unseen = set(range(1, len(volumes))) - set(self.sides)  # too small for the coarse grid
+        self.kept += sorted(unseen) if self.kept else []
+
+    def reasons(self) -> list[str]:
+        """Why pieces are no kidneys, a text each."""
+        return [
+            f"what was found on the {self.sides[number].value} ({self.volumes[number]:.0f} ml) has "
+            f"{', '.join(why[:_MOST_REASONS])}"
+            for number, why in self._why.items()
+            if why
+        ]
+
+    def on(self, side: Side) -> Mask:
+        """What is reported on a side, with its tumors (X, Y, Z)."""
+        numbers = [number for number in self.kept if self.sides.get(number) == side]
+        return np.isin(self.scene.pieces, numbers)
+
+    def kidneys(self) -> Iterator[Mask]:
+        """What is reported on each side, where there is anything."""
+        return (mask for side in Side if (mask := self.on(side)).any())
+
+
+def _sides(scene: Scene) -> dict[int, Side]:
+    """The side of each piece, by the spine or, where there is none, the middle of the body."""
+    x, _, bone = scene.spine
+    middle = x if bone > 0 else scene.middle
+    counts = np.bincount(scene.pieces.ravel())
+    right = np.bincount(scene.pieces[int(np.ceil(middle)) :].ravel(), minlength=len(counts))
+    return {
+        number: Side.RIGHT if 2 * right[number] > counts[number] else Side.LEFT
+        for number in range(1, len(counts))
+        if counts[number]
+    }
+
+
+def _judge_tumors(
+    pieces: _Pieces, volumes: np.ndarray, phase: ContrastPhase, limits: Plausibility
+) -> tuple[list[int], list[str]]:
+    """The numbers of the regions that are no tumors, and what is to be said."""
+    scene = pieces.scene
+    sides = {side: pieces.on(side) for side in Side}
+    given_back: dict[tuple[Side, str], list[int]] = defaultdict(list)
+    said = []
+    for number in range(1, len(volumes)):
+        mask = scene.tumors == number
+        piece = int(scene.pieces[mask].max(initial=0))
+        if piece not in pieces.kept or piece not in pieces.sides:
+            continue
+        side = pieces.sides[piece]
+        (other,) = (mask for each, mask in sides.items() if each != side)
+        region = Region(mask, sides[side], other)
+        why = why_kidney(region, scene, phase, limits.tumor)
+        if why is not None:
+            given_back[side, why].append(number)
+            continue
+        for reason in reasons_for_review(region, scene, limits.tumor):
+            said.append(f"the tumor of {volumes[number]:.1f} ml on the {side.value} {reason}")
+    back = [_not_reported(side, why, volumes[ns]) for (side, why), ns in given_back.items()]
+    return [number for numbers in given_back.values() for number in numbers], back + said
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _not_reported(side: Side, why: str, volumes: np.ndarray) -> str:
+    what, were = f"a region of {volumes[0]:.0f} ml", "was"
+    if len(volumes) > 1:
+        what, were = f"{len(volumes)} regions of {volumes.sum():.0f} ml together", "were"
+    return f"{what} in the {side.value} kidney {were} called tumor {why}: not reported"

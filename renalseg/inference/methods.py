@@ -1,0 +1,231 @@
+"""Methods as data: which bundles run, and the numbers that decide between and after them.
+
+A method is a file, ``bundles/methods/<name>.yaml``; a "+" in its name is "_" in that of the file.
+Numbers that it does not state are those of ``defaults.yaml`` in the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from renalseg.errors import ConfigError
+from renalseg.limits import Plausibility
+from renalseg.runtime.checksums import METHODS
+
+DEFAULTS = "defaults"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# Inside the package in the wheel, beside it in a checkout.
+BUNDLES = next(
+    path for path in (_PACKAGE / "bundles", _PACKAGE.parent / "bundles") if path.is_dir()
+)
+"""The bundles of the repository, which are used where no others are named."""
+LOCALIZER, TUMOR = "kidney_", "tumor_"  # what the names of the bundles begin with
+Stages = tuple[str, str | None, str]
+"""Names of the bundles of localizer, refiner and tumor; a refiner may be missing."""
+_STAGES = ("localizer", "refiner", "tumor")
+_NAME = re.compile(r"[A-Za-z0-9_.+-]*[A-Za-z0-9]")
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Which tumors count, where a method has a refiner.
+
+    Attributes:
+        min_share: Share of a tumor's voxels that the refiner has to call tumor, too.
+    """
+
+    min_share: float
+
+    def __post_init__(self) -> None:
+        """Refuses what is no share."""
+        if not 0 <= self.min_share <= 1:
+            raise ValueError(f"expected min_share from 0 to 1, got {self.min_share}")
+
+
+@dataclass(frozen=True)
+class Sides:
+    """How kidneys are told left from right.
+
+    Attributes:
+        body_hu: HU above which a voxel belongs to the patient.
+        body_step: The midline is taken from every so many voxels along each axis.
+        whole_share: A component with this share of its kidney on one side belongs there as a whole.
+    """
+
+    body_hu: float
+    body_step: int
+    whole_share: float
+
+    def __post_init__(self) -> None:
+        """Refuses a step that goes nowhere, and what is no larger part."""
+        if self.body_step < 1:
+            raise ValueError(f"expected body_step from 1, got {self.body_step}")
+        if not 0.5 <= self.whole_share <= 1:
+            raise ValueError(f"expected whole_share from 0.5 to 1, got {self.whole_share}")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """All numbers of a method that stand in no bundle; a section of its file each.
+
+    A number, a text, or a list of either is a value; lists become tuples.
+    """
+
+    confirmation: Confirmation
+    sides: Sides
+    plausibility: Plausibility
+
+    @property
+    def text(self) -> str:
+        """All names and values in one line, for fingerprints."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a file of a method says.
+
+    Attributes:
+        name: Such as "sehdc+sehdc+msvnet".
+        stages: Its bundles.
+        numbers: Of the method.
+    """
+
+    name: str
+    stages: Stages
+    numbers: Numbers
+
+
+def find_method(bundles: Path, name: str) -> Method | None:
+    """Reads the file of a method.
+
+    Args:
+        bundles: Folder with the bundles.
+        name: Of the method.
+
+    Returns:
+        None where it has no file.
+
+    Raises:
+        ConfigError: The file, or that of the defaults, is broken; the message names it.
+    """
+    path = bundles / METHODS / f"{name.replace('+', '_')}.yaml"
+    if not _NAME.fullmatch(name) or name == DEFAULTS or not path.is_file():
+        return None
+    content = _read(path)
+    stages = {stage: content.pop(stage, None) for stage in _STAGES}
+    if not all(isinstance(stage, str) for stage in stages.values() if stage is not None):
+        raise ConfigError(f"Expected names of bundles in {path}, found {stages}")
+    if not stages["localizer"] or not stages["tumor"]:
+        raise ConfigError(f"Expected a localizer and a tumor bundle in {path}, found {stages}")
+    defaults, shared = _defaults(bundles)
+    numbers = _build(Numbers, _merged(shared, content), f"{path}, over {defaults}")
+    own = (stages["localizer"], stages["refiner"], stages["tumor"])
+    composed = compose_name(own)
+    name = composed if composed.replace("+", "_") == path.stem else path.stem
+    return Method(name, own, numbers)
+
+
+def compose_name(stages: Stages) -> str:
+    """Name of a method by its stages: that of both bundles, or of each stage."""
+    names = [name.removeprefix(LOCALIZER).removeprefix(TUMOR) for name in stages if name]
+    return names[0] if names == names[:1] * 2 else "+".join(names)
+
+
+def method_names(bundles: Path) -> list[str]:
+    """Names of the methods that have a file, as their files' names say them."""
+    names = (path.stem for path in (bundles / METHODS).glob("*.yaml"))
+    return sorted(name for name in names if name != DEFAULTS)
+
+
+def default_numbers(bundles: Path = BUNDLES) -> Numbers:
+    """The numbers of methods without a file.
+
+    Args:
+        bundles: Folder with the bundles. Where it holds no defaults, those of `BUNDLES` count.
+
+    Raises:
+        ConfigError: There is no such file, or it is broken.
+    """
+    path, content = _defaults(bundles)
+    numbers: Numbers = _build(Numbers, content, str(path))
+    return numbers
+
+
+def _defaults(bundles: Path) -> tuple[Path, dict[str, Any]]:
+    paths = [folder / METHODS / f"{DEFAULTS}.yaml" for folder in (bundles, BUNDLES)]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise ConfigError(f"Expected the numbers of methods in {paths[0]}, found no file")
+    return path, _read(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"Expected a YAML file with a method in {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"Expected names with values in {path}, found {content!r}")
+    return content
+
+
+def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a method over those that all methods share, section by section."""
+    merged = dict(shared)
+    for name, value in own.items():
+        under = merged.get(name)
+        if isinstance(under, dict) and isinstance(value, dict):
+            value = _merged(under, value)
+        merged[name] = value
+    return merged
+
+
+def _build(kind: Any, content: Any, where: str) -> Any:
+    """A dataclass from values that have the names of its fields, no more and no fewer.
+
+    Raises:
+        ConfigError: A name is unknown or missing, or a value of another type or out of range.
+    """
+    hints = _hints(kind)
+    if not isinstance(content, dict) or set(content) != set(hints):
+        found = sorted(map(str, content)) if isinstance(content, dict) else repr(content)
+        raise ConfigError(f"Expected the names {sorted(hints)} in {where}, found {found}")
+    values = {}
+    for name, hint in hints.items():
+        inner = f"{name} in {where}"
+        build = _build if is_dataclass(hint) else _value
+        values[name] = build(hint, content[name], inner)
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ConfigError(f"{error}, for {where}") from error
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """A number, a text or a list as the type of a field says."""
+    if isinstance(value, list) and getattr(hint, "__origin__", None) is tuple:
+        inner = [kind for kind in hint.__args__ if kind is not ...]
+        kinds = inner if len(inner) == len(value) else inner[:1] * len(value)
+        if len(kinds) == len(inner) or ... in hint.__args__:
+            return tuple(_value(k, v, where) for k, v in zip(kinds, value, strict=True))
+    if hint is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if hint in (int, str) and type(value) is hint:
+        return value
+    raise ConfigError(f"Expected a value of type {hint} for {where}, found {value!r}")

@@ -1,0 +1,118 @@
+"""The bundles of a run, compiled while something else is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from monai.data import MetaTensor
+
+from renalseg.inference.bundle import Bundle
+from renalseg.settings import Settings
+from renalseg.transforms import KeepConfirmedTumorsd
+
+
+class Models:
+    """The bundles of a run, stage by stage; any number of studies can go through them.
+
+    The bundles are read at once. What their engines compile is compiled in the background, so that
+    it costs nothing while a study is read; what that raises is raised where a bundle is asked for.
+    As a context manager it ends that work early, so that a study that is refused does not wait.
+
+    Args:
+        settings: Names and folder of the bundles, and the device.
+        overrides: Values that replace those of the same names in the bundles' inference.yaml.
+        progress: Whether sliding windows show a progress bar.
+
+    Raises:
+        ConfigError: A bundle is missing or broken.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        overrides: Mapping[str, Any] | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.settings = settings.overridden(overrides)
+        share = settings.numbers.confirmation.min_share
+        self._confirmed = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
+        # Not in the background: MONAI looks classes up by a walk through the imported modules,
+        # which must not grow meanwhile.
+        bundles = [
+            Bundle(folder, settings.device, progress, overrides) for folder in settings.folders
+        ]
+        # one thread: the bundle that is needed first comes first
+        self._compiler = ThreadPoolExecutor(1, "models")
+        self._stages = [self._compiler.submit(_prepare, bundle) for bundle in bundles]
+
+    @property
+    def localizer(self) -> Bundle:
+        """The kidney bundle; waits until it is compiled."""
+        return self._stages[0].result()
+
+    @property
+    def tumor(self) -> Bundle:
+        """The tumor bundle; waits until it is compiled."""
+        return self._stages[-1].result()
+
+    @property
+    def stages(self) -> tuple[Bundle, ...]:
+        """All bundles in the order in which they run; waits until they are compiled."""
+        return tuple(stage.result() for stage in self._stages)
+
+    def find_kidneys(self, image: MetaTensor) -> MetaTensor:
+        """What the last stage takes: the localizer's mask, or what the refiner makes of it.
+
+        Args:
+            image: HU (1, X, Y, Z).
+
+        Returns:
+            (1, X, Y, Z) uint8, 1 = kidney or tumor in it; after a refiner 2 = what it calls tumor.
+        """
+        return self.refine(image, self.localizer(image))
+
+    def refine(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+        """Outlines kidneys anew where the method has a refiner, and else leaves them.
+
+        Args:
+            image: HU (1, X, Y, Z).
+            kidney: The localizer's mask on the same grid.
+        """
+        return kidney if self.settings.refiner is None else self._stages[1].result()(image, kidney)
+
+    def find_tumors(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+        """Segments the kidneys; where the method has a refiner, tumors are those that both see.
+
+        Args:
+            image: HU (1, X, Y, Z).
+            kidney: Of `find_kidneys`.
+
+        Returns:
+            Labels (1, X, Y, Z) uint8 on the same grid.
+        """
+        if self.settings.refiner is None:
+            return self.tumor(image, kidney)
+        mask = kidney.as_tensor().clamp(max=1)
+        pred = self.tumor(image, MetaTensor(mask, affine=kidney.affine))
+        confirmed: MetaTensor = self._confirmed({"pred": pred, "refined": kidney})["pred"]
+        return confirmed
+
+    def check(self) -> None:
+        """Waits for all bundles and raises what one of them raised."""
+        for stage in self._stages:
+            stage.result()
+
+    def __enter__(self) -> Models:
+        """Itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Waits for the bundle that is being compiled, and compiles no more."""
+        self._compiler.shutdown(cancel_futures=True)
+
+
+def _prepare(bundle: Bundle) -> Bundle:
+    bundle.prepare()
+    return bundle

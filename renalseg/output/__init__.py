@@ -1,0 +1,1 @@
+"""From findings to files: all at once or not at all."""

@@ -1,0 +1,60 @@
+"""The table of an archive: a CSV file with a line for each study of each folder."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from renalseg.runtime.harmless import csv_cell
+
+SUMMARY_FILE = "archive.csv"
+COLUMNS = (
+    *("study", "exit_code", "finding", "kidney_ml", "tumor_ml", "cyst_ml"),
+    *("method", "fingerprint", "seconds", "message"),
+)
+
+
+def put_rows(path: Path, folder: str, rows: Iterable[Mapping[str, object]]) -> None:
+    """Writes the lines of a folder, in place of those that it had.
+
+    The file is replaced as a whole, so that who reads it never sees a part. A table that an older
+    version began gets the columns that it lacks, and keeps its values.
+
+    Args:
+        path: The table; made where there is none.
+        folder: Name of the folder. Its lines have this name under "study", or it and a
+            StudyInstanceUID behind a slash where it holds several studies.
+        rows: The new lines, by column.
+    """
+    columns, before = _read(path)
+    new = [{name: csv_cell(value) for name, value in row.items()} for row in rows]
+    own = str(csv_cell(folder))
+    place, kept = len(before), list[Mapping[str, object]]()
+    for row in before:
+        study = row["study"] or ""
+        if study == own or study.startswith(f"{own}/"):
+            place = min(place, len(kept))
+        else:
+            kept.append(row)
+    hidden = path.with_name(f".{path.name}")
+    with hidden.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows([*kept[:place], *new, *kept[place:]])
+    hidden.replace(path)
+
+
+def _read(path: Path) -> tuple[list[str], list[dict[str, str | None]]]:
+    """The columns of a table with those that it lacks, and its lines."""
+    if not path.is_file():
+        return list(COLUMNS), []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file, restval="")
+        there = list(reader.fieldnames or ())
+        rows = [{name: row[name] for name in there} for row in reader]
+    if "study" not in there:  # not a table of ours, or an empty file
+        return list(COLUMNS), []
+    if set(there) >= set(COLUMNS):
+        return there, rows
+    return [*COLUMNS, *(name for name in there if name not in COLUMNS)], rows

@@ -1,0 +1,190 @@
+"""What was found in a study, and the files that say so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from monai.data import MetaTensor
+
+from renalseg import __version__
+from renalseg.dicom.damage import damage_refused
+from renalseg.dicom.read.series import CTSeries
+from renalseg.dicom.write.references import refer_to_frames
+from renalseg.errors import ConfigError
+from renalseg.findings.measurements import measure
+from renalseg.findings.segments import split_segments
+from renalseg.findings.sentences import (
+    NOT_JUDGED,
+    Judgment,
+    Statement,
+    cut_off,
+    finding,
+    statements,
+)
+from renalseg.inference.metadata import read_metadata
+from renalseg.labels import ContrastPhase, MeasuredSegment
+from renalseg.output.earlier import Earlier
+from renalseg.output.names import file_stem
+from renalseg.output.objects import make_objects, note
+from renalseg.report.images import name_images
+from renalseg.runtime.sealed import open_sealed
+from renalseg.settings import Settings
+
+REFUSED = "refused"  # the finding where there is none
+LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What was found in a study, and what was written.
+
+    Attributes:
+        study: StudyInstanceUID.
+        series: SeriesInstanceUID of the source; "" where the study was refused.
+        finding: "no kidney found", "no tumor found", "tumor found" or "refused".
+        reason: Why the study was refused, or why what the networks found is no kidney; else None.
+        phase: Contrast phase, recognized from the pixels.
+        review: What a person should look at in what was found; stands among the warnings too.
+        segments: What the segmentation holds, measured.
+        files: Names of the files.
+        pictures: Pictures that were asked for, in a folder of their own.
+        slices: Number of source slices.
+        input_hash: Of the source; another one supersedes this result.
+        supersedes: SOP Instance UIDs of the objects that these take the place of.
+        warnings: For people.
+        seconds: Of each stage.
+    """
+
+    study: str
+    series: str
+    finding: str
+    reason: str | None = None
+    phase: ContrastPhase = ContrastPhase.UNKNOWN
+    review: tuple[str, ...] = ()
+    segments: tuple[MeasuredSegment, ...] = ()
+    files: tuple[str, ...] = ()
+    pictures: tuple[Path, ...] = ()
+    slices: int = 0
+    input_hash: str = ""
+    supersedes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """All that the result says, the conclusion last; nothing where the study was refused."""
+        if self.finding == REFUSED:
+            return ()
+        judgment = Judgment(self.phase, self.reason, self.review)
+        return statements(self.segments, judgment, self.warnings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What result.json says about the study."""
+        seconds = {stage: round(value, 2) for stage, value in self.seconds.items()}
+        pictures = [str(path) for path in self.pictures]
+        said = [statement._asdict() for statement in self.statements]
+        return {**asdict(self), "statements": said, "pictures": pictures, "seconds": seconds}
+
+
+@damage_refused("the results cannot be made from the headers of their source")
+def write_study(
+    series: CTSeries,
+    pred: MetaTensor,
+    folder: Path,
+    settings: Settings,
+    timings: Mapping[str, float],
+    judgment: Judgment = NOT_JUDGED,
+    *,
+    earlier: Earlier | None = None,
+    sealed: bool = False,
+) -> StudyResult:
+    """Writes the files of one study, named by `file_stem`, into a folder that is there.
+
+    Args:
+        series: The source.
+        pred: (1, X, Y, Z) uint8 on its grid.
+        folder: Gets what the settings ask for; the caller makes it appear as a whole.
+        settings: What ran.
+        timings: Seconds of the stages so far.
+        judgment: What is said of the labels besides their measures.
+        earlier: What the final folder holds of this study.
+        sealed: Whether DICOM files stay unreadable until `renalseg.runtime.sealed` unseals them.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    start = time.perf_counter()
+    earlier = earlier or Earlier()
+    segmented, found = split_segments(pred, series.image, settings.numbers.sides)
+    segments = name_images(series, segmented, measure(series.image, segmented, found))
+    if (cut := cut_off(segments)) is not None:
+        judgment = replace(judgment, review=(*judgment.review, cut))
+    uids = (series.headers[0].get(f"{kind}InstanceUID", "") for kind in ("Study", "Series"))
+    study, source = map(str, uids)
+    stem = file_stem(study, source)
+    warnings = (*judgment.review, *series.warnings, *weak_bundles(settings))
+    files = []
+    said = statements(segments, judgment, warnings)
+    made = make_objects(series, segmented, segments, judgment.phase, said, settings, earlier)
+    for kind, built in made:
+        files.append(f"{stem}.{kind}.dcm")
+        refer_to_frames(built, series.frames)
+        path = folder / files[-1]
+        with open_sealed(path) if sealed else path.open("wb") as file:
+            built.save_as(file)
+    pictures = []
+    if settings.overlay is not None:
+        from renalseg.report.overlay import Picture, save_overlay
+
+        pictures.append(settings.overlay / f"{stem}.png")
+        picture = Picture(series, segmented, segments, said, note(settings))
+        save_overlay(picture, pictures[0])
+    result = StudyResult(
+        study=study,
+        series=source,
+        finding=finding(segments),
+        reason=judgment.reason,
+        phase=judgment.phase,
+        review=judgment.review,
+        segments=tuple(segments),
+        files=tuple(files),
+        pictures=tuple(pictures),
+        slices=len(series.headers),
+        input_hash=series.input_hash,
+        supersedes=earlier.supersedes,
+        warnings=warnings,
+        seconds={**timings, "write": time.perf_counter() - start},
+    )
+    if settings.report is not None:
+        from renalseg.report.html.study import save_page
+
+        run = {"version": __version__, **settings.named_stages}
+        page = settings.report / f"{stem}.html"
+        save_page(series, segmented, result.to_dict(), run, page)
+        result = replace(result, pictures=(*result.pictures, page))
+    return result
+
+
+def weak_bundles(settings: Settings) -> list[str]:
+    """What to say about bundles whose own measured Dice, in their metadata, is low.
+
+    A method that finds no tumors where there are some must not let "no tumor found" stand alone.
+    """
+    said = []
+    structures = {settings.localizer: "kidney", settings.tumor: "tumor"}
+    for bundle, structure in structures.items():
+        try:
+            metrics = read_metadata(settings.bundles / bundle).get("eval_metrics", {})
+        except ConfigError:
+            continue  # the bundle itself says that it is broken, when it is loaded
+        dice = metrics.get(f"{structure}_dice_unseen_synthetic", 1.0)
+        if dice < LEAST_DICE:
+            said.append(
+                f"{bundle} reaches a {structure} Dice of {dice:.2f} on synthetic CTs: "
+                "do not rely on what it finds or does not find"
+            )
+    return said

@@ -1,0 +1,62 @@
+"""By which numbers people find the slices of a series in their viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from renalseg.dicom.read.series import CTSeries
+from renalseg.labels import MeasuredSegment
+
+
+def image_names(series: CTSeries) -> tuple[str, ...]:
+    """Name each source slice as viewers do, such as "81 of 129".
+
+    The number is InstanceNumber (0020,0013), or that of the frame in a multi-frame object. Numbers
+    that do not run from 1 stand alone. Where several slices share one, slices are counted from the
+    first, which is at the end of the volume where its index is 0.
+    """
+    total = len(series.headers)
+    numbers = [_number(series, header) for header in series.headers]
+    if None in numbers or len(set(numbers)) < total:
+        numbers = list(range(1, total + 1))
+    if set(numbers) != set(range(1, total + 1)):
+        return tuple(map(str, numbers))
+    return tuple(f"{number} of {total}" for number in numbers)
+
+
+def name_images(
+    series: CTSeries, segmented: npt.NDArray[np.uint8], segments: Sequence[MeasuredSegment]
+) -> list[MeasuredSegment]:
+    """Add to each segment the source slice that shows most of it.
+
+    Args:
+        series: The source.
+        segmented: Segment numbers (X, Y, Z) on the grid of its image.
+        segments: The segments.
+    """
+    if not segments:
+        return []
+    names = image_names(series)
+    counts = np.array(
+        [
+            np.bincount(segmented[:, :, level].ravel(), minlength=len(segments) + 1)
+            for level in series.planes.levels
+        ]
+    )
+    most = counts.argmax(axis=0)
+    return [replace(segment, image=names[most[segment.number]]) for segment in segments]
+
+
+def _number(series: CTSeries, header: Dataset) -> int | None:
+    frame = series.frames.get(str(header.get("SOPInstanceUID")))
+    if frame is not None:
+        return frame.number
+    try:
+        return int(header.InstanceNumber)
+    except (AttributeError, TypeError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""The process: signals, memory, log, privacy, progress, caches, checksums, staging, imports."""

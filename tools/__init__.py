@@ -1,0 +1,1 @@
+"""What measures and builds RenalSeg; not part of the wheel."""

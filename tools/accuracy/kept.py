@@ -1,0 +1,52 @@
+"""Records of finished cases on disk, so that a measurement goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from renalseg.inference.metadata import fingerprint, short_hash
+from renalseg.settings import Settings
+from tools.accuracy.suites.suite import Record
+
+_FOLDER = "finished"
+_MEASURES = "2"  # raised when what is counted in a case gets another definition
+
+
+class Kept:
+    """The records of one method. They count as long as weights, settings and numbers are the same.
+
+    Args:
+        out_dir: Folder of the measurement.
+        settings: The method.
+    """
+
+    def __init__(self, out_dir: Path, settings: Settings) -> None:
+        self.folder = out_dir / _FOLDER / settings.algorithm
+        # of the files as they are now, and of all that no file of a bundle says
+        self.fingerprint = short_hash(
+            _MEASURES, fingerprint(settings.folders), settings.fingerprint
+        )
+
+    def get(self, suite: str, case: str) -> Record | None:
+        """The record of a case, if it is there and of the same weights."""
+        path = self._path(suite, case)
+        if not path.is_file():
+            return None
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        record: Record = stored["record"]
+        return record if stored["fingerprint"] == self.fingerprint else None
+
+    def put(self, suite: str, case: str, record: Record) -> None:
+        """Keeps the record of a case, whole or not at all."""
+        path = self._path(suite, case)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        partial.write_text(
+            json.dumps({"fingerprint": self.fingerprint, "record": record}), encoding="utf-8"
+        )
+        partial.replace(path)
+
+    def _path(self, suite: str, case: str) -> Path:
+        return self.folder / suite / f"{re.sub(r'[^A-Za-z0-9]+', '_', case)}.json"

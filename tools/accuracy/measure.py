@@ -1,0 +1,141 @@
+"""The accuracy of methods on real CTs and on CTs that training never saw: `renalseg accuracy`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from renalseg.errors import ConfigError, InputError
+from renalseg.evaluation.store import to_json, write_rows
+from renalseg.inference.metadata import read_metadata
+from renalseg.inference.models import Models
+from renalseg.runtime.progress import announce, steps
+from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
+from tools.accuracy.kept import Kept
+from tools.accuracy.suites.real_ct import real_ct
+from tools.accuracy.suites.slices import real_slices
+from tools.accuracy.suites.suite import Record, Suite
+from tools.accuracy.suites.unseen import unseen
+from tools.accuracy.table import conditions
+
+RESULT_FILE, CASES_FILE = "accuracy.json", "cases.csv"
+SUITES: Mapping[str, Callable[[Path, int], Suite]] = {
+    "real_ct": lambda data_dir, count: real_ct(data_dir),
+    "unseen": unseen,
+    "slices": lambda data_dir, count: real_slices(data_dir),
+}
+
+
+def measure_accuracy(
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    methods: Sequence[str] = (),
+    suites: Sequence[str] = (),
+    count: int = 20,
+    device: str | None = None,
+    again: bool = False,
+) -> dict[str, Any]:
+    """Measures the shipped bundles of methods, and writes accuracy.json and cases.csv.
+
+    Args:
+        data_dir: Folder with the data of the suites; suites whose data is not there are left out.
+        out_dir: Gets the results, and keeps finished cases, which are not done again.
+        methods: Names; none: all that are there.
+        suites: Keys of `SUITES`; none: all.
+        count: Synthetic CTs with tumors; half as many without are drawn beside them.
+        device: As in `Settings.resolve`.
+        again: Do finished cases again.
+
+    Returns:
+        What accuracy.json holds.
+
+    Raises:
+        ConfigError: A method does not exist, or nothing is to be drawn.
+        InputError: The data of no suite is there.
+    """
+    if count < 1:
+        raise ConfigError(f"Expected one synthetic CT or more, got {count}")
+    if not methods:
+        folder = Settings.resolve(device=device).bundles
+        methods = (DEFAULT_METHOD, *available_methods(folder))
+    choices = [Settings.resolve(method=method, device=device) for method in methods]
+    chosen = _present(data_dir, suites or tuple(SUITES), count)
+    records = _measure_all(choices, chosen, out_dir, again)
+    content: dict[str, Any] = {
+        "conditions": conditions(choices[0].device),
+        "methods": [_describe(settings, chosen, records) for settings in choices],
+    }
+    out_dir.mkdir(parents=True, exist_ok=True)
+    (out_dir / RESULT_FILE).write_text(to_json(content), encoding="utf-8")
+    rows = [
+        {"method": method["method"], "suite": name, **row}
+        for method in content["methods"]
+        for name, suite in method["suites"].items()
+        for row in suite["cases"]
+    ]
+    write_rows(out_dir / CASES_FILE, rows)
+    return content
+
+
+Records = dict[tuple[str, str], list[Record]]
+
+
+def _present(data_dir: Path, names: Sequence[str], count: int) -> list[Suite]:
+    """The suites whose data is there."""
+    found = []
+    for name in names:
+        try:
+            found.append(SUITES[name](data_dir, count))
+        except InputError as error:
+            announce(f"Left out: {name}. {error}")
+    if not found:
+        raise InputError(f"Expected the data of a suite in {data_dir}, found that of none")
+    return found
+
+
+def _measure_all(
+    choices: Sequence[Settings], suites: Sequence[Suite], out_dir: Path, again: bool
+) -> Records:
+    """The records of each method and suite; a case is loaded once for all methods."""
+    records: Records = {(s.algorithm, suite.name): [] for s in choices for suite in suites}
+    cases = [(suite, name) for suite in suites for name in suite.cases]
+    kept = {settings: Kept(out_dir, settings) for settings in choices}
+    with ExitStack() as stack, steps("case") as progress:
+        models = _Loaded(stack)
+        for done, (suite, name) in enumerate(cases):
+            progress(done, len(cases))
+            found = {s: None if again else kept[s].get(suite.name, name) for s in choices}
+            case = suite.cases[name]() if None in found.values() else None
+            for settings, record in found.items():
+                if record is None and case is not None:
+                    record = suite.measure(models.of(settings), name, case)
+                    kept[settings].put(suite.name, name, record)
+                if record is not None:
+                    records[settings.algorithm, suite.name].append(record)
+    return records
+
+
+class _Loaded:
+    """Models, each loaded when it is first asked for, until a stack of contexts ends."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+        self.models: dict[Settings, Models] = {}
+
+    def of(self, settings: Settings) -> Models:
+        if settings not in self.models:
+            self.models[settings] = self.stack.enter_context(Models(settings))
+        return self.models[settings]
+
+
+def _describe(settings: Settings, suites: Sequence[Suite], records: Records) -> dict[str, Any]:
+    versions = {folder.name: read_metadata(folder)["version"] for folder in settings.folders}
+    results = {}
+    for suite in suites:
+        own = records[settings.algorithm, suite.name]
+        rows = [suite.row(record) for record in own]
+        results[suite.name] = {"summary": suite.summarize(own), "cases": rows}
+    return {"method": settings.algorithm, "bundles": versions, "suites": results}

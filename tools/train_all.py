@@ -1,0 +1,153 @@
+"""Trains several bundles one after another.
+
+    python -m tools.train_all [BUNDLE ...] [--export] [--epochs 20] [--data FOLDER] ...
+
+Every knob of the bundles' train.yaml can be given. A training that is complete is left as it is,
+one that was interrupted goes on, and one that fails does not keep the others from their turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from renalseg.errors import ConfigError, RenalSegError, causes, exit_code_for
+from renalseg.runtime.checksums import renew_manifest
+from renalseg.runtime.progress import announce
+from renalseg.training.checkpoints import export_weights
+from renalseg.training.history import HISTORY, Row, best_of, read_history
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the training of a bundle went.
+
+    Attributes:
+        name: Of the bundle.
+        text: What there is to say.
+        exit_code: 0 done, or that of the error.
+    """
+
+    name: str
+    text: str
+    exit_code: int = 0
+
+
+def train_all(
+    bundles: Sequence[Path], output_dir: Path, knobs: dict[str, Any], *, export: bool = False
+) -> list[Outcome]:
+    """Trains bundles one after another, and says after each how it went.
+
+    Args:
+        bundles: Folders of bundles.
+        output_dir: Gets a folder for each.
+        knobs: In place of those in each train.yaml.
+        export: Puts the weights into the bundles.
+    """
+    outcomes = []
+    for bundle in bundles:
+        try:
+            text = _train(bundle, output_dir / bundle.name, knobs)
+            if export:
+                model = export_weights(output_dir / bundle.name, bundle / "models" / "model.pt")
+                renew_manifest(bundle)
+                text += f", exported to {model}"
+            outcome = Outcome(bundle.name, text)
+        except Exception as error:
+            cause = next((e for e in causes(error) if isinstance(e, RenalSegError)), error)
+            said = str(cause) or type(cause).__name__
+            outcome = Outcome(bundle.name, f"failed: {said}", exit_code_for(error))
+        announce(f"{outcome.name}: {outcome.text}")
+        outcomes.append(outcome)
+        gc.collect()  # what holds the processes that drew, and memory of the GPU
+    return outcomes
+
+
+def find_bundles(names: Sequence[str], folder: Path) -> list[Path]:
+    """The folders of bundles that can be trained.
+
+    Args:
+        names: Of bundles in `folder`; none: all.
+        folder: With a folder for each bundle.
+
+    Raises:
+        ConfigError: There is no such bundle, or none at all.
+    """
+    there = {path.parents[1].name: path.parents[1] for path in folder.glob("*/configs/train.yaml")}
+    unknown = sorted(set(names) - set(there))
+    if unknown or not there:
+        wanted = ", ".join(unknown) or "a bundle"
+        known = ", ".join(sorted(there)) or "none"
+        raise ConfigError(f"Expected {wanted} with configs/train.yaml in {folder}, found {known}")
+    return [there[name] for name in names or sorted(there)]
+
+
+def parse_knobs(words: Sequence[str]) -> dict[str, Any]:
+    """The values in `--name value` and `--name=value`, as in YAML.
+
+    Raises:
+        ConfigError: A word is neither.
+    """
+    knobs = {}
+    rest = list(words)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--") or not (equals or rest):
+            raise ConfigError(f"Expected --KNOB VALUE, as in train.yaml, found {name}")
+        knobs[name[2:]] = yaml.safe_load(value if equals else rest.pop(0))
+    return knobs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; gives the exit code of the first training that failed, else 0."""
+    parser = argparse.ArgumentParser(prog="tools.train_all", description=__doc__)
+    parser.add_argument("bundles", nargs="*", metavar="BUNDLE", help="all by default")
+    parser.add_argument("--bundle_dir", type=Path, default=Path("bundles"))
+    parser.add_argument("--output_dir", type=Path, default=Path("build/train"))
+    parser.add_argument("--export", action="store_true", help="put the weights into the bundles")
+    options, words = parser.parse_known_args(argv)
+    try:
+        bundles = find_bundles(options.bundles, options.bundle_dir)
+        knobs = parse_knobs(words)
+    except ConfigError as error:
+        announce(f"error: {error}")
+        return error.exit_code
+    outcomes = train_all(bundles, options.output_dir, knobs, export=options.export)
+    for outcome in outcomes:
+        sys.stdout.write(f"{outcome.name}: {outcome.text}\n")
+    return next((outcome.exit_code for outcome in outcomes if outcome.exit_code), 0)
+
+
+def _train(bundle: Path, output_dir: Path, knobs: dict[str, Any]) -> str:
+    """What there is to say about the training of one bundle."""
+    from monai.bundle import run
+
+    config = bundle / "configs" / "train.yaml"
+    epochs = knobs.get("epochs", yaml.safe_load(config.read_text(encoding="utf-8"))["epochs"])
+    if (output_dir / HISTORY).exists():
+        rows = read_history(output_dir)
+        if rows[-1]["epoch"] >= epochs:
+            return f"trained before, {_best(rows)}"
+    start = time.perf_counter()
+    folders = {"bundle_root": str(bundle), "output_dir": str(output_dir)}
+    run(config_file=str(config), **folders, **knobs)
+    minutes = (time.perf_counter() - start) / 60
+    return f"trained in {minutes:.1f} min, {_best(read_history(output_dir))}"
+
+
+def _best(rows: Sequence[Row]) -> str:
+    best = best_of(rows)
+    found = f", best Dice {best['dice']:.3f} in epoch {best['epoch']:.0f}" if best else ""
+    return f"{len(rows)} epochs{found}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
