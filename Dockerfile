@@ -29,22 +29,26 @@ ARG TORCH_INDEX=
 RUN python3 -c "import ensurepip" 2>/dev/null || { apt-get update && \
     apt-get install -y --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*; }
 # torch goes first and alone, so that the build that is chosen here is the one that the rest is given. Left out is
-# what no run needs: itk, 1.5 GB, which `renalseg bench` compares with, and tensorboard, which watches trainings.
+# tensorboard, which watches trainings.
 COPY requirements.txt /src/
 RUN python3 -m venv /opt/venv && \
     pip install --no-cache-dir ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} "${TORCH}" && \
-    grep -vE '^(itk|tensorboard)==' /src/requirements.txt > /src/image.txt && \
+    grep -vE '^tensorboard==' /src/requirements.txt > /src/image.txt && \
     pip install --no-cache-dir -r /src/image.txt
 COPY pyproject.toml README.md LICENSE /src/
 COPY renalseg /src/renalseg
-RUN pip install --no-cache-dir --no-deps /src && python -m renalseg.runtime.cuda_runtime
+COPY bundles /src/bundles
+# The bundles of the wheel go where platforms of packaged applications look for models.
+RUN pip install --no-cache-dir --no-deps /src && python -m renalseg.runtime.cuda_runtime && \
+    mkdir -p /opt/holoscan && \
+    mv "$(python -c 'import renalseg; print(renalseg.__path__[0])')/bundles" ${HOLOSCAN_MODEL_PATH}
 
+COPY tools /src/tools
 COPY app ${HOLOSCAN_APPLICATION}
-COPY bundles ${HOLOSCAN_MODEL_PATH}
 COPY README.md CHANGELOG.md LICENSE ${HOLOSCAN_DOCS_PATH}/
 # The checksums are compared at each start. The last line: for any user, whatever the umask of who builds.
 RUN renalseg manifest ${HOLOSCAN_MODEL_PATH}/* && \
-    python -m tools.image.manifests --config ${HOLOSCAN_APPLICATION}/app.yaml \
+    cd /src && python -m tools.image.manifests --config ${HOLOSCAN_APPLICATION}/app.yaml \
         --bundles ${HOLOSCAN_MODEL_PATH} --out /etc/holoscan && \
     python -m tools.image.networks --bundles ${HOLOSCAN_MODEL_PATH} && \
     python -m compileall -q ${HOLOSCAN_APPLICATION} && \

@@ -64,11 +64,12 @@ lint: $(DEV)  ## check form, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 check: lint test  ## what must pass before a commit: lint and test
 
-bench: $(RUN) $(NNUNET)/.installed  ## measure each method beside what it compares with
-	$(BIN)/renalseg bench --slices $(SLICES) --nnunet $(NNUNET) --json $(RESULTS).json --plot $(RESULTS).png
+bench: $(RUN) $(NNUNET)/.installed $(VENV)/.installed-itk  ## measure each method beside what it compares with
+	$(BIN)/python -m tools bench --slices $(SLICES) --nnunet $(NNUNET) --json $(RESULTS).json --plot $(RESULTS).png
 
 goldens: $(DEV)  ## make the golden outputs of the tests anew, after results changed on purpose
 	$(BIN)/python -m tests.golden
@@ -108,6 +109,11 @@ $(RUN): requirements.txt pyproject.toml
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps --editable .
 	$(BIN)/python -m renalseg.runtime.cuda_runtime
+	@touch $@
+
+# What MONAI's own reader of DICOM needs; 1.5 GB.
+$(VENV)/.installed-itk: | $(RUN)
+	$(PIP) itk==5.4.7
 	@touch $@
 
 # Apart from the rest, because it would replace torch. The benchmark also runs without it.

@@ -1,8 +1,9 @@
-"""What a kidney and a tumor can be: the limits of the plausibility check, as methods state them."""
+"""The numbers of a method that stand in no bundle, as its file states them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import json
+from dataclasses import asdict, dataclass, fields
 
 from renalseg.labels import ContrastPhase
 
@@ -131,3 +132,58 @@ class Plausibility:
     most_doubts: int
     tumor: TumorLimits
     phase: PhaseLimits
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Which tumors count, where a method has a refiner.
+
+    Attributes:
+        min_share: Share of a tumor's voxels that the refiner has to call tumor, too.
+    """
+
+    min_share: float
+
+    def __post_init__(self) -> None:
+        """Refuses what is no share."""
+        if not 0 <= self.min_share <= 1:
+            raise ValueError(f"expected min_share from 0 to 1, got {self.min_share}")
+
+
+@dataclass(frozen=True)
+class Sides:
+    """How kidneys are told left from right.
+
+    Attributes:
+        body_hu: HU above which a voxel belongs to the patient.
+        body_step: The midline is taken from every so many voxels along each axis.
+        whole_share: A component with this share of its kidney on one side belongs there as a whole.
+    """
+
+    body_hu: float
+    body_step: int
+    whole_share: float
+
+    def __post_init__(self) -> None:
+        """Refuses a step that goes nowhere, and what is no larger part."""
+        if self.body_step < 1:
+            raise ValueError(f"expected body_step from 1, got {self.body_step}")
+        if not 0.5 <= self.whole_share <= 1:
+            raise ValueError(f"expected whole_share from 0.5 to 1, got {self.whole_share}")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """All numbers of a method that stand in no bundle; a section of its file each.
+
+    A number, a text, or a list of either is a value; lists become tuples.
+    """
+
+    confirmation: Confirmation
+    sides: Sides
+    plausibility: Plausibility
+
+    @property
+    def text(self) -> str:
+        """All names and values in one line, for fingerprints."""
+        return json.dumps(asdict(self), sort_keys=True)

@@ -17,12 +17,12 @@ from renalseg.inference.methods import (
     BUNDLES,
     LOCALIZER,
     TUMOR,
-    Numbers,
     Stages,
     compose_name,
     default_numbers,
     find_method,
 )
+from renalseg.limits import Numbers
 from renalseg.runtime.environment import switch
 
 DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see the README
@@ -133,9 +133,9 @@ class Settings:
         """Settles the choices: an argument before the environment, before a file, before a default.
 
         Args:
-            method: Name of a method, see `renalseg.inference.methods`, or of two whose bundles run, such as
-                "sehdc+msvnet", of which the first finds the kidneys; or of three, of which the
-                second outlines them anew with its tumor bundle (environment: RENALSEG_METHOD).
+            method: Name of a method, see `renalseg.inference.methods`, or of two whose bundles run,
+                such as "sehdc+msvnet", of which the first finds the kidneys; or of three, of which
+                the second outlines them anew with its tumor bundle (RENALSEG_METHOD).
             localizer: Another method's or bundle's name for the first stage (RENALSEG_LOCALIZER).
             tumor: The same for the last stage (RENALSEG_TUMOR).
             device: "auto", "cpu", "cuda" or "cuda:<n>" (RENALSEG_DEVICE).

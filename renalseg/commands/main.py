@@ -31,8 +31,6 @@ from renalseg.runtime.imports import import_monai_quickly, may_lack_imports, sta
 from renalseg.runtime.privacy import format_traceback, reason_of
 from renalseg.runtime.process import leave, prepare, require_memory
 from renalseg.runtime.signals import end_on_signals
-from tools.accuracy.command import add_accuracy_commands
-from tools.benchmark.command import add_bench_command
 
 _BUNDLES = "folder with the bundles"
 
@@ -149,8 +147,6 @@ def _parser() -> argparse.ArgumentParser:
     summary.set_defaults(action=_summary)
 
     add_evaluate_command(commands)
-    add_bench_command(commands)
-    add_accuracy_commands(commands)
     add_synthesis_commands(commands)
     add_data_command(commands)
     add_report_command(commands)

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from renalseg.findings.sentences import USE, Kind
 from renalseg.labels import BOUNDED, bounded
-from renalseg.output.folder import RESULT_FILE, read_result, stages_of, statements_of
+from renalseg.output.folder import RESULT_FILE, read_result
 from renalseg.output.study import REFUSED
+from renalseg.report.entries import stages_of, statements_of
 from renalseg.runtime.harmless import one_line
 
 

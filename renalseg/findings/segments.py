@@ -9,21 +9,21 @@ from monai.data import MetaTensor
 
 from renalseg.components import bounding_box, components
 from renalseg.geometry import Array, to_world, voxel_volume_mm3
-from renalseg.inference.methods import Sides, default_numbers
 from renalseg.labels import CYST, KIDNEY, LABELS, TUMOR, Segment, Side
+from renalseg.limits import Sides
 
 _MAX_SEGMENTS = 255
 
 
 def split_segments(
-    pred: MetaTensor, image: MetaTensor, sides: Sides | None = None
+    pred: MetaTensor, image: MetaTensor, sides: Sides
 ) -> tuple[npt.NDArray[np.uint8], list[Segment]]:
     """Numbers what was found: left kidney, right kidney, tumors, then cysts, large to small.
 
     Args:
         pred: (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor, 3 cyst.
         image: HU (1, X, Y, Z) on the same grid, affine in RAS mm.
-        sides: How the method tells left from right; by default as methods without a file do.
+        sides: How the method tells left from right.
 
     Returns:
         The segment map (X, Y, Z) uint8, and the segments in the order of their numbers.
@@ -36,7 +36,6 @@ def split_segments(
     if box is None:
         return segmented, []
     local, view = labels[box], segmented[box]
-    sides = sides or default_numbers().sides
     beyond = _world_x(local.shape, box, affine) > _midline(image, box, sides)  # RAS: the right
     on_right = _right_side(local, beyond, sides.whole_share)
     ml = voxel_volume_mm3(affine) / 1000

@@ -6,11 +6,10 @@ Numbers that it does not state are those of ``defaults.yaml`` in the same folder
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -18,76 +17,21 @@ from typing import Any, get_type_hints
 import yaml
 
 from renalseg.errors import ConfigError
-from renalseg.limits import Plausibility
+from renalseg.limits import Numbers
 from renalseg.runtime.checksums import METHODS
 
 DEFAULTS = "defaults"
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Inside the package in the wheel, beside it in a checkout.
-BUNDLES = next(
-    path for path in (_PACKAGE / "bundles", _PACKAGE.parent / "bundles") if path.is_dir()
-)
+BUNDLES = _PACKAGE / "bundles"
+if not BUNDLES.is_dir():
+    BUNDLES = _PACKAGE.parent / "bundles"
 """The bundles of the repository, which are used where no others are named."""
 LOCALIZER, TUMOR = "kidney_", "tumor_"  # what the names of the bundles begin with
 Stages = tuple[str, str | None, str]
 """Names of the bundles of localizer, refiner and tumor; a refiner may be missing."""
 _STAGES = ("localizer", "refiner", "tumor")
 _NAME = re.compile(r"[A-Za-z0-9_.+-]*[A-Za-z0-9]")
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """Which tumors count, where a method has a refiner.
-
-    Attributes:
-        min_share: Share of a tumor's voxels that the refiner has to call tumor, too.
-    """
-
-    min_share: float
-
-    def __post_init__(self) -> None:
-        """Refuses what is no share."""
-        if not 0 <= self.min_share <= 1:
-            raise ValueError(f"expected min_share from 0 to 1, got {self.min_share}")
-
-
-@dataclass(frozen=True)
-class Sides:
-    """How kidneys are told left from right.
-
-    Attributes:
-        body_hu: HU above which a voxel belongs to the patient.
-        body_step: The midline is taken from every so many voxels along each axis.
-        whole_share: A component with this share of its kidney on one side belongs there as a whole.
-    """
-
-    body_hu: float
-    body_step: int
-    whole_share: float
-
-    def __post_init__(self) -> None:
-        """Refuses a step that goes nowhere, and what is no larger part."""
-        if self.body_step < 1:
-            raise ValueError(f"expected body_step from 1, got {self.body_step}")
-        if not 0.5 <= self.whole_share <= 1:
-            raise ValueError(f"expected whole_share from 0.5 to 1, got {self.whole_share}")
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """All numbers of a method that stand in no bundle; a section of its file each.
-
-    A number, a text, or a list of either is a value; lists become tuples.
-    """
-
-    confirmation: Confirmation
-    sides: Sides
-    plausibility: Plausibility
-
-    @property
-    def text(self) -> str:
-        """All names and values in one line, for fingerprints."""
-        return json.dumps(asdict(self), sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from renalseg.errors import EXIT_FAULT, ConfigError, InputError, exit_code_for
-from renalseg.findings.sentences import Kind, Statement
 from renalseg.runtime.caches import lent
 from renalseg.runtime.sealed import unseal
 from renalseg.runtime.staging import Staging, moving, remove_abandoned, sync, sync_all
@@ -37,19 +36,6 @@ def read_result(folder: Path) -> dict[str, Any]:
     if not isinstance(studies, list) or not all(_is_study(entry) for entry in studies):
         raise InputError(f"Expected a list of studies in {folder / RESULT_FILE}, found none")
     return result
-
-
-def stages_of(result: Mapping[str, Any]) -> list[str]:
-    """Names of the bundles that a result names, in the order in which they ran."""
-    return [result[stage] for stage in ("localizer", "refiner", "tumor") if stage in result]
-
-
-def statements_of(entry: Mapping[str, Any]) -> list[Statement]:
-    """All that the entry of a study says, in order; older results list only their warnings."""
-    if "statements" in entry:
-        return [Statement(Kind(each["kind"]), each["text"]) for each in entry["statements"]]
-    warnings = [Statement(Kind.WARNING, text) for text in entry.get("warnings", ())]
-    return [*warnings, Statement(Kind.CONCLUSION, f"{entry['finding'].capitalize()}.")]
 
 
 def _is_study(entry: object) -> bool:

@@ -8,12 +8,12 @@ from itertools import groupby
 from pathlib import Path
 
 from renalseg.data.cases import LabeledCase, case_folders, kits_cases, listed_cases
-from renalseg.data.prepared import prepare_all
-from renalseg.data.real_patient import RealPatient
 from renalseg.errors import ConfigError, InputError
 from renalseg.inference.engine import cache_dir
 from renalseg.synthesis.library import anatomy_files, load_anatomy
 from renalseg.synthesis.patient import DrawnPatient, Patient
+from renalseg.training.prepared import prepare_all
+from renalseg.training.real_patient import RealPatient
 
 SPLITS = ("training", "validation")
 

@@ -31,7 +31,9 @@ from renalseg.worker.trouble import Trouble
 HANDED_BACK = "handed back"
 SUPERSEDED = "superseded"
 DATABASE = "the database"
-DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -P -m renalseg.commands.main run {{input}} {{output}}"
+DEFAULT_COMMAND = (
+    f"{shlex.quote(sys.executable)} -P -m renalseg.commands.main run {{input}} {{output}}"
+)
 _LOOK_SECONDS = 2.0  # between looks at what costs a walk through a folder
 _GONE_TRIES = 3  # after which a series that Orthanc has not is taken for deleted
 _PATHS = ("PYTHONPATH", "RENALSEG_BUNDLES", "RENALSEG_CACHE", "HOLOSCAN_MODEL_PATH")

@@ -281,7 +281,9 @@ def another_network(root: Path) -> None:
     path.write_text(path.read_text().replace("kernel_size: 1", "kernel_size: 3"))
 
 
-@pytest.mark.parametrize("program", [("-m", "renalseg.commands.main"), ("-m", "app")], ids=["run", "app"])
+@pytest.mark.parametrize(
+    "program", [("-m", "renalseg.commands.main"), ("-m", "app")], ids=["run", "app"]
+)
 @pytest.mark.parametrize("spoil", [truncate, break_yaml, remove_metadata, another_network])
 @pytest.mark.slow
 def test_a_broken_bundle_is_refused_and_named(

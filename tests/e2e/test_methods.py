@@ -42,5 +42,7 @@ def test_a_method_segments_the_sample(
 @pytest.mark.slow
 def test_two_methods_make_a_pair(sample: Path, program: Program, tmp_path: Path) -> None:
     choice = ("--localiser", "kidney_resvnet", "--tumor", "tumor_mrb")
-    process = program("-m", "renalseg.commands.monai_deploy", "exec", "app", "-i", sample, "-o", tmp_path, *choice)
+    process = program(
+        "-m", "renalseg.commands.monai_deploy", "exec", "app", "-i", sample, "-o", tmp_path, *choice
+    )
     check(Run(sample, tmp_path, process), "kidney_resvnet", "tumor_mrb", 0.75)

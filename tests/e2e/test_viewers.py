@@ -27,6 +27,7 @@ from renalseg.labels import KIDNEY, TUMOR, Segment
 from renalseg.settings import Settings
 from renalseg.synthesis.sample import write_sample
 from tests.factories.browser import browser_page, screenshot
+from tests.factories.limits import SIDES
 from tests.factories.ohif import serving
 from tests.factories.orthanc import DICOMWEB, MISSING, running
 from tests.factories.results import write_as_run
@@ -84,7 +85,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     settings = Settings.resolve(device="cpu", report=folder / "report")
     write_as_run(series, pred, folder / "seg", settings)
     (page,) = (folder / "report").glob("*.html")
-    segmented, segments = split_segments(pred, series.image)
+    segmented, segments = split_segments(pred, series.image, sides=SIDES)
     return Study(folder, series, segmented, segments, page)
 
 

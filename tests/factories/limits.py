@@ -1,4 +1,4 @@
-"""Limits that let anything be a kidney, for series that show none."""
+"""Numbers of methods for tests: the shared ones, and limits that let anything be a kidney."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from renalseg.limits import KidneyRange
 _ANY = KidneyRange(**{field.name: (-1e9, 1e9) for field in fields(KidneyRange)})
 _NUMBERS = default_numbers()
 _LIMITS = _NUMBERS.plausibility
+
+SIDES = _NUMBERS.sides
+"""How methods that do not say otherwise tell left from right."""
 
 ANYTHING = replace(
     _NUMBERS,

@@ -23,6 +23,7 @@ from renalseg.findings.segments import split_segments
 from renalseg.geometry import to_world
 from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, LATERALITY, Segment, Side
+from tests.factories.limits import SIDES
 from tests.factories.stacks import AIR_HU, Stack, stack_of, write_stack
 
 MARKER_HU = 40  # soft tissue
@@ -228,7 +229,7 @@ def test_sides_are_those_of_the_patient(
 
     series = read_series(tmp_path / "ct")
     found = MetaTensor((series.image.as_tensor() == 200).byte(), affine=series.image.affine)
-    numbers, segments = split_segments(found, series.image)
+    numbers, segments = split_segments(found, series.image, sides=SIDES)
     build_seg(Origin(series, "any", "0.1.0"), series.to_slices(numbers), segments).save_as(
         tmp_path / "seg.dcm"
     )

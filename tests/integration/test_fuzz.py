@@ -24,6 +24,7 @@ from renalseg.errors import InputError, RetryableError
 from renalseg.findings.segments import split_segments
 from renalseg.runtime.memory import peak_mib, reset_peak
 from tests.factories.hostile import build, damaged_series, hostile_series, parse
+from tests.factories.limits import SIDES
 from tests.factories.series import write_case
 
 SECONDS = 10  # of one series, which takes a hundredth of one
@@ -80,7 +81,7 @@ def within(seconds: float) -> Iterator[None]:
 def write_seg(series: CTSeries) -> None:
     """Writes everything above air as a kidney, which is in each of the slices."""
     pred = MetaTensor((series.image.as_tensor() > -500).byte(), affine=series.image.affine)
-    segmented, segments = split_segments(pred, series.image)
+    segmented, segments = split_segments(pred, series.image, sides=SIDES)
     if segments:
         seg = build_seg(Origin(series, "fuzz", "1"), segmented, segments)
         seg.save_as(io.BytesIO())

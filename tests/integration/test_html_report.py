@@ -20,6 +20,7 @@ from renalseg.geometry import to_world
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.settings import Settings
 from tests.factories.enhanced import write_enhanced
+from tests.factories.limits import SIDES
 from tests.factories.results import write_as_run
 from tests.factories.series import CASES, edit_all, write_case
 from tests.factories.stacks import stack_of, write_stack
@@ -105,7 +106,7 @@ def test_a_study_that_has_no_result_is_refused(tmp_path: Path) -> None:
 
 
 def segmented_of(series: CTSeries) -> npt.NDArray[np.uint8]:
-    return split_segments(predict(series), series.image)[0]
+    return split_segments(predict(series), series.image, sides=SIDES)[0]
 
 
 @pytest.mark.parametrize("case", ["reversed", "oblique", "coronal", "feet_first"])

@@ -44,7 +44,15 @@ def start(folder: Path, server: FakeOrthanc) -> subprocess.Popen[bytes]:
         [sys.executable, "-c", PROGRAM, "{input}", "{output}", str(folder / "runs")]
     )
     call = [
-        *(sys.executable, "-m", "renalseg.commands.main", "worker", "--orthanc", server.url, "--backlog"),
+        *(
+            sys.executable,
+            "-m",
+            "renalseg.commands.main",
+            "worker",
+            "--orthanc",
+            server.url,
+            "--backlog",
+        ),
         *("--folder", str(folder), "--command", command, "--device", "cpu", "--jobs", "2"),
         *("--interval", "0.2", "--retry-after", "0.1", "--tries", "1000"),
         *("--listen", "127.0.0.1:0", "--forward", "pacs", "--log-json"),

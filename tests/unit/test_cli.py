@@ -16,7 +16,7 @@ from renalseg.errors import InputError
 from tests.factories.scenes import make_grid, volume
 
 COMMANDS = (
-    *("run", "archive", "sample", "summary", "evaluate", "bench", "gate", "accuracy"),
+    *("run", "archive", "sample", "summary", "evaluate"),
     *("library", "implant", "data", "worker", "jobs", "export", "manifest"),
 )
 GRID = make_grid("LPS")

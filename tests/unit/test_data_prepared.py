@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from renalseg.data.cases import LabeledCase
-from renalseg.data.prepared import prepare, prepare_all
 from renalseg.errors import InputError
+from renalseg.training.prepared import prepare, prepare_all
 from tests.factories.kits import SPACING, as_kits, kits_affine, patient, save, write_case
 
 HU, TRUTH = patient()

@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-BEGIN = "from renalseg.runtime.imports import *; from renalseg.runtime.imports import VARIABLE; import sys, os; "
+BEGIN = (
+    "from renalseg.runtime.imports import *; "
+    "from renalseg.runtime.imports import VARIABLE; import sys, os; "
+)
 NEEDS_SCIPY_SIGNAL = (
     "import torch; from monai.transforms import UltrasoundConfidenceMapTransform as T; "
     "T(mode='RF')(torch.rand(1, 8, 8))"

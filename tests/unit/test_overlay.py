@@ -16,6 +16,7 @@ from renalseg.report.overlay import Picture, make_picture, save_overlay
 from renalseg.report.sheet import Sheet
 from renalseg.report.text import defaults
 from renalseg.report.view import AXIAL, CORONAL, look
+from tests.factories.limits import SIDES
 from tests.factories.scenes import ellipsoid, make_grid, volume
 from tests.factories.series import write_case
 
@@ -47,7 +48,9 @@ def scene(source: Path, codes: str = "RAS", *, empty: bool = False, lower: float
     series = replace(read_series(source), image=image)
     series = replace(series, planes=type(series.planes).regular(grid.shape), headers=series.headers)
     series = replace(series, headers=(series.headers * grid.shape[2])[: grid.shape[2]])
-    return Picture(series, *split_segments(volume(pred, grid), image), SAID, "RenalSeg")
+    return Picture(
+        series, *split_segments(volume(pred, grid), image, sides=SIDES), SAID, "RenalSeg"
+    )
 
 
 def pixels(picture: Picture, path: Path) -> np.ndarray:

@@ -11,16 +11,16 @@ import torch
 from scipy import ndimage
 from torch import Generator, Tensor
 
-from renalseg.data import real_patient
 from renalseg.data.cases import LabeledCase
-from renalseg.data.prepared import prepare
-from renalseg.data.real_patient import RealPatient, interpolate
 from renalseg.grids import Grid, resample
 from renalseg.labels import TUMOR
 from renalseg.synthesis.kidneys import SyntheticKidneys
 from renalseg.synthesis.patches import SyntheticPatches
 from renalseg.synthesis.patient import Piece
 from renalseg.synthesis.stacks import SliceStacks
+from renalseg.training import real_patient
+from renalseg.training.prepared import prepare
+from renalseg.training.real_patient import RealPatient, interpolate
 from tests.factories.kits import SPACING, patient, write_case
 
 HU, TRUTH = patient()

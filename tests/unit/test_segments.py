@@ -10,6 +10,7 @@ from monai.data import MetaTensor
 from renalseg.findings.segments import split_segments
 from renalseg.grids import Grid
 from renalseg.labels import CYST, KIDNEY, TUMOR, Segment, Side
+from tests.factories.limits import SIDES
 from tests.factories.scenes import GRIDS, centroid, ellipsoid, make_grid, volume
 
 grids = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
@@ -39,7 +40,7 @@ def scene(
 def split(
     grid: Grid, kidneys: Sequence[Ball], tumors: Sequence[Ball] = (), shift: float = 0.0
 ) -> tuple[np.ndarray, list[Segment]]:
-    return split_segments(*scene(grid, kidneys, tumors, shift))
+    return split_segments(*scene(grid, kidneys, tumors, shift), sides=SIDES)
 
 
 def labels(segments: Sequence[Segment]) -> list[str]:
@@ -51,7 +52,7 @@ def test_cysts_follow_the_tumors_and_count_for_themselves() -> None:
     pred, image = scene(grid, [LEFT, RIGHT], [RIGHT_TUMOR, LEFT_TUMOR])
     pred[0][pred[0] == TUMOR] = CYST
     pred[0][torch.from_numpy(ellipsoid(grid, CENTER + RIGHT_TUMOR[0], RIGHT_TUMOR[1]))] = TUMOR
-    _, segments = split_segments(pred, image)
+    _, segments = split_segments(pred, image, sides=SIDES)
     assert labels(segments)[2:] == ["Right kidney tumor 1", "Left kidney cyst 1"]
     assert [segment.kind for segment in segments] == [KIDNEY, KIDNEY, TUMOR, CYST]
 
@@ -102,7 +103,7 @@ def test_tumors_are_counted_for_each_side() -> None:
 
 def test_the_map_holds_every_voxel_of_the_prediction() -> None:
     pred, image = scene(GRIDS["oblique"], [LEFT, RIGHT], [LEFT_TUMOR, RIGHT_TUMOR])
-    segmented, segments = split_segments(pred, image)
+    segmented, segments = split_segments(pred, image, sides=SIDES)
     kinds = np.array([0, *(segment.kind for segment in segments)])
     np.testing.assert_array_equal(kinds[segmented], pred[0].numpy())
     assert segmented.dtype == np.uint8
@@ -156,7 +157,7 @@ def test_the_midline_is_that_of_an_off_center_patient(codes: str, shift: float) 
 def test_without_a_body_the_middle_of_the_field_of_view_counts() -> None:
     pred, _ = scene(GRIDS["axial"], [LEFT, RIGHT])
     air = volume(np.full(pred.shape[1:], -1000, np.float32), GRIDS["axial"])
-    assert labels(split_segments(pred, air)[1]) == ["Left kidney", "Right kidney"]
+    assert labels(split_segments(pred, air, sides=SIDES)[1]) == ["Left kidney", "Right kidney"]
 
 
 def test_more_specks_than_segment_numbers_are_left_out() -> None:
@@ -164,6 +165,6 @@ def test_more_specks_than_segment_numbers_are_left_out() -> None:
     pred = np.zeros(grid.shape, np.uint8)
     pred[::2, ::2, ::2] = TUMOR
     image = volume(np.full(grid.shape, 40, np.float32), grid)
-    segmented, segments = split_segments(volume(pred, grid), image)
+    segmented, segments = split_segments(volume(pred, grid), image, sides=SIDES)
     assert len(segments) == 255
     assert segmented.max() == 255

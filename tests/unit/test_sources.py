@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.data.real_patient import RealPatient
 from renalseg.errors import ConfigError, InputError
 from renalseg.synthesis.library import save_anatomy
 from renalseg.synthesis.patches import SyntheticPatches
 from renalseg.synthesis.patient import DrawnPatient, Patient
 from renalseg.training import sources
+from renalseg.training.real_patient import RealPatient
 from renalseg.training.sources import load_patients
 from tests.factories.anatomies import box_anatomy
 from tests.factories.kits import write_case, write_list

@@ -160,7 +160,16 @@ def test_a_folder_that_is_a_file_is_refused(
 def running(folder: Path, url: str, *options: str, **environment: str) -> Iterator[None]:
     """A worker as a process, whose log is in a file of its folder."""
     call = [
-        *(sys.executable, "-m", "renalseg.commands.main", "worker", "--orthanc", url, "--folder", folder),
+        *(
+            sys.executable,
+            "-m",
+            "renalseg.commands.main",
+            "worker",
+            "--orthanc",
+            url,
+            "--folder",
+            folder,
+        ),
         *("--listen", "127.0.0.1:0", "--interval", "0.2", *options),
     ]
     with (folder / "log").open("wb") as log:

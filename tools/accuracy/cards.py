@@ -1,4 +1,4 @@
-"""What `renalseg accuracy` measured, in the model cards and the metadata of the bundles."""
+"""What `python -m tools accuracy` measured, in the model cards and the metadata of the bundles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands ``renalseg accuracy`` and ``gate``: how good methods and their variants are."""
+"""``python -m tools accuracy`` and ``gate``: how good methods and their variants are."""
 
 from __future__ import annotations
 

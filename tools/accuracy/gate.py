@@ -1,4 +1,4 @@
-"""The gate that a speed-up has to pass: `renalseg gate`."""
+"""The gate that a speed-up has to pass: `python -m tools gate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The accuracy of methods on real CTs and on CTs that training never saw: `renalseg accuracy`."""
+"""`python -m tools accuracy`: methods on real CTs and on CTs that training never saw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `renalseg accuracy` measured, as tables in Markdown."""
+"""What `python -m tools accuracy` measured, as tables in Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``renalseg bench``: seconds and memory of each method."""
+"""The command ``python -m tools bench``: seconds and memory of each method."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tools.machine import finish
 
 INSTALL = (
     "nnU-Net is not measured: pip install --no-deps --target DIR -r requirements-bench.txt, "
-    "then renalseg bench --nnunet DIR"
+    "then python -m tools bench --nnunet DIR"
 )
 PATCH = (128, 128, 128)  # voxels
 SPACING = (0.78125, 0.78125, 0.78125)  # mm

@@ -1,9 +1,10 @@
 """Converts the networks for OpenVINO while an image is built, so that no run has to.
 
 The container's root file system is read-only, and a run that keeps nothing would convert its two
-networks anew each time. They go to `renalseg.inference.engine.cache_dir`, which is a folder of the image.
-Networks whose input has another size in each CT are left out, but for those that work on stacks of
-slices: their sizes are few.
+networks anew each time. They go to
+`renalseg.inference.engine.cache_dir`, which is a folder of the image. Networks whose input has
+another size in each CT are left out, but for those that work on stacks of slices: their sizes are
+few.
 
     RENALSEG_CACHE=/opt/holoscan/cache python -m tools.image.networks --bundles bundles
 """

@@ -1,8 +1,9 @@
 """Let objects that were derived from the frames of a multi-frame CT refer to those frames.
 
-Frames are handled as slices with a SOPInstanceUID of their own (`renalseg.dicom.read.enhanced`), which
-names nothing that exists. Before a derived object is stored, its references are turned into
-references to the multi-frame object, with the numbers of its frames (PS3.3, table 10-3).
+Frames are handled as slices with a SOPInstanceUID of their own
+(`renalseg.dicom.read.enhanced`), which names nothing that exists. Before a
+derived object is stored, its references are turned into references to the multi-frame object, with
+the numbers of its frames (PS3.3, table 10-3).
 """
 
 from __future__ import annotations

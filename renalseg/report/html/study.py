@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import numpy.typing as npt
 
 from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.write.derived import PRODUCT
-from renalseg.labels import MeasuredSegment, Side, Third
-from renalseg.output.folder import stages_of, statements_of
+from renalseg.report.entries import segments_of, stages_of, statements_of
 from renalseg.report.facts import study_facts
 from renalseg.report.html.page import Content, make_page
 from renalseg.report.pdf import MEASURES
@@ -45,20 +43,6 @@ def save_page(
     with staging(path.parent) as place:  # a full disk leaves no half of a page
         (place.files / path.name).write_text(page, encoding="utf-8")
         (place.files / path.name).replace(path)
-
-
-def segments_of(entry: Entry) -> Sequence[MeasuredSegment]:
-    """The segments that result.json lists."""
-    return [_segment(each) for each in entry["segments"]]
-
-
-def _segment(stored: Entry) -> MeasuredSegment:
-    known = {field.name for field in fields(MeasuredSegment)}
-    values = {name: value for name, value in stored.items() if name in known}
-    values["side"] = Side(values["side"])
-    if values["third"] is not None:
-        values["third"] = Third(values["third"])
-    return MeasuredSegment(**values)
 
 
 def _content(series: CTSeries, entry: Entry, run: Entry) -> Content:

@@ -12,18 +12,18 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from renalseg.components import Box
-from renalseg.data.prepared import CYST, FACTS, IMAGE, LABEL
 from renalseg.labels import KIDNEY
 from renalseg.synthesis.appearance import AIR_HU
 from renalseg.synthesis.deformation import draw_grid, look_up, nearest
 from renalseg.synthesis.patient import CENTERS, Landmarks, Piece
+from renalseg.training.prepared import CYST, FACTS, IMAGE, LABEL
 
 
 class RealPatient:
     """A prepared case. Voxels are read from disk when a piece needs them.
 
     Args:
-        folder: As `renalseg.data.prepared.prepare` makes it.
+        folder: As `renalseg.training.prepared.prepare` makes it.
     """
 
     def __init__(self, folder: Path) -> None:
