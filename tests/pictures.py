@@ -77,7 +77,9 @@ def make(ct: Path, work: Path) -> None:
 
 
 def _renalseg(*arguments: str | Path) -> None:
-    subprocess.run([sys.executable, "-m", "renalseg.cli", *map(str, arguments)], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "renalseg.commands.main", *map(str, arguments)], check=True
+    )
 
 
 def _only(folder: Path, pattern: str) -> Path:

@@ -25,7 +25,7 @@ from renalseg.cases import load_case, load_nifti
 from renalseg.components import bounding_box, grow_box
 from renalseg.grids import Grid, resample
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.process import prepare
+from renalseg.runtime.process import prepare
 
 Array = npt.NDArray[Any]
 Item = tuple[str, dict[str, Any]]  # name of the file, what it holds

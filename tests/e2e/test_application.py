@@ -14,7 +14,7 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg.cases import load_nifti, save_nifti
-from renalseg.dicom.read import read_series
+from renalseg.dicom.read.series import read_series
 from renalseg.evaluation.overlap import dice
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.settings import Settings
@@ -81,7 +81,7 @@ def test_application_and_library_write_the_same_objects(
 ) -> None:
     app = program("-m", "app", "-i", small_sample, "-o", tmp_path / "app")
     assert app.returncode == 0, app.stderr
-    library = program("-m", "renalseg.cli", "run", small_sample, tmp_path / "library")
+    library = program("-m", "renalseg.commands.main", "run", small_sample, tmp_path / "library")
     assert library.returncode == 0, library.stderr
     names = sorted(path.name for path in (tmp_path / "app").glob("*.dcm"))
     assert names == sorted(path.name for path in (tmp_path / "library").glob("*.dcm"))

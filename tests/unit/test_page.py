@@ -7,17 +7,17 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from renalseg.dicom.planes import SourcePlanes
-from renalseg.dicom.read import CTSeries
+from renalseg.dicom.read.planes import SourcePlanes
+from renalseg.dicom.read.series import CTSeries
+from renalseg.findings.measurements import measure
+from renalseg.findings.segments import split_segments
+from renalseg.findings.sentences import Kind, Statement
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.report.page import Facts, draw_page, make_pages
 from renalseg.report.panels import choose_panels
+from renalseg.report.pdf import Facts, draw_page, make_pages
 from renalseg.report.sheet import Sheet
 from renalseg.report.text import defaults, drawable, width_of, wrap
 from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, look
-from renalseg.results.findings import Kind, Statement
-from renalseg.results.measurements import measure
-from renalseg.results.segments import split_segments
 from tests.factories.pdf import count_pages, text_of
 from tests.factories.scenes import ellipsoid, make_grid, volume
 
