@@ -109,7 +109,9 @@ def test_thick_slices_with_contrast_suit_better_than_thin_ones_without(
     ):
         steps = [step] * int(245 / step)
         stack = stack_of(np.eye(3), steps, size=(8, 8))
-        paths = write_stack(tmp_path / str(step), stack, np.zeros(stack.shape, np.int16), seed=seed)
+        hu = np.zeros(stack.shape, np.int16)  # water in air
+        hu[:2] = -1000
+        paths = write_stack(tmp_path / str(step), stack, hu, seed=seed)
         values = {"StudyInstanceUID": "1.2.3", "ConvolutionKernel": "B31f", **values}
         edit_all(paths, lambda ds, values=values: ds.update(_dataset(values)))
     (study,) = plan_of(tmp_path).studies
