@@ -45,7 +45,7 @@ def write_report(dicom_in: Path, seg_out: Path, html: Path, *, study: str | None
     import numpy as np
 
     from renalseg.dicom.read.packed import unpacked
-    from renalseg.dicom.read.saved import read_saved
+    from renalseg.dicom.read.segmentation import read_saved
     from renalseg.report.html.study import save_page
 
     run, entry = _stored(seg_out, study)

@@ -48,7 +48,7 @@ def read_prediction(path: Path, label: MetaTensor) -> MetaTensor:
         path = seg
     if not path.name.endswith(SEG_SUFFIX):
         return read_labels(path)
-    from renalseg.dicom.read.read_seg import read_seg
+    from renalseg.dicom.read.segmentation import read_seg
     from renalseg.grids import Grid
 
     values = torch.from_numpy(read_seg(path, Grid.of(label)))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from scipy.spatial.transform import Rotation
 
-from renalseg.dicom.read.read_seg import read_seg
+from renalseg.dicom.read.segmentation import read_seg
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.dicom.write.derived import Origin
 from renalseg.dicom.write.seg import build_seg

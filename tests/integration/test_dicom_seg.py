@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from renalseg.dicom.read.read_seg import read_seg
+from renalseg.dicom.read.segmentation import read_seg
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.dicom.write.ct import write_ct_series
 from renalseg.dicom.write.derived import Origin

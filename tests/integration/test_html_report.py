@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from renalseg.commands.main import main
 from renalseg.commands.report import write_report
-from renalseg.dicom.read.saved import read_saved
+from renalseg.dicom.read.segmentation import read_saved
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.errors import InputError
 from renalseg.findings.segments import split_segments

@@ -18,7 +18,7 @@ from monai.data import MetaTensor
 from pydicom.dataset import Dataset
 
 from renalseg.commands.summary import print_result
-from renalseg.dicom.read.read_seg import read_seg
+from renalseg.dicom.read.segmentation import read_seg
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.dicom.write.derived import say
 from renalseg.findings.sentences import Kind, Statement
