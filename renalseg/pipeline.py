@@ -18,8 +18,8 @@ from renalseg.dicom.read.codecs import missing_decoders
 from renalseg.dicom.read.gaps import refuse_gaps_at
 from renalseg.dicom.read.packed import unpacked
 from renalseg.dicom.read.scan import scan_folder
-from renalseg.dicom.read.score import names_another_part
 from renalseg.dicom.read.series import CTSeries, read_best
+from renalseg.dicom.read.series_points import names_another_part
 from renalseg.errors import InputError, some_of
 from renalseg.findings.plausibility import Judged, judge
 from renalseg.inference.models import Models

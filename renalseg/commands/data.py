@@ -86,7 +86,7 @@ def _check(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from renalseg.data.cases import case_folders
+    from renalseg.data.case_lists import case_folders
     from renalseg.data.check import check
     from renalseg.runtime.progress import steps
 

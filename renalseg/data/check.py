@@ -11,7 +11,7 @@ from typing import NamedTuple
 import nibabel as nib
 import numpy as np
 
-from renalseg.data.cases import IMAGE, LABEL, LabeledCase, case_folders, case_name
+from renalseg.data.case_lists import IMAGE, LABEL, LabeledCase, case_folders, case_name
 from renalseg.data.volumes import mismatch, open_nifti, read_hu, read_label, unknown_labels
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, TUMOR

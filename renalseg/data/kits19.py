@@ -19,7 +19,7 @@ from typing import NamedTuple
 import nibabel as nib
 from tqdm import tqdm
 
-from renalseg.data.cases import IMAGE, LABEL, case_name
+from renalseg.data.case_lists import IMAGE, LABEL, case_name
 from renalseg.data.download import Download
 from renalseg.data.manifest import Manifest
 from renalseg.errors import ConfigError, InputError

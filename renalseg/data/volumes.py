@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from renalseg.data.cases import LabeledCase
+from renalseg.data.case_lists import LabeledCase
 from renalseg.errors import InputError
 from renalseg.geometry import Array
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from renalseg.evaluation.case_score import CaseScore, score_case
 from renalseg.evaluation.pairs import Pair, find_pairs
 from renalseg.evaluation.read import read_labels, read_prediction
-from renalseg.evaluation.score import CaseScore, score_case
-from renalseg.evaluation.store import write_scores
+from renalseg.evaluation.score_files import write_scores
 from renalseg.evaluation.summary import Summary, summarize
-from renalseg.evaluation.table import print_summary
+from renalseg.evaluation.terminal import print_summary
 from renalseg.runtime.progress import steps
 
 PLOT_FILE = "summary.png"

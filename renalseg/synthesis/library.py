@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator
 
-from renalseg.data.cases import VALIDATION_NUMBERS
+from renalseg.data.case_lists import VALIDATION_NUMBERS
 from renalseg.errors import InputError
 from renalseg.synthesis.phantom import draw_phantom
 from renalseg.synthesis.tissues import Anatomy

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from renalseg.components import Box, Mask, bounding_box, components, grow_box
-from renalseg.data.cases import LabeledCase
+from renalseg.data.case_lists import LabeledCase
 from renalseg.data.volumes import (
     LABELS,
     open_pair,

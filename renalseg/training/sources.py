@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from renalseg.data.cases import LabeledCase, case_folders, kits_cases, listed_cases
+from renalseg.data.case_lists import LabeledCase, case_folders, kits_cases, listed_cases
 from renalseg.errors import ConfigError, InputError
 from renalseg.inference.engine import cache_dir
 from renalseg.synthesis.library import anatomy_files, load_anatomy
@@ -32,7 +32,7 @@ def load_patients(
             reads it; or a sequence of these. Real cases are converted once, beside their files.
         split: "training", "validation", or None for all. The same patients come each time. Of
             anatomies the last tenth of each kind validates; of real cases those that
-            `renalseg.data.cases` says.
+            `renalseg.data.case_lists` says.
 
     Raises:
         ConfigError: There is no such split.

@@ -22,7 +22,7 @@ from renalseg.inference.inferers import AutocastInferer
 from renalseg.synthesis.stream import CaseStream
 from renalseg.training.checkpoints import BEST, save_whole
 from renalseg.training.distributed import rank
-from renalseg.training.scores import PatchScore, PatchScores
+from renalseg.training.patch_scores import PatchScore, PatchScores
 from renalseg.training.sources import load_patients
 
 SHOWN = "validation.npz"
@@ -46,7 +46,7 @@ def make_validation(
         draw: Makes the stream of cases that is trained on, of given `anatomies` and `seed`.
         source: As for `renalseg.training.sources.load_patients`, whose validation split it is.
         structures: Names, each structure within the one before, as the network gives them:
-            [kidney], [tumor] or [kidney, tumor]; see `renalseg.training.scores.to_masks`.
+            [kidney], [tumor] or [kidney, tumor]; see `renalseg.training.patch_scores.to_masks`.
         count: Patches.
         every: Epochs from one validation to the next; the last epoch is validated too.
             None or 0: no validation.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tools.benchmark.all_methods import Options, run_benchmark
 from tools.benchmark.nnunet import INSTALL
-from tools.benchmark.run import Options, run_benchmark
 from tools.benchmark.store import from_json, to_json
 from tools.benchmark.throughput import STUDIES
 from tools.benchmark.whole_job import why_no_graph
@@ -18,7 +18,7 @@ def test_one_run_measures_everything(
     def absent(*arguments: object) -> None:
         raise ImportError("nnunetv2")
 
-    monkeypatch.setattr("tools.benchmark.run.measure_nnunet", absent)
+    monkeypatch.setattr("tools.benchmark.all_methods.measure_nnunet", absent)
     options = Options(slices=(64,), methods=("resvnet",), repeat=1, device="cpu", size=96)
     measured = run_benchmark(options)
 

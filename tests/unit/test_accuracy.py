@@ -15,8 +15,8 @@ from renalseg.errors import ConfigError, InputError, RenalSegError
 from renalseg.settings import Settings
 from tests.factories.scenes import make_grid, volume
 from tools.accuracy import gate, table, variants
-from tools.accuracy.cases import LabeledCase
 from tools.accuracy.gate import MARK
+from tools.accuracy.labeled_cases import LabeledCase
 from tools.accuracy.variants import DEFAULT, PLAIN, Measured, Score, measure, variants_for
 from tools.accuracy.verdict import judge, require_fit_defaults
 from tools.markdown import check_marks

@@ -13,8 +13,8 @@ import torch
 
 from renalseg.errors import ConfigError, InputError
 from renalseg.settings import Settings
+from tests.factories.case_scores import make_score, tumor_free
 from tests.factories.scenes import make_grid, volume
-from tests.factories.scores import make_score, tumor_free
 from tools.accuracy import cards, measure
 from tools.accuracy.kept import Kept
 from tools.accuracy.measure import CASES_FILE, RESULT_FILE, measure_accuracy

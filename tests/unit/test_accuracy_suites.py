@@ -17,8 +17,8 @@ from renalseg.errors import InputError
 from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, TUMOR
 from tests.factories.anatomies import box_anatomy
+from tests.factories.case_scores import make_score, tumor_free
 from tests.factories.scenes import volume
-from tests.factories.scores import make_score, tumor_free
 from tools.accuracy.suites import unseen
 from tools.accuracy.suites.chain import chain_row, measure_chain, summarize_chain
 from tools.accuracy.suites.real_ct import real_ct

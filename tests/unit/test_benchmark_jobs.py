@@ -11,9 +11,9 @@ import torch
 from renalseg.errors import ConfigError, RenalSegError
 from renalseg.settings import DEFAULT_METHOD, Settings
 from tools.benchmark import whole_job
+from tools.benchmark.all_methods import Options, Progress
 from tools.benchmark.launch import launch
 from tools.benchmark.nnunet import measure_nnunet, plan_grid
-from tools.benchmark.run import Options, Progress
 from tools.benchmark.whole_job import Job, graph_command, measure_job, plain_command
 
 SETTINGS = Settings(Path("bundles"), "kidney_a", "tumor_b", torch.device("cpu"))

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from renalseg.data.cases import LabeledCase
+from renalseg.data.case_lists import LabeledCase
 from renalseg.errors import InputError
 from renalseg.training.prepared import prepare, prepare_all
 from tests.factories.kits import SPACING, as_kits, kits_affine, patient, save, write_case

@@ -12,7 +12,7 @@ from renalseg.evaluation.lesions import SIZES_CM, match_lesions
 from renalseg.evaluation.summary import summarize
 from renalseg.findings.measurements import measure
 from renalseg.labels import TUMOR, Segment, Side, size_category
-from tests.factories.scores import make_score
+from tests.factories.case_scores import make_score
 
 AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])  # a voxel has 20 mm3
 KITS = np.array([[0, 0, -0.8, 0], [0, -0.8, 0, 0], [-5, 0, 0, 0], [0, 0, 0, 1.0]])  # I, P, L

@@ -9,10 +9,10 @@ import pytest
 
 from renalseg.evaluation.bootstrap import Estimate, mean_of, ratio_of
 from renalseg.evaluation.plot import draw_summary
-from renalseg.evaluation.store import CASES_FILE, SUMMARY_FILE, write_scores
+from renalseg.evaluation.score_files import CASES_FILE, SUMMARY_FILE, write_scores
 from renalseg.evaluation.summary import stratum, summarize
-from renalseg.evaluation.table import print_summary, text_of
-from tests.factories.scores import make_score, tumor_free
+from renalseg.evaluation.terminal import print_summary, text_of
+from tests.factories.case_scores import make_score, tumor_free
 
 NAN = math.nan
 

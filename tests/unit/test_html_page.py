@@ -17,8 +17,8 @@ from renalseg.geometry import to_world
 from renalseg.grids import Grid
 from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, rgb_of
 from renalseg.report.entries import segments_of
+from renalseg.report.html.measures import measures_table
 from renalseg.report.html.page import Content, make_page
-from renalseg.report.html.table import measures_table
 from tests.factories.scenes import ellipsoid, make_grid, volume
 
 ENTRY: dict[str, Any] = {

@@ -11,7 +11,7 @@ import torch
 from scipy import ndimage
 from torch import Generator, Tensor
 
-from renalseg.data.cases import LabeledCase
+from renalseg.data.case_lists import LabeledCase
 from renalseg.grids import Grid, resample
 from renalseg.labels import TUMOR
 from renalseg.synthesis.kidneys import SyntheticKidneys

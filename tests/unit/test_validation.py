@@ -16,7 +16,7 @@ from renalseg.synthesis.library import save_anatomy
 from renalseg.synthesis.patient import DrawnPatient
 from renalseg.synthesis.stream import CaseStream
 from renalseg.training import validation as module
-from renalseg.training.scores import PatchScore
+from renalseg.training.patch_scores import PatchScore
 from renalseg.training.validation import (
     FixedBatches,
     Validation,

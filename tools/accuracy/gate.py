@@ -9,8 +9,7 @@ from pathlib import Path
 from renalseg.errors import ConfigError
 from renalseg.runtime.progress import announce
 from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
-from tools.accuracy import table
-from tools.accuracy.cases import LabeledCase, drawn_cases
+from tools.accuracy.labeled_cases import LabeledCase, drawn_cases
 from tools.accuracy.variants import Measured, measure_apart, variants_for
 from tools.accuracy.verdict import judge, require_fit_defaults
 from tools.markdown import check_marks, put_between
@@ -58,10 +57,10 @@ def run_gate(
     ]
     with drawn_cases(samples, slices) as drawn:
         verdicts = judge(_measure_all(choices, [*given, *drawn]))
-    where = table.conditions(device_of.device)
-    text = table.markdown(verdicts, where)
+    where = verdict_tables.conditions(device_of.device)
+    text = verdict_tables.markdown(verdicts, where)
     if json is not None:
-        json.write_text(table.to_json(verdicts, where), encoding="utf-8")
+        json.write_text(verdict_tables.to_json(verdicts, where), encoding="utf-8")
     if markdown is None:
         sys.stdout.write(text)
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from renalseg.errors import ConfigError, InputError
-from renalseg.evaluation.store import to_json, write_rows
+from renalseg.evaluation.score_files import to_json, write_rows
 from renalseg.inference.metadata import read_metadata
 from renalseg.inference.models import Models
 from renalseg.runtime.progress import announce, steps
@@ -18,7 +18,7 @@ from tools.accuracy.suites.real_ct import real_ct
 from tools.accuracy.suites.slices import real_slices
 from tools.accuracy.suites.suite import Record, Suite
 from tools.accuracy.suites.unseen import unseen
-from tools.accuracy.table import conditions
+from tools.accuracy.verdict_tables import conditions
 
 RESULT_FILE, CASES_FILE = "accuracy.json", "cases.csv"
 SUITES: Mapping[str, Callable[[Path, int], Suite]] = {

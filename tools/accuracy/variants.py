@@ -19,7 +19,7 @@ from renalseg.labels import TUMOR
 from renalseg.runtime.memory import peak_mib, reset_peak
 from renalseg.settings import Settings
 from tools.accuracy import start_process
-from tools.accuracy.cases import LabeledCase
+from tools.accuracy.labeled_cases import LabeledCase
 
 PLAIN, DEFAULT = "plain", "default"
 

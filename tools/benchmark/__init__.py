@@ -1,4 +1,5 @@
 """Seconds and memory of each method, beside what else could do the same work.
 
-``python -m tools bench`` is `tools.benchmark.run.run_benchmark` and the report of its result.
+``python -m tools bench`` is `tools.benchmark.all_methods.run_benchmark` and the report of what it
+measured.
 """

@@ -26,8 +26,8 @@ def add_bench_command(commands: Any) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
+    from tools.benchmark.all_methods import Options, run_benchmark
     from tools.benchmark.report import make_console, print_report
-    from tools.benchmark.run import Options, run_benchmark
 
     wanted = Options(
         slices=tuple(options.slices),

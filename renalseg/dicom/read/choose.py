@@ -24,10 +24,10 @@ from renalseg.dicom.read.duplicates import drop_duplicates, drop_equal_slices
 from renalseg.dicom.read.hounsfield import check_pixels, refuse_other_units
 from renalseg.dicom.read.pixels import Correction, check_values
 from renalseg.dicom.read.scan import Scan
-from renalseg.dicom.read.score import score
+from renalseg.dicom.read.series_points import score
 from renalseg.dicom.read.series_warnings import remarks
 from renalseg.dicom.read.size_limits import check_slice, check_volume
-from renalseg.dicom.read.slice_grid import Grid, arrange
+from renalseg.dicom.read.slice_grid import OrderedSlices, arrange
 from renalseg.dicom.read.stacks import MANY, Stack, split_series
 from renalseg.dicom.read.stations import goes_on_in
 from renalseg.dicom.read.wanted import find_wanted
@@ -71,7 +71,7 @@ class Candidate:
     series: str
     instances: tuple[Instance, ...]
     part: str | None = None
-    grid: Grid | None = None
+    grid: OrderedSlices | None = None
     score: Mapping[str, float] = field(default_factory=dict)
     reason: str | None = None
     source: Source | None = None

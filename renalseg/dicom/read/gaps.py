@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from renalseg.dicom.read.slice_grid import Grid
+from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.read.slice_spacing import find_gaps
 from renalseg.errors import InputError
 from renalseg.geometry import Array, slice_normal, spacing_of
@@ -36,7 +36,7 @@ class Gap(NamedTuple):
         return f"gap of {self.width:.2f} mm at z={self.height:.2f} mm"
 
 
-def find_missing(grid: Grid) -> tuple[Gap, ...]:
+def find_missing(grid: OrderedSlices) -> tuple[Gap, ...]:
     """Say where slices of a series are missing, the lowest place first."""
     normal = slice_normal(grid.instances[0].numbers("ImageOrientationPatient", 6))
     positions = [instance.numbers("ImagePositionPatient", 3) for instance in grid.instances]

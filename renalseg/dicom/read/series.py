@@ -24,7 +24,7 @@ from renalseg.dicom.read.pixels import AIR_HU, Correction, PixelReader, fingerpr
 from renalseg.dicom.read.planes import SourcePlanes
 from renalseg.dicom.read.scan import found, scan_folder
 from renalseg.dicom.read.size_limits import check_free
-from renalseg.dicom.read.slice_grid import Grid
+from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.tags import SourceFrame
 from renalseg.errors import InputError, RetryableError, some_of
 
@@ -173,7 +173,7 @@ def load(candidate: Candidate, *, progress: Progress | None = None) -> CTSeries:
 
 
 def _load(
-    grid: Grid, correction: Correction, progress: Progress | None
+    grid: OrderedSlices, correction: Correction, progress: Progress | None
 ) -> tuple[npt.NDArray[np.float32], str]:
     """Decode all slices into one array (Z, Y, X) in HU on the grid, and hash them."""
     total = len(grid.instances)

@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 
 from renalseg.dicom.read.codecs import RETIRED
-from renalseg.dicom.read.slice_grid import Grid
+from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.tags import Instance
 from renalseg.geometry import spacing_of
 
@@ -33,7 +33,7 @@ _LOSSY = frozenset(
 )
 
 
-def remarks(grid: Grid) -> tuple[str, ...]:
+def remarks(grid: OrderedSlices) -> tuple[str, ...]:
     """List the warnings about a series.
 
     Args:
@@ -46,7 +46,7 @@ def remarks(grid: Grid) -> tuple[str, ...]:
     return (*_range_remarks(grid), *_header_remarks(first), *_compression_remarks(grid))
 
 
-def _range_remarks(grid: Grid) -> Iterator[str]:
+def _range_remarks(grid: OrderedSlices) -> Iterator[str]:
     slices = len(grid.instances)
     if slices < MIN_VALIDATED_SLICES:
         yield f"{slices} slices are outside the validated range (at least {MIN_VALIDATED_SLICES})"
@@ -73,7 +73,7 @@ def _header_remarks(first: Instance) -> Iterator[str]:
         yield f"the pixels are labeled {units}, not HU; they were read as HU"
 
 
-def _compression_remarks(grid: Grid) -> Iterator[str]:
+def _compression_remarks(grid: OrderedSlices) -> Iterator[str]:
     for instance in grid.instances:
         syntax = getattr(instance.header, "file_meta", Dataset()).get("TransferSyntaxUID")
         if instance.optional("LossyImageCompression") == "01" or syntax in _LOSSY:

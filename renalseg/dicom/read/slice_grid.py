@@ -33,7 +33,7 @@ SAME_SPACING = 1e-3  # relative
 PIXEL_MM = (0.01, 20.0)  # no CT has finer or coarser pixels
 
 
-class Grid(NamedTuple):
+class OrderedSlices(NamedTuple):
     """Slices in order along their normal, and the regular grid that they are computed on.
 
     Attributes:
@@ -51,7 +51,7 @@ class Grid(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def arrange(instances: Sequence[Instance], *, allow_gaps: bool = False) -> Grid:
+def arrange(instances: Sequence[Instance], *, allow_gaps: bool = False) -> OrderedSlices:
     """Order slices along the normal of their plane, and lay a grid over them.
 
     The grid of a regular series is the series itself. That of a series with a tilted gantry has
@@ -90,7 +90,7 @@ def arrange(instances: Sequence[Instance], *, allow_gaps: bool = False) -> Grid:
     else:
         size = (columns, rows)
         affine, planes = _lay_over(positions, orientation, pixel_spacing, size, even)
-    return Grid(ordered, affine, planes.shape, planes, (*step_warnings, *tilt_warnings))
+    return OrderedSlices(ordered, affine, planes.shape, planes, (*step_warnings, *tilt_warnings))
 
 
 def _lay_over(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from renalseg.dicom.read.interleaved import Heights, Part, by_pass, by_value, repeats
-from renalseg.dicom.read.slice_grid import SAME_PLACE_MM, Grid
+from renalseg.dicom.read.slice_grid import SAME_PLACE_MM, OrderedSlices
 from renalseg.dicom.read.slice_spacing import GAP_FACTOR
 from renalseg.dicom.tags import Instance
 
@@ -84,7 +84,7 @@ def join_stations(group: Sequence[Instance], heights: Heights) -> Joined | None:
     return None
 
 
-def goes_on_in(one: Grid, other: Grid) -> bool:
+def goes_on_in(one: OrderedSlices, other: OrderedSlices) -> bool:
     """Say whether another series begins where one ends, on the same grid.
 
     A program may have given the parts of a scan series of their own.

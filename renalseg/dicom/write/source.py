@@ -23,7 +23,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM, DSfloat, validate_value
 
-from renalseg.dicom.read.slice_grid import Grid
+from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.read.slice_spacing import MAX_JITTER, jitter_of
 from renalseg.dicom.tags import Instance
 from renalseg.dicom.uids import derive_uid
@@ -68,7 +68,7 @@ _WRITTEN = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"})
 _TEXTS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 
 
-def source_headers(grid: Grid) -> tuple[Dataset, ...]:
+def source_headers(grid: OrderedSlices) -> tuple[Dataset, ...]:
     """Give the headers of a series for the objects that derive from it.
 
     Args:
@@ -102,7 +102,7 @@ def source_headers(grid: Grid) -> tuple[Dataset, ...]:
     return tuple(headers)
 
 
-def _measured(grid: Grid) -> Dataset:
+def _measured(grid: OrderedSlices) -> Dataset:
     """What all slices share: their size and directions, and how far apart they are."""
     first = grid.instances[0]
     orientation = first.numbers("ImageOrientationPatient", 6)

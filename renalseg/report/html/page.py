@@ -19,8 +19,8 @@ from renalseg.dicom.read.series import CTSeries
 from renalseg.findings.sentences import USE, Statement
 from renalseg.geometry import Array, to_world
 from renalseg.labels import TUMOR, Segment
+from renalseg.report.html.measures import chip, measures_table
 from renalseg.report.html.pictures import Picture, draw_pictures
-from renalseg.report.html.table import chip, measures_table
 from renalseg.report.html.volumes import MARGIN_MM, Volumes, pack_volumes
 from renalseg.runtime.harmless import one_line
 

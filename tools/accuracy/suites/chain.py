@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from renalseg.evaluation.bootstrap import mean_of
+from renalseg.evaluation.case_score import CaseScore, score_case
 from renalseg.evaluation.overlap import dice
-from renalseg.evaluation.score import CaseScore, score_case
-from renalseg.evaluation.store import row_of, score_from
+from renalseg.evaluation.score_files import row_of, score_from
 from renalseg.evaluation.summary import Summary, stratum, summarize
 from renalseg.inference.models import Models
 from renalseg.synthesis.phases import Phase

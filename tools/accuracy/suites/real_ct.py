@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from tools.accuracy.cases import LabeledCase
+from tools.accuracy.labeled_cases import LabeledCase
 from tools.accuracy.suites.chain import chain_row, measure_chain, summarize_chain
 from tools.accuracy.suites.suite import Labeled, Suite, require
 

@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg.errors import InputError
-from renalseg.evaluation.score import Volume, score_case
+from renalseg.evaluation.case_score import Volume, score_case
 from renalseg.grids import Grid
 from tests.factories.scenes import volume
 

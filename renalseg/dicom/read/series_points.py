@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from renalseg.dicom.read.contrast import Contrast, contrast_of
-from renalseg.dicom.read.slice_grid import Grid
+from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.tags import Instance
 from renalseg.geometry import spacing_of
 
@@ -42,7 +42,7 @@ _CONTRAST = {
 }
 
 
-def score(instances: tuple[Instance, ...], grid: Grid) -> Mapping[str, float]:
+def score(instances: tuple[Instance, ...], grid: OrderedSlices) -> Mapping[str, float]:
     """Give points for what makes a CT suit.
 
     Args:

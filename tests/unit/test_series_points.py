@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from renalseg.dicom.read.score import body_part_points, names_another_part
+from renalseg.dicom.read.series_points import body_part_points, names_another_part
 
 ABDOMEN, NOTHING, ELSEWHERE, CHEST = 2.0, 0.0, -6.0, -2.0
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import starmap
 
+from renalseg.evaluation.case_score import CaseScore, Volume
 from renalseg.evaluation.lesions import Detections, Lesion
 from renalseg.evaluation.regions import KIDNEY_AND_MASSES, KITS23, TUMORS
-from renalseg.evaluation.score import CaseScore, Volume
 
 
 def make_score(

@@ -8,7 +8,7 @@ from ignite.engine import Engine
 from torch import Tensor
 
 from renalseg.errors import ConfigError
-from renalseg.training.scores import PatchScores, dice_of, to_masks
+from renalseg.training.patch_scores import PatchScores, dice_of, to_masks
 
 
 def volume(*values: float) -> Tensor:

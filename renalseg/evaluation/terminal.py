@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from renalseg.evaluation.bootstrap import Estimate
-from renalseg.evaluation.score import CaseScore
+from renalseg.evaluation.case_score import CaseScore
 from renalseg.evaluation.summary import FAILED_BELOW, Agreement, Summary
 
 _WIDTH = 100  # columns, where the output goes to a file

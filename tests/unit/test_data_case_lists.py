@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.data.cases import kits_cases, listed_cases
+from renalseg.data.case_lists import kits_cases, listed_cases
 from renalseg.errors import InputError
 from tests.factories.kits import write_list
 
