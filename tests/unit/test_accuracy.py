@@ -14,7 +14,7 @@ from renalseg.cases import save_nifti
 from renalseg.errors import ConfigError, InputError, RenalSegError
 from renalseg.settings import Settings
 from tests.factories.scenes import make_grid, volume
-from tools.accuracy import gate, table, variants
+from tools.accuracy import gate, variants, verdict_tables
 from tools.accuracy.gate import MARK
 from tools.accuracy.labeled_cases import LabeledCase
 from tools.accuracy.variants import DEFAULT, PLAIN, Measured, Score, measure, variants_for
@@ -201,7 +201,7 @@ def verdicts_of_two() -> list[Any]:
 
 
 def test_the_table_shows_means_deltas_and_cases() -> None:
-    lines = table.markdown(verdicts_of_two(), {"threads": 2}).splitlines()
+    lines = verdict_tables.markdown(verdicts_of_two(), {"threads": 2}).splitlines()
     assert "threads 2" in lines[0]
     assert "| one | plain | 1.00 | 100 | 0.9000 | +0.0000 | 0.5000 | +0.0000 | reference |" in lines
     assert "| one | default | 0.50 | 100 | 0.8000 | -0.1000 | - | - | not fit |" in lines
@@ -209,7 +209,7 @@ def test_the_table_shows_means_deltas_and_cases() -> None:
 
 
 def test_json_holds_all_numbers() -> None:
-    stored = json.loads(table.to_json(verdicts_of_two(), table.conditions(CPU)))
+    stored = json.loads(verdict_tables.to_json(verdicts_of_two(), verdict_tables.conditions(CPU)))
     assert stored["conditions"]["torch"] == torch.__version__
     assert [row["fit"] for row in stored["variants"]] == [True, False]
     assert stored["variants"][1]["measured"]["scores"][0]["kidney"] == 0.8

@@ -9,6 +9,7 @@ from pathlib import Path
 from renalseg.errors import ConfigError
 from renalseg.runtime.progress import announce
 from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
+from tools.accuracy import verdict_tables
 from tools.accuracy.labeled_cases import LabeledCase, drawn_cases
 from tools.accuracy.variants import Measured, measure_apart, variants_for
 from tools.accuracy.verdict import judge, require_fit_defaults
