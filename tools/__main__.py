@@ -18,11 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments without the program's name; those of the process when None.
     """
-    parser = argparse.ArgumentParser(prog="python -m tools", description=__doc__)
-    tools = parser.add_subparsers(required=True, metavar="TOOL")
-    add_accuracy_commands(tools)
-    add_bench_command(tools)
-    options = parser.parse_args(argv)
+    options = _parser().parse_args(argv)
     # Prepares the process itself, so that a wrong call is answered before libraries are imported.
     from tools.accuracy import start_process
 
@@ -31,6 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return options.action(options) or 0
     except Exception as error:
         return report_error(error, verbose=options.verbose)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools", description=__doc__)
+    tools = parser.add_subparsers(required=True, metavar="TOOL")
+    add_accuracy_commands(tools)
+    add_bench_command(tools)
+    return parser
 
 
 if __name__ == "__main__":

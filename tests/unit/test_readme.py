@@ -16,11 +16,13 @@ from app.options import parse_options
 from renalseg.commands import main as cli
 from renalseg.commands import monai_deploy as deploy
 from tests.factories.commands import blocks_of, commands_of
+from tools import __main__ as tools
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 COMMANDS = commands_of(README)
 BUNDLE_RUN = ["python", "-m", "monai.bundle", "run"]
+TOOLS = ["python", "-m", "tools"]
 
 
 def starting_with(*words: str) -> list[Any]:
@@ -30,7 +32,7 @@ def starting_with(*words: str) -> list[Any]:
 
 def test_every_command_is_looked_at() -> None:
     known = [*starting_with("make"), *starting_with("renalseg"), *starting_with("monai-deploy")]
-    known += starting_with(*BUNDLE_RUN)
+    known += [*starting_with(*BUNDLE_RUN), *starting_with(*TOOLS)]
     assert len(known) == len(COMMANDS) >= 15
 
 
@@ -44,6 +46,11 @@ def test_monai_deploy_and_the_application_take_it(command: list[str]) -> None:
     options = deploy._parser().parse_args(command[1:])
     assert deploy.find_problem(ROOT / options.application) is None
     assert parse_options(options.arguments).input == Path("dicom_in")
+
+
+@pytest.mark.parametrize("command", starting_with(*TOOLS))
+def test_the_tools_take_it(command: list[str]) -> None:
+    assert callable(tools._parser().parse_args(command[len(TOOLS) :]).action)
 
 
 @pytest.mark.parametrize("command", starting_with("make"))
