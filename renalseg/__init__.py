@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from renalseg.output.result import Result
@@ -27,6 +28,7 @@ def segment(
     series: str | None = None,
     outputs: str | None = None,
     empty_frames: bool | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Result:
     """Segments the kidneys and their tumors in each CT study of a folder.
 
@@ -36,8 +38,8 @@ def segment(
         method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet"; or two of them, such as
             "sehdc+msvnet", of which the first finds the kidneys; or three, of which the second
             outlines them anew.
-        localizer: Another method for the first stage.
-        tumor: Another method for the last stage.
+        localizer: Name of a kidney bundle, such as "kidney_mrb", instead of the method's.
+        tumor: Name of a tumor bundle, such as "tumor_mrb", instead of the method's.
         device: "auto", "cpu", "cuda" or "cuda:<n>".
         bundles: Folder with the bundles.
         overlay: Folder that gets a picture of the result.
@@ -47,13 +49,15 @@ def segment(
             that suits best.
         outputs: What is written, "seg,sr,pdf" by default; also "labelmap" and "sc".
         empty_frames: Also write the frames of a segmentation in which there is nothing.
+        overrides: Values to set in the bundles or among the numbers of the method for this run,
+            such as {"threshold": 0.3} or {"plausibility.tumor.large_share": 0.5}.
 
     Returns:
         What was found and written.
 
     Raises:
         InputError: No study can be processed.
-        ConfigError: A method or device does not exist.
+        ConfigError: A method, bundle, device or name to set does not exist.
     """
     from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
 
@@ -76,6 +80,7 @@ def segment(
         series=series,
         outputs=outputs,
         empty_frames=empty_frames,
+        overrides=overrides,
     )
     with Models(settings, progress=bar_wanted()) as models:
         return pipeline.run(Path(dicom_dir), Path(out_dir), models)

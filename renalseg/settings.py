@@ -22,6 +22,7 @@ from renalseg.inference.methods import (
     default_numbers,
     find_method,
 )
+from renalseg.inference.overrides import settle_overrides
 from renalseg.limits import Numbers
 from renalseg.runtime.environment import switch
 
@@ -52,6 +53,8 @@ class Settings:
             looks into them, if any.
         name: Of the method, where it has a file; "" where only its stages name it.
         numbers: Of the method, besides those of its bundles.
+        overrides: Values set for this run under their full names, see
+            `renalseg.inference.overrides`; those of the method stand in `numbers`, too.
     """
 
     bundles: Path
@@ -68,6 +71,7 @@ class Settings:
     refiner: str | None = None
     name: str = ""
     numbers: Numbers = field(default_factory=default_numbers)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def named_stages(self) -> dict[str, str]:
@@ -128,6 +132,7 @@ class Settings:
         series: str | None = None,
         outputs: str | None = None,
         empty_frames: bool | None = None,
+        overrides: Mapping[str, Any] | None = None,
         config: str | Path | None = None,
     ) -> Settings:
         """Settles the choices: an argument before the environment, before a file, before a default.
@@ -136,8 +141,9 @@ class Settings:
             method: Name of a method, see `renalseg.inference.methods`, or of two whose bundles run,
                 such as "sehdc+msvnet", of which the first finds the kidneys; or of three, of which
                 the second outlines them anew with its tumor bundle (RENALSEG_METHOD).
-            localizer: Another method's or bundle's name for the first stage (RENALSEG_LOCALIZER).
-            tumor: The same for the last stage (RENALSEG_TUMOR).
+            localizer: Name of a kidney bundle, such as "kidney_mrb", instead of the method's; or of
+                the method that has it (RENALSEG_LOCALIZER).
+            tumor: The same of a tumor bundle (RENALSEG_TUMOR).
             device: "auto", "cpu", "cuda" or "cuda:<n>" (RENALSEG_DEVICE).
             bundles: Folder with the bundles (RENALSEG_BUNDLES, HOLOSCAN_MODEL_PATH).
             overlay: Folder for a picture of the result.
@@ -148,11 +154,13 @@ class Settings:
                 one that suits best (RENALSEG_SERIES).
             outputs: What is written, such as "seg,sr,pdf" (RENALSEG_OUTPUTS).
             empty_frames: Also write the empty frames of segmentations (RENALSEG_EMPTY_FRAMES).
+            overrides: Values to set in the bundles and in the numbers of the method, by names as
+                `renalseg.inference.overrides` describes them, such as {"threshold": 0.3}.
             config: YAML file with some of these names.
 
         Raises:
-            ConfigError: A bundle, device or output does not exist; the message lists those that do.
-                Or a bundle's metadata cannot be read.
+            ConfigError: A bundle, device, output or name to set does not exist; the message lists
+                those that do. Or a bundle's metadata cannot be read.
         """
         given = {
             "method": method,
@@ -192,7 +200,14 @@ class Settings:
             outputs=_outputs(pick("outputs", default=DEFAULT_OUTPUTS)),
             empty_frames=switch("empty_frames", pick("empty_frames", default="false")),
         )
-        return replace(settings, networks=tuple(map(describe_bundle, settings.folders)))
+        folders = dict(zip(settings.named_stages, settings.folders, strict=True))
+        settled, numbers = settle_overrides(overrides or {}, folders, settings.numbers)
+        return replace(
+            settings,
+            networks=tuple(map(describe_bundle, settings.folders)),
+            numbers=numbers,
+            overrides=settled,
+        ).overridden(settled)
 
 
 def _outputs(names: str) -> tuple[str, ...]:
@@ -296,8 +311,9 @@ def _bundle(folder: Path, prefix: str, name: str) -> str:
         raise ConfigError(f"Expected bundles {prefix}<method> in {folder}, found none")
     full = name if name.startswith(prefix) else prefix + name
     if full not in found:
-        known = ", ".join(bundle.removeprefix(prefix) for bundle in found)
-        raise ConfigError(f"Unknown method {name!r} for {prefix}<method>; there are: {known}")
+        kind = prefix.rstrip("_")
+        known = ", ".join(found)
+        raise ConfigError(f"Unknown method or {kind} bundle {name!r}; there are: {known}")
     return full
 
 

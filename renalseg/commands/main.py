@@ -95,8 +95,15 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose what runs, and where; `renalseg.settings` says how they rank."""
     add = parser.add_argument
     add("--method", metavar="M", help="method, or one a stage: A+B, A+R+B (or RENALSEG_METHOD)")
-    add("--localizer", "--localiser", metavar="L", help="kidney bundle, if not the method's own")
-    add("--tumor", metavar="T", help="tumor bundle, if not the method's own")
+    other = "name of a {} bundle, such as {}, instead of the method's (or RENALSEG_{})"
+    localizer = other.format("kidney", "kidney_mrb", "LOCALIZER")
+    add("--localizer", "--localiser", metavar="BUNDLE", help=localizer)
+    add("--tumor", metavar="BUNDLE", help=other.format("tumor", "tumor_mrb", "TUMOR"))
+    knob = (
+        "sets a value of a bundle's inference.yaml (threshold=0.3, or tumor.window=[-60,260] where "
+        "several bundles have the name) or of the method's file (plausibility.tumor.islands=5)"
+    )
+    add("--set", dest="overrides", action="append", metavar="NAME=VALUE", help=knob)
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
     add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
     add("--report", type=Path, metavar="DIR", help="also save an HTML page of the result to DIR")
@@ -115,10 +122,13 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 def choices(options: argparse.Namespace) -> dict[str, Any]:
     """What the options of `add_choices` say, by the names that `Settings.resolve` has for them."""
+    from renalseg.inference.overrides import parse_overrides
+
     names = ("method", "localizer", "tumor", "device", "overlay", "report", "series")
-    return {
+    chosen = {
         name: getattr(options, name) for name in (*names, "outputs", "empty_frames", "allow_gaps")
     }
+    return chosen | {"overrides": parse_overrides(options.overrides or ())}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -140,7 +140,8 @@ class Bundle:
         root: The bundle's folder.
         device: Where its network runs.
         progress: Whether the sliding window shows a progress bar.
-        overrides: Values that replace those of the same names in the config.
+        overrides: Values that replace those of the same names in the config, where it has them;
+            "network_def::width" is the name of a nested one.
 
     Raises:
         ConfigError: The folder holds no bundle, a broken one, or one whose files are not those of
@@ -172,15 +173,17 @@ class Bundle:
                 parser["bundle_root"] = str(self.root)
                 parser["device"] = device
                 parser["progress"] = progress
-                for name in set(overrides or {}) & set(parser.get()):
-                    parser[name] = (overrides or {})[name]
+                for name, value in (overrides or {}).items():
+                    if name.split("::")[0] in parser.get():
+                        parser[name] = value
                 values = [parser.get_parsed_content(part, instantiate=True) for part in parts]
             except Exception as error:
                 if exit_code_for(error) == EXIT_RETRYABLE:
                     raise
                 own = (cause for cause in causes(error) if isinstance(cause, ConfigError))
+                given = f", or cannot take {dict(overrides)}" if overrides else ""
                 raise next(own, None) or ConfigError(
-                    f"The bundle {self.root} is broken: {error}"
+                    f"The bundle {self.root} is broken{given}: {error}"
                 ) from error
         self.preprocessing, self.inferer, self.postprocessing, self.network = values
         self.version = str(parser.get("_meta_", {}).get("version", "unknown"))

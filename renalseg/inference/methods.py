@@ -72,7 +72,7 @@ def find_method(bundles: Path, name: str) -> Method | None:
     if not stages["localizer"] or not stages["tumor"]:
         raise ConfigError(f"Expected a localizer and a tumor bundle in {path}, found {stages}")
     defaults, shared = _defaults(bundles)
-    numbers = _build(Numbers, _merged(shared, content), f"{path}, over {defaults}")
+    numbers = build_numbers(_merged(shared, content), f"{path}, over {defaults}")
     own = (stages["localizer"], stages["refiner"], stages["tumor"])
     composed = compose_name(own)
     name = composed if composed.replace("+", "_") == path.stem else path.stem
@@ -101,7 +101,20 @@ def default_numbers(bundles: Path = BUNDLES) -> Numbers:
         ConfigError: There is no such file, or it is broken.
     """
     path, content = _defaults(bundles)
-    numbers: Numbers = _build(Numbers, content, str(path))
+    return build_numbers(content, str(path))
+
+
+def build_numbers(content: Any, where: str) -> Numbers:
+    """The numbers that nested sections of names and values hold.
+
+    Args:
+        content: As `renalseg.limits.Numbers.text` has it, parsed.
+        where: What the content is, for messages.
+
+    Raises:
+        ConfigError: A name is unknown or missing, or a value of another type or out of range.
+    """
+    numbers: Numbers = _build(Numbers, content, where)
     return numbers
 
 

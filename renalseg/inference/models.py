@@ -9,6 +9,7 @@ from typing import Any
 from monai.data import MetaTensor
 
 from renalseg.inference.bundle import Bundle
+from renalseg.inference.overrides import of_stage
 from renalseg.settings import Settings
 from renalseg.transforms import KeepConfirmedTumorsd
 
@@ -21,8 +22,8 @@ class Models:
     As a context manager it ends that work early, so that a study that is refused does not wait.
 
     Args:
-        settings: Names and folder of the bundles, and the device.
-        overrides: Values that replace those of the same names in the bundles' inference.yaml.
+        settings: Names and folder of the bundles, the values set in them, and the device.
+        overrides: Values for every bundle that has their names in its inference.yaml.
         progress: Whether sliding windows show a progress bar.
 
     Raises:
@@ -41,7 +42,13 @@ class Models:
         # Not in the background: MONAI looks classes up by a walk through the imported modules,
         # which must not grow meanwhile.
         bundles = [
-            Bundle(folder, settings.device, progress, overrides) for folder in settings.folders
+            Bundle(
+                settings.bundles / name,
+                settings.device,
+                progress,
+                {**(overrides or {}), **of_stage(settings.overrides, stage)},
+            )
+            for stage, name in settings.named_stages.items()
         ]
         # one thread: the bundle that is needed first comes first
         self._compiler = ThreadPoolExecutor(1, "models")

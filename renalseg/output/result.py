@@ -50,6 +50,7 @@ class Result:
             "device": str(self.settings.device),
             "networks": list(self.settings.networks),
             "numbers": asdict(self.settings.numbers),
+            "overrides": dict(self.settings.overrides),
             "warnings": list(self.warnings),
             "studies": [study.to_dict() for study in self.studies],
             "series": [series.to_json() for series in self.series],

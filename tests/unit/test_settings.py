@@ -172,12 +172,12 @@ def test_overlay_is_a_folder(bundles: Path) -> None:
 
 
 def test_an_unknown_method_lists_the_known(bundles: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'three'.*there are: alone, one, sehdc, two$"):
+    with pytest.raises(ConfigError, match=r"'three'; there are: kidney_alone, kidney_one, .*two$"):
         Settings.resolve(bundles=bundles, method="three")
 
 
 def test_a_method_without_a_tumor_bundle_lists_those_with_one(bundles: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'alone' for tumor_<method>; there are: msvnet, one"):
+    with pytest.raises(ConfigError, match=r"tumor bundle 'alone'; there are: tumor_msvnet,"):
         Settings.resolve(bundles=bundles, method="alone")
 
 
@@ -244,7 +244,7 @@ def test_a_method_given_goes_before_a_bundle_in_the_file(bundles: Path, config: 
 
 def test_a_bundle_without_weights_is_not_offered(bundles: Path) -> None:
     (bundles / "kidney_two" / "models" / "model.pt").unlink()
-    with pytest.raises(ConfigError, match="there are: alone, one, sehdc"):
+    with pytest.raises(ConfigError, match=r"there are: kidney_alone, kidney_one, kidney_sehdc$"):
         Settings.resolve(bundles=bundles, localizer="two")
 
 
