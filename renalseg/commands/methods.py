@@ -34,7 +34,8 @@ def list_methods(bundles: Path | None = None) -> list[dict[str, Any]]:
 
     Returns:
         Of each: "method", whether it is the "default", "fingerprint", "numbers", and "stages": of
-        each "bundle", "version", weights' "sha256", "licenses" and what was "measured" of it.
+        each "bundle", "version", the weights' "sha256", "bytes" and "licenses", and what was
+        "measured" of it.
 
     Raises:
         ConfigError: A method or one of its bundles is broken or missing.
@@ -68,10 +69,12 @@ def _bundle(folder: Path) -> dict[str, Any]:
     metadata = read_metadata(folder)
     path = folder / _LICENSE
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    weights = folder / "models" / "model.pt"
     return {
         "bundle": folder.name,
         "version": metadata.get("version", "unknown"),
-        "sha256": sha256_of(folder / "models" / "model.pt"),
+        "sha256": sha256_of(weights),
+        "bytes": weights.stat().st_size,
         "licenses": sorted(set(_NAMES.findall(text))),
         "measured": metadata.get("eval_metrics", {}),
     }
@@ -85,13 +88,16 @@ def _methods(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("method", "stage", "bundle", "weights", "measured (bundle's own metadata)")
+    columns = ("method", "stage", "bundle", "weights", "size", "measured (bundle's own metadata)")
+    table = Table(*columns)
     for method in found:
         for number, (stage, bundle) in enumerate(method["stages"].items()):
             name = method["method"] + (" (default)" if method["default"] else "")
             measured = ", ".join(f"{key} {value:g}" for key, value in bundle["measured"].items())
             about = f"{bundle['bundle']} {bundle['version']}"
-            table.add_row("" if number else name, stage, about, bundle["sha256"][:16], measured)
+            size = f"{bundle['bytes'] / 1e6:.1f} MB"
+            row = (stage, about, bundle["sha256"][:16], size, measured)
+            table.add_row("" if number else name, *row)
         table.add_section()
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)

@@ -10,6 +10,8 @@ import torch
 import yaml
 from monai.bundle import ConfigParser, ckpt_export, verify_net_in_out
 
+from renalseg import __version__
+
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/metadata.json"))
 KEYS = {
@@ -57,6 +59,12 @@ def test_version_is_in_the_changelog(bundle: Path) -> None:
     metadata = json.loads((bundle / "configs/metadata.json").read_text())
     assert metadata["version"] in metadata["changelog"]
     assert metadata["monai_version"] == "1.6.1"
+
+
+@every_bundle
+def test_the_package_that_holds_the_code_is_a_requirement(bundle: Path) -> None:
+    metadata = json.loads((bundle / "configs/metadata.json").read_text())
+    assert metadata["required_packages_version"]["renalseg"] == __version__
 
 
 @every_trained_bundle

@@ -232,8 +232,30 @@ def test_the_command_lists_every_method_with_its_bundles(
         for about in one["stages"].values():
             weights = BUNDLES / about["bundle"] / "models" / "model.pt"
             assert about["sha256"] == sha256_of(weights)
+            assert about["bytes"] == weights.stat().st_size
             assert "CC BY-NC-SA 4.0" in about["licenses"]
             assert about["measured"]
+
+
+def test_a_sixth_method_is_two_copied_bundles_and_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/how-to/add-a-method.md says: without code."""
+    mine = tmp_path / "mine"
+    for stage in ("kidney", "tumor"):
+        shutil.copytree(BUNDLES / f"{stage}_sehdc", mine / f"{stage}_mine")
+    (mine / "methods").mkdir()
+    text = "localizer: kidney_mine\ntumor: tumor_mine\nplausibility: {tumor: {single_ml: 500}}\n"
+    (mine / "methods" / "mine.yaml").write_text(text)
+    assert main(["methods", "-m", str(mine), "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert listed["method"] == "mine"
+    assert listed["numbers"]["plausibility"]["tumor"]["single_ml"] == 500
+    case, out = write_case(tmp_path / "case").folder, tmp_path / "out"
+    assert main(["run", str(case), str(out), "--method", "mine", "-m", str(mine)]) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert (result["localizer"], result["tumor"]) == ("kidney_mine", "tumor_mine")
+    assert result["fingerprint"] == listed["fingerprint"]
 
 
 def test_the_table_names_method_bundles_and_figures(
