@@ -1,4 +1,4 @@
-"""``renalseg inspect``: what a run would do with a folder, and why, without running it."""
+"""``renalseg inspect``: explains what a run would do with a folder, without running it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from renalseg.dicom.read.choose import Candidate, Plan, StudyPlan
 
-_WIDTH = 150  # of the tables where no terminal says how wide it is
+_WIDTH = 150  # width of the tables without a terminal
 _STYLES = {"processed": "green", "not chosen": "", "refused": "red"}
 
 
@@ -44,8 +44,8 @@ def inspect_folder(
 ) -> dict[str, Any]:
     """Describes what a run would do with a folder.
 
-    Headers are read, and the pixels of a few slices, so damage inside of the compressed pixels of
-    others is found by a run alone. Holds no name and no ID of a patient.
+    Reads headers and the pixels of a few slices, so only a run finds damage in the compressed
+    pixels of the others. The description contains no patient's name or ID.
 
     Args:
         folder: Folder with DICOM files; only read.

@@ -56,7 +56,7 @@ def add_jobs_command(commands: Any) -> None:
 def _with_jobs(
     action: Callable[[Jobs, argparse.Namespace], None],
 ) -> Callable[[argparse.Namespace], None]:
-    """Opens the database that the options name; one that is not there is not made."""
+    """Opens the database that the options name; never creates one."""
 
     @wraps(action)
     def run(options: argparse.Namespace) -> None:

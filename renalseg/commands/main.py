@@ -42,13 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process when None.
 
     Returns:
-        The exit code: 0 done, 2 refused, 75 retryable, 1 a fault of the program.
+        The exit code: 0 done, 2 refused, 75 retryable, 1 a bug.
     """
     return _main(_parser().parse_args(argv))
 
 
 def program() -> NoReturn:
-    """The console script: `main`, and the end of the process."""
+    """Runs `main` as the console script and ends the process."""
     options = _parser().parse_args()
     if options.action in (_run, _archive):
         end_on_signals()
@@ -72,11 +72,11 @@ def _main(options: argparse.Namespace) -> int:
 
 
 def report_error(error: BaseException, *, verbose: bool = False) -> int:
-    """Says on standard error what went wrong, and gives the exit code for it.
+    """Reports an error on standard error and returns its exit code.
 
     Args:
         error: What ended the program.
-        verbose: Whether the traceback of an expected error is shown too.
+        verbose: Whether to show the traceback of an expected error, too.
     """
     code = exit_code_for(error)
     fault = code == EXIT_FAULT and not isinstance(error, RenalSegError)
@@ -92,7 +92,7 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that choose what runs, and where; `renalseg.settings` says how they rank."""
+    """Adds the options that choose what runs and where; see `renalseg.settings` for their rank."""
     add = parser.add_argument
     add("--method", metavar="M", help="method, or one a stage: A+B, A+R+B (or RENALSEG_METHOD)")
     other = "name of a {} bundle, such as {}, instead of the method's (or RENALSEG_{})"
@@ -121,9 +121,13 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 
 def choices(options: argparse.Namespace) -> dict[str, Any]:
+<<<<<<< HEAD
     """What the options of `add_choices` say, by the names that `Settings.resolve` has for them."""
     from renalseg.inference.overrides import parse_overrides
 
+=======
+    """Returns the options of `add_choices` under the names that `Settings.resolve` uses."""
+>>>>>>> 7c088c2 (Docstrings of commands, inference and runtime say what a thing is)
     names = ("method", "localizer", "tumor", "device", "overlay", "report", "series")
     chosen = {
         name: getattr(options, name) for name in (*names, "outputs", "empty_frames", "allow_gaps")

@@ -1,4 +1,4 @@
-"""``renalseg methods``: the methods, their bundles, and what was measured of them."""
+"""``renalseg methods``: lists the methods, their bundles and their measured accuracy."""
 
 from __future__ import annotations
 

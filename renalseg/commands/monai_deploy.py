@@ -1,8 +1,7 @@
 """The console script ``monai-deploy``: runs a MONAI Deploy application folder.
 
 The command of this name left the MONAI Deploy SDK after version 0.5 and holoscan-cli after 4.2.
-What users know of it, ``monai-deploy exec APP_DIR``, runs a folder as a Python program, so that is
-what this one does.
+Like the original, ``monai-deploy exec APP_DIR`` runs a folder as a Python program.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process when None.
 
     Returns:
-        The exit code of the application; 2 where the folder is no application. On POSIX the
+        The exit code of the application; 2 if the folder is not an application. On POSIX the
         application takes the place of this process, and the function does not return.
     """
     options = _parser().parse_args(argv)
@@ -33,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if problem:
         print(f"monai-deploy: error: {problem}", file=sys.stderr)
         return 2
-    # -P: no module is taken from the current folder, which may hold what somebody has sent.
+    # -P: imports nothing from the current folder, which may hold received files.
     command = [sys.executable, "-P", str(folder), *options.arguments]
-    # Threads take the limit that held when their process began: raised before the start.
+    # Raised first, because threads inherit the limit that applied when their process started.
     raise_stack_limit()
     if os.name == "posix":
         sys.stdout.flush()
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def find_problem(folder: Path) -> str | None:
-    """Say why a folder cannot be run as an application, or None where it can."""
+    """Say why a folder cannot be run as an application; None if it can."""
     if not folder.exists():
         return f"no such application folder: {folder}"
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""The command ``renalseg report``: the page of a study whose results are there."""
+"""The command ``renalseg report``: writes the HTML page of a finished study."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def write_report(dicom_in: Path, seg_out: Path, html: Path, *, study: str | None = None) -> None:
-    """Writes the page of a study from the files of its run.
+    """Writes the HTML page of a study from the files of its run.
 
     Args:
         dicom_in: Folder with the CT; only read.
         seg_out: Folder with result.json and the segmentation; only read.
         html: The page; its folder is made.
-        study: StudyInstanceUID; may be left out where only one study has a result.
+        study: StudyInstanceUID; optional if only one study has a result.
 
     Raises:
-        InputError: There is no such result, its segmentation is not there, or the CT is another.
+        InputError: There is no such result, its segmentation is missing, or the CT is a different
+        one.
     """
     import numpy as np
 
@@ -59,7 +60,7 @@ def write_report(dicom_in: Path, seg_out: Path, html: Path, *, study: str | None
 
 
 def _stored(folder: Path, study: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What result.json says of the run, and of one study."""
+    """Reads the entries of the run and of one study from result.json."""
     from renalseg.output.folder import RESULT_FILE, read_result
     from renalseg.output.study import REFUSED
 
@@ -85,7 +86,7 @@ def _segmentation(folder: Path, entry: dict[str, Any]) -> Path:
 
 
 def _source(folder: Path, entry: dict[str, Any]) -> CTSeries:
-    """The series, or the part of it, that the results were made of."""
+    """Finds the series, or the part of one, from which the results were made."""
     from renalseg.dicom.read.choose import make_plan
     from renalseg.dicom.read.scan import scan_folder
     from renalseg.dicom.read.series import load

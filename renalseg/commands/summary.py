@@ -18,13 +18,13 @@ from renalseg.runtime.harmless import one_line
 
 
 def print_result(folder: Path) -> None:
-    """Prints what a result folder holds: measures, seconds of the stages, files of each study.
+    """Prints the measures, stage times and files of each study in a result folder.
 
     Args:
         folder: Output folder of a run.
 
     Raises:
-        InputError: It holds no result.
+        InputError: The folder holds no result.
     """
     result = read_result(folder)
     console = Console(highlight=False, soft_wrap=True)
@@ -37,7 +37,7 @@ def print_result(folder: Path) -> None:
             said = text if kind == Kind.CONCLUSION else f"{kind}: {text}"
             console.print(one_line(said), markup=False)
         title = f"{study['finding']} ({', '.join(stages_of(result))})"
-        # an empty table would only be a row of headings
+        # an empty table would consist of headings only
         console.print(_measures(study, title) if study["segments"] else Text(one_line(title)))
         console.print(_seconds(study, result["device"]))
         for name in study["files"]:

@@ -1,4 +1,4 @@
-"""The commands that draw: ``renalseg sample``, ``library`` and ``implant``."""
+"""The commands of the synthesis: ``renalseg sample``, ``library`` and ``implant``."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def default_folder() -> Path:
-    """Where the worker keeps its database if nothing else is said."""
+    """Returns the default folder of the worker's database."""
     given = os.environ.get(FOLDER_VARIABLE)
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(given) if given else Path(state) / "renalseg"
@@ -97,14 +97,14 @@ def _add_task(worker: argparse.ArgumentParser) -> None:
 
 
 def devices(names: str, jobs: int) -> list[str]:
-    """The device of each job that may run at once.
+    """Returns the device of each concurrent job.
 
     Args:
         names: "auto", "cpu", or GPUs with commas between them.
-        jobs: How many at once; a GPU does one.
+        jobs: Number of concurrent jobs; a GPU runs one.
 
     Raises:
-        ConfigError: More than one job is asked for on something else than the CPU.
+        ConfigError: More than one job is requested on a device other than the CPU.
     """
     found = [name.strip() for name in names.split(",") if name.strip()]
     if jobs < 1 or not found or len(found) != len(set(found)):
@@ -115,7 +115,7 @@ def devices(names: str, jobs: int) -> list[str]:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    os.umask(0o077)  # files of patients are for nobody else
+    os.umask(0o077)  # patient files are private
     _start_log(options)
     # Imported here, so that `renalseg --help` is quick.
     from renalseg.worker.locks import only_worker
@@ -125,7 +125,7 @@ def _worker(options: argparse.Namespace) -> None:
         worker = _build(options)
         with worker.work.scratch.only():
             worker.listen()
-            with suppress(RetryableError):  # it may start later; a wrong password stays wrong
+            with suppress(RetryableError):  # Orthanc may start later; a wrong password stays wrong
                 _log().info("Orthanc %s", worker.feed.orthanc.check())
             with serve(worker, *options.listen) as address:
                 _log().info("health and metrics: %s", address)
@@ -134,7 +134,7 @@ def _worker(options: argparse.Namespace) -> None:
 
 
 def _start_log(options: argparse.Namespace) -> None:
-    """The worker's own lines and the warnings of libraries, for people or as JSON."""
+    """Starts the log: the worker's lines and library warnings, as text or JSON."""
     level = logging.DEBUG if options.verbose else logging.INFO
     lines = logging.StreamHandler()
     lines.setFormatter(_OneLine(_LOG_FORMAT))
@@ -143,12 +143,12 @@ def _start_log(options: argparse.Namespace) -> None:
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.NOTSET)  # the loggers decide
     logging.getLogger("renalseg.worker").setLevel(level)
-    # It warns at each repetition of a request; that Orthanc is away is said once, by the worker.
+    # It warns at every retry; the worker reports once that Orthanc is unavailable.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class _OneLine(logging.Formatter):
-    """Lines in which a value of a header, or of Orthanc, can forge no other line."""
+    """Formats records on one line, so that no value from a header or Orthanc can forge another."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         return one_line(super().formatMessage(record))
@@ -196,7 +196,7 @@ def _build(options: argparse.Namespace) -> Any:
 
 
 def _open(make: Callable[[], Jobs]) -> Jobs:
-    """Opens the database as soon as that is possible."""
+    """Opens the database, waiting until that is possible."""
     from renalseg.worker.database import DatabaseError
     from renalseg.worker.trouble import Trouble
     from renalseg.worker.work import DATABASE as NAME

@@ -1,1 +1,1 @@
-"""Bundles, the engine that runs their networks, and how windows and slices go through it."""
+"""Bundles, methods, the engines that run networks, and inferers for windows and slices."""

@@ -1,4 +1,4 @@
-"""What the bundles' configs name with ``_target_``, and the bundle as a Python object."""
+"""Functions that bundle configs name with ``_target_``, and the bundle as a Python object."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ Case = dict[str, Any]
 def start_network(
     network: nn.Module, device: torch.device, weights: str | Path | None = None
 ) -> nn.Module:
-    """Puts a network on its device, ready to train.
+    """Moves a network to its device, ready to train.
 
     Args:
         network: As `network_def` builds it.
         device: Where the network goes.
-        weights: A state dict to go on from, such as a bundle's models/model.pt.
+        weights: A state dict to start from, such as a bundle's models/model.pt.
 
     Raises:
-        ConfigError: The weights are missing, no state dict, or of another network.
+        ConfigError: The weights are missing, not a state dict, or those of another network.
     """
     if weights is not None:
         return load_network(network, weights, device, engine="torch").train()
@@ -49,19 +49,19 @@ def load_network(
     engine: str = "auto",
     input_shape: Sequence[int] | None = None,
 ) -> nn.Module:
-    """Puts a bundle's weights into its network, ready to infer.
+    """Loads a bundle's weights into its network, ready for inference.
 
     Args:
         network: As `network_def` builds it.
-        weights: A state dict, of any floating-point type; no code is loaded with it.
+        weights: A state dict of any floating-point type, loaded without executing code.
         device: Where the network goes.
-        engine: What runs it, see `renalseg.inference.engine.make_engine`.
-        input_shape: (C, X, Y, Z) that it always gets, if it does, so that it can be made ready
-            before there is an image.
+        engine: The engine that runs it, see `renalseg.inference.engine.make_engine`.
+        input_shape: The (C, X, Y, Z) of every input, if it is constant, so that the network can be
+            compiled before the first image.
 
     Raises:
-        ConfigError: The file is missing, no state dict, or of another network; or there is no
-            such engine.
+        ConfigError: The file is missing, not a state dict, or that of another network; or there is
+            no such engine.
     """
     path = Path(weights)
     if not path.is_file():
@@ -77,7 +77,7 @@ def load_network(
 
 
 def make_case(image: MetaTensor, kidney: MetaTensor | None = None) -> Case:
-    """The item that a bundle's preprocessing takes.
+    """Makes the item that a bundle's preprocessing expects.
 
     Args:
         image: HU (1, X, Y, Z) with an affine in RAS mm.
@@ -95,7 +95,7 @@ def make_case(image: MetaTensor, kidney: MetaTensor | None = None) -> Case:
                 f"Expected a kidney mask on the grid of the image {tuple(image.shape)}, "
                 f"got {tuple(kidney.shape)} with the affine {kidney.affine.tolist()}"
             )
-        # a file rounds the affine of a mask; where it is cropped must not depend on that
+        # a file rounds a mask's affine, and the crop must not depend on that
         case["kidney"] = MetaTensor(kidney.as_tensor(), affine=image.affine)
     return case
 
@@ -112,14 +112,14 @@ def segment_case(
     """Runs a method on a preprocessed case.
 
     Args:
-        items: The case, or one item a kidney.
-        network: Gives the logits.
+        items: The case, or one item per kidney.
+        network: Computes the logits.
         inferer: Runs the network over an image (1, C, X, Y, Z).
-        postprocessing: From items with logits in `pred` to one with labels on the source grid.
-        device: Where the network is.
+        postprocessing: Turns items with logits in `pred` into one with labels on the source grid.
+        device: The network's device.
 
     Returns:
-        Labels (1, X, Y, Z) uint8 on the source grid, or None if there was no item.
+        Labels (1, X, Y, Z) uint8 on the source grid; None if there was no item.
     """
     done: list[Case] = []
     for item in [items] if isinstance(items, dict) else items:
@@ -144,8 +144,8 @@ class Bundle:
             "network_def::width" is the name of a nested one.
 
     Raises:
-        ConfigError: The folder holds no bundle, a broken one, or one whose files are not those of
-            its manifest.
+        ConfigError: The folder holds no bundle or a broken one, or its files differ from its
+            manifest.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Bundle:
         check_manifest(self.root)
         parser = ConfigParser()
         with warnings.catch_warnings():
-            # that a config executes code is said in the documentation, not at each start
+            # the documentation says that configs execute code; no warning at each start
             warnings.filterwarnings("ignore", message=".*[Cc]onfig.*", category=UserWarning)
             parts = ("preprocessing", "inferer", "postprocessing", "network")
             try:
@@ -189,7 +189,7 @@ class Bundle:
         self.version = str(parser.get("_meta_", {}).get("version", "unknown"))
 
     def prepare(self) -> None:
-        """Does now what the engine would else do when the first image comes."""
+        """Compiles the network eagerly, instead of at the first image."""
         if isinstance(self.network, OpenVINOEngine):
             enabled = isinstance(self.inferer, AutocastInferer) and self.inferer.enabled
             with autocast(self.device, enabled):
@@ -216,5 +216,5 @@ class Bundle:
 
 
 def empty_prediction(image: MetaTensor) -> MetaTensor:
-    """The labels of a volume in which nothing was found."""
+    """Returns the labels of a volume in which nothing was found."""
     return MetaTensor(torch.zeros(image.shape, dtype=torch.uint8), affine=image.affine)

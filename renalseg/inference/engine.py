@@ -1,8 +1,8 @@
-"""What runs a network: torch, or on CPUs OpenVINO, which takes a third of the time or less.
+"""Engines that run a network: torch, or OpenVINO on CPUs in a third of the time or less.
 
-An engine is an `nn.Module` with the network's forward, so that inferers and MONAI's evaluators
-cannot tell them apart. Both follow ``torch.autocast``: within it an engine computes in bfloat16,
-outside in float32.
+An engine is an `nn.Module` with the network's forward, so it can take the network's place in
+inferers and MONAI's evaluators. Both engines follow ``torch.autocast``: inside it they compute in
+bfloat16, outside in float32.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ def make_engine(
     engine: str = "auto",
     input_shape: Sequence[int] | None = None,
 ) -> nn.Module:
-    """The engine that runs a network.
+    """Makes the engine that runs a network.
 
     Args:
         network: On its device, in evaluation mode, with its weights.
         device: Where it runs.
-        engine: "torch"; "openvino", for CPUs alone; or "auto", OpenVINO where it is installed and
-            the device is a CPU, torch elsewhere.
-        input_shape: (C, X, Y, Z) that the network always gets, if it does.
+        engine: "torch"; "openvino", for CPUs only; or "auto": OpenVINO if it is installed and the
+            device is a CPU, otherwise torch.
+        input_shape: The (C, X, Y, Z) of every input, if it is constant.
 
     Raises:
-        ConfigError: There is no such engine, or not for this device.
+        ConfigError: There is no such engine, or it does not support the device.
     """
     installed = importlib.util.find_spec("openvino") is not None
     if engine not in ENGINES:
@@ -65,10 +65,10 @@ def make_engine(
 
 
 def cache_dir() -> Path | None:
-    """The folder for what can be made again: RENALSEG_CACHE, or the user's cache folder.
+    """Returns the cache folder: RENALSEG_CACHE, or the user's cache folder.
 
-    None for a user without a home, as containers have: a folder that others can write to must not
-    be trusted with networks.
+    None for a user without a home folder, as in containers: networks must not be loaded from a
+    folder that others can write to.
     """
     if chosen := os.environ.get("RENALSEG_CACHE"):
         return Path(chosen)
@@ -83,10 +83,10 @@ def cache_dir() -> Path | None:
 class OpenVINOEngine(nn.Module):
     """Runs a network on the CPU with OpenVINO.
 
-    The network is converted once for each shape of its input, which takes seconds; the result is
-    kept in `cache_dir`, under a name that changes with the weights, the code of the networks and
-    the versions, with its checksums: what is damaged there is made again. Where that folder cannot
-    be written, each process converts anew.
+    Converts the network once per input shape, which takes seconds, and stores the result with
+    checksums in `cache_dir`, under a name that changes with the weights, the networks' code and the
+    versions. Damaged entries are rebuilt. If the folder cannot be written, each process converts
+    again.
 
     Args:
         network: On the CPU, in evaluation mode.
@@ -105,12 +105,12 @@ class OpenVINOEngine(nn.Module):
         self.eval()
 
     def prepare(self) -> None:
-        """Converts and compiles the network for the shape that it will get, if that is known."""
+        """Converts and compiles the network for its input shape, if that is known."""
         if self.input_shape is not None:
             self._compiled_for(torch.Size((1, *self.input_shape)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The network's output, float32."""
+        """Returns the network's output, float32."""
         (logits,) = self._compiled_for(x.shape)(
             [x.float().contiguous().numpy()], share_inputs=True
         ).values()
@@ -139,7 +139,7 @@ class OpenVINOEngine(nn.Module):
         )
 
     def _model(self, core: openvino.Core, shape: torch.Size) -> openvino.Model:
-        """The network in OpenVINO's form, from the cache or converted.
+        """Returns the network as an OpenVINO model, from the cache or newly converted.
 
         Always as it is read from a file: compiled as it comes from the conversion, it gives other
         roundings, and a first run would find other voxels than the next.
@@ -185,7 +185,7 @@ class OpenVINOEngine(nn.Module):
 
 
 def _constants(network: nn.Module) -> list[str]:
-    """Settings that show neither in the weights nor in the names of the layers."""
+    """Collects settings that neither the weights nor the layers' names reveal."""
     kinds = (bool, int, float, str)
     return [
         f"{name}.{key}={value}"
@@ -207,9 +207,9 @@ def _convert(network: nn.Module, shape: torch.Size) -> openvino.Model:
         warnings.catch_warnings(),
         torch.inference_mode(False),
         torch.no_grad(),
-        torch.autocast("cpu", enabled=False),  # the precision is chosen when it is compiled
+        torch.autocast("cpu", enabled=False),  # compilation chooses the precision
     ):
-        # that sizes become constants is meant: the model is for one shape
+        # sizes become constants on purpose: the model is for one shape
         warnings.simplefilter("ignore")
         decoder = TorchScriptPythonDecoder(network, example_input=torch.zeros(shape))
         frontend = FrontEndManager().load_by_framework("pytorch")
@@ -219,7 +219,7 @@ def _convert(network: nn.Module, shape: torch.Size) -> openvino.Model:
 
 
 def _read_back(core: openvino.Core, model: openvino.Model) -> openvino.Model:
-    """A model by way of a file that is not kept; the model itself where none can be written."""
+    """Passes a model through a temporary file; returns the model itself if none can be written."""
     import openvino
 
     try:
@@ -233,7 +233,7 @@ def _read_back(core: openvino.Core, model: openvino.Model) -> openvino.Model:
 
 
 def _save(model: openvino.Model, folder: Path) -> None:
-    """Puts a model into the cache, whole or not at all, while other processes may do the same."""
+    """Stores a model in the cache atomically; other processes may do the same."""
     import openvino
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -245,5 +245,5 @@ def _save(model: openvino.Model, folder: Path) -> None:
             sync_all(partial.files)
             partial.files.rename(folder)
         except (OSError, RuntimeError) as error:
-            if not folder.is_dir():  # else another process was first
+            if not folder.is_dir():  # otherwise another process was first
                 raise OSError(str(error)) from error

@@ -12,10 +12,10 @@ from torch import Tensor
 class AutocastInferer(Inferer):
     """Runs another inferer in mixed precision on any device, CPU included, and returns float32.
 
-    MONAI's own ``amp`` switch reaches CUDA alone.
+    MONAI's own ``amp`` switch affects CUDA only.
 
     Args:
-        inferer: What runs the network.
+        inferer: Runs the network.
         enabled: False runs in float32.
         training: Takes the type of `training_dtype`.
     """
@@ -29,7 +29,7 @@ class AutocastInferer(Inferer):
     def __call__(
         self, inputs: Tensor, network: Callable[..., Tensor], *args: object, **kwargs: object
     ) -> Tensor | list[Tensor]:
-        """Logits of `inputs`, (B, C, X, Y, Z) float32; a list where the network gives one."""
+        """Logits of `inputs`, (B, C, X, Y, Z) float32; a list if the network returns one."""
         with autocast(inputs.device, self.enabled, self.training):
             logits: Tensor | list[Tensor] = self.inferer(inputs, network, *args, **kwargs)
         if isinstance(logits, Tensor):
@@ -38,11 +38,11 @@ class AutocastInferer(Inferer):
 
 
 def autocast(device: torch.device, enabled: bool = True, training: bool = False) -> torch.autocast:
-    """Mixed precision in the type that the device multiplies fastest.
+    """Returns a context with mixed precision in the device's fastest type.
 
     Args:
         device: Of the tensors.
-        enabled: False is float32.
+        enabled: False means float32.
         training: Takes the type of `training_dtype`.
     """
     fast = training_dtype(device) if training else fast_dtype(device)
@@ -51,7 +51,7 @@ def autocast(device: torch.device, enabled: bool = True, training: bool = False)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """The type a device multiplies fastest: float16 on a GPU, bfloat16 on a CPU that has it."""
+    """Returns a device's fastest type: float16 on a GPU, bfloat16 on a CPU that supports it."""
     if device.type == "cuda":
         return torch.float16
     units = torch.cpu.get_capabilities() if device.type == "cpu" else {}
@@ -60,10 +60,10 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 
 
 def training_dtype(device: torch.device) -> torch.dtype:
-    """The type to train in: that of `fast_dtype`, but bfloat16 on a GPU that has it.
+    """Returns the type to train in: `fast_dtype`, but bfloat16 on a GPU that supports it.
 
-    Gradients have a wider range than activations. bfloat16 has the range of float32; in float16
-    they need a scale (`torch.amp.GradScaler`).
+    Gradients have a wider range than activations. bfloat16 has the range of float32; float16 needs
+    loss scaling (`torch.amp.GradScaler`).
     """
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16

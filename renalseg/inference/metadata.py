@@ -1,4 +1,4 @@
-"""What a bundle says of itself, and what tells it from others."""
+"""Metadata and fingerprints of bundles."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from renalseg.errors import ConfigError
 
 METADATA_FILE = "configs/metadata.json"
-_DECIDES = ("configs/inference.yaml", "models/model.pt")  # what a bundle finds
+_DECIDES = ("configs/inference.yaml", "models/model.pt")  # what decides a bundle's output
 _FINGERPRINT = 16  # characters
 
 
 def read_metadata(bundle: Path) -> dict[str, Any]:
-    """The content of a bundle's configs/metadata.json.
+    """Reads a bundle's configs/metadata.json.
 
     Raises:
-        ConfigError: It is missing, or no JSON object.
+        ConfigError: It is missing or not a JSON object.
     """
     path = bundle / METADATA_FILE
     try:
@@ -32,10 +32,10 @@ def read_metadata(bundle: Path) -> dict[str, Any]:
 
 
 def fingerprint(bundles: Iterable[Path]) -> str:
-    """What the weights and the settings of bundles come to, as 16 characters.
+    """Hashes the weights and inference settings of bundles to 16 characters.
 
     Raises:
-        ConfigError: A bundle lacks them.
+        ConfigError: A bundle lacks one of these files.
     """
     digest = hashlib.sha256()
     for bundle in bundles:
@@ -48,9 +48,9 @@ def fingerprint(bundles: Iterable[Path]) -> str:
 
 
 def describe_bundle(bundle: Path) -> str:
-    """A bundle as results name it: "kidney_sehdc 0.3.0 0123456789abcdef".
+    """Returns a bundle's name for results, such as "kidney_sehdc 0.3.0 0123456789abcdef".
 
-    The version is the bundle's own word; the fingerprint also tells weights apart that were
+    The version is what the bundle states. The fingerprint also distinguishes weights that were
     trained further under the same version.
 
     Raises:
@@ -61,6 +61,6 @@ def describe_bundle(bundle: Path) -> str:
 
 
 def short_hash(*parts: str) -> str:
-    """What texts come to, as long as a `fingerprint`; other texts, or otherwise divided, differ."""
+    """Hashes texts to the length of a `fingerprint`; where one text ends matters, too."""
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT]

@@ -1,7 +1,7 @@
 """Methods as data: which bundles run, and the numbers that decide between and after them.
 
 A method is a file, ``bundles/methods/<name>.yaml``; a "+" in its name is "_" in that of the file.
-Numbers that it does not state are those of ``defaults.yaml`` in the same folder.
+``defaults.yaml`` in the same folder supplies the numbers that it omits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BUNDLES = _PACKAGE / "bundles"
 if not BUNDLES.is_dir():
     BUNDLES = _PACKAGE.parent / "bundles"
 """The bundles of the repository, which are used where no others are named."""
-LOCALIZER, TUMOR = "kidney_", "tumor_"  # what the names of the bundles begin with
+LOCALIZER, TUMOR = "kidney_", "tumor_"  # prefixes of the bundles' names
 Stages = tuple[str, str | None, str]
 """Names of the bundles of localizer, refiner and tumor; a refiner may be missing."""
 _STAGES = ("localizer", "refiner", "tumor")
@@ -36,12 +36,12 @@ _NAME = re.compile(r"[A-Za-z0-9_.+-]*[A-Za-z0-9]")
 
 @dataclass(frozen=True)
 class Method:
-    """What a file of a method says.
+    """The content of a method's file.
 
     Attributes:
         name: Such as "sehdc+sehdc+msvnet".
-        stages: Its bundles.
-        numbers: Of the method.
+        stages: Names of its bundles.
+        numbers: Its numbers.
     """
 
     name: str
@@ -54,13 +54,13 @@ def find_method(bundles: Path, name: str) -> Method | None:
 
     Args:
         bundles: Folder with the bundles.
-        name: Of the method.
+        name: Name of the method.
 
     Returns:
-        None where it has no file.
+        The method; None if it has no file.
 
     Raises:
-        ConfigError: The file, or that of the defaults, is broken; the message names it.
+        ConfigError: The file or defaults.yaml is broken; the message names it.
     """
     path = bundles / METHODS / f"{name.replace('+', '_')}.yaml"
     if not _NAME.fullmatch(name) or name == DEFAULTS or not path.is_file():
@@ -80,25 +80,25 @@ def find_method(bundles: Path, name: str) -> Method | None:
 
 
 def compose_name(stages: Stages) -> str:
-    """Name of a method by its stages: that of both bundles, or of each stage."""
+    """Composes a method's name from its stages: one name if both bundles share it."""
     names = [name.removeprefix(LOCALIZER).removeprefix(TUMOR) for name in stages if name]
     return names[0] if names == names[:1] * 2 else "+".join(names)
 
 
 def method_names(bundles: Path) -> list[str]:
-    """Names of the methods that have a file, as their files' names say them."""
+    """Lists the methods that have a file, by the files' names."""
     names = (path.stem for path in (bundles / METHODS).glob("*.yaml"))
     return sorted(name for name in names if name != DEFAULTS)
 
 
 def default_numbers(bundles: Path = BUNDLES) -> Numbers:
-    """The numbers of methods without a file.
+    """Returns the numbers of methods without a file.
 
     Args:
-        bundles: Folder with the bundles. Where it holds no defaults, those of `BUNDLES` count.
+        bundles: Folder with the bundles. If it has no defaults.yaml, that of `BUNDLES` applies.
 
     Raises:
-        ConfigError: There is no such file, or it is broken.
+        ConfigError: The file is missing or broken.
     """
     path, content = _defaults(bundles)
     return build_numbers(content, str(path))
@@ -137,7 +137,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a method over those that all methods share, section by section."""
+    """Merges a method's values over the shared ones, section by section."""
     merged = dict(shared)
     for name, value in own.items():
         under = merged.get(name)
@@ -148,7 +148,7 @@ def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _build(kind: Any, content: Any, where: str) -> Any:
-    """A dataclass from values that have the names of its fields, no more and no fewer.
+    """Builds a dataclass from values with exactly the names of its fields.
 
     Raises:
         ConfigError: A name is unknown or missing, or a value of another type or out of range.
@@ -175,7 +175,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
-    """A number, a text or a list as the type of a field says."""
+    """Checks a number, text or list against the type of its field."""
     if isinstance(value, list) and getattr(hint, "__origin__", None) is tuple:
         inner = [kind for kind in hint.__args__ if kind is not ...]
         kinds = inner if len(inner) == len(value) else inner[:1] * len(value)

@@ -16,16 +16,16 @@ Network = Callable[..., Tensor]
 class CentralSlicesInferer(Inferer):
     """Runs a 3D network over windows of slices and keeps the central slices of each.
 
-    The volume is continued beyond its ends by repeating the end slices, and the last window ends
-    with it, so every slice comes from the center of exactly one window.
+    The end slices are repeated beyond the ends of the volume, and the last window ends with it, so
+    every slice comes from the center of exactly one window.
 
     Args:
-        window: Slices that the network sees.
-        keep: Slices that are kept of them.
+        window: Number of slices that the network sees.
+        keep: Number of central slices that are kept.
         progress: Show a bar over the windows.
 
     Raises:
-        ValueError: The slices beside the kept ones cannot be the same number on both sides.
+        ValueError: The other slices cannot be divided evenly between both sides.
     """
 
     def __init__(self, window: int = 64, keep: int = 32, progress: bool = False) -> None:
@@ -54,7 +54,7 @@ class CentralSlicesInferer(Inferer):
         return logits
 
     def windows(self, slices: int) -> Iterator[tuple[int, int]]:
-        """For each window the slice where its central part begins, and the first one kept."""
+        """Returns for each window where its central part begins, and the first slice kept."""
         last = max(0, slices - self.keep)
         for first in range(0, slices, self.keep):
             yield min(first, last), first
@@ -63,22 +63,22 @@ class CentralSlicesInferer(Inferer):
 class SliceStackInferer(Inferer):
     """Runs a 2.5D network on the stack of slices around each slice.
 
-    Each call of the network gets a full batch of slices whose sides are a multiple of a number of
-    pixels, so that an engine that converts it for each shape meets few of them.
+    Every call passes a full batch of slices padded to a multiple of some pixels, so that an engine
+    that converts the network per shape meets few shapes.
 
     Args:
-        slices: Of a stack, an odd number; at the ends of the volume the end slice is repeated.
-        batch_size: Stacks in one call of the network.
-        multiple: Of pixels, to which slices are padded by repeating their border.
+        slices: Odd number of slices in a stack; the end slices of the volume are repeated.
+        batch_size: Stacks per call of the network.
+        multiple: Slices are padded to a multiple of this many pixels by repeating their border.
         least: Pixels (X, Y) to which smaller slices are padded, multiples of `multiple`.
-        beside: Further channels of a volume, such as a mask; of these the network gets the slice
-            alone, behind the stack.
-        blank_logit: Logit of a slice that has one value throughout, on which the network is not
-            run; None runs it on every slice.
+        beside: Number of further channels, such as a mask; the network gets only the center slice
+            of these, after the stack.
+        blank_logit: Logit of a slice with a single value, for which the network is not run; None
+            runs it on every slice.
         progress: Show a bar over the batches.
 
     Raises:
-        ValueError: An even number of slices has no center.
+        ValueError: The number of slices is even, so that a stack has no center.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class SliceStackInferer(Inferer):
         wanted = torch.arange(len(stacks), device=volume.device)
         if self.blank_logit is not None:
             shown = volume.amin(dim=(0, 1)) < volume.amax(dim=(0, 1))
-            wanted = wanted[shown] if shown.any() else wanted[:1]  # one tells the channels
+            wanted = wanted[shown] if shown.any() else wanted[:1]  # one slice tells the channels
         logits: Tensor | None = None
         for batch in tqdm(wanted.split(self.batch_size), disable=not self.progress):
             full = batch[torch.arange(self.batch_size).clamp(max=len(batch) - 1)]

@@ -1,4 +1,4 @@
-"""Folders for what the libraries keep, where the user's own cannot be written to."""
+"""Cache folders for libraries, if the user's own cannot be written to."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-# Environment variables by which libraries are told where to keep what they can make again, and
-# where they keep it otherwise, in the home folder.
+# Environment variables with the libraries' cache folders, and their defaults in the home folder.
 _FOLDERS = {
     "MPLCONFIGDIR": ".config/matplotlib",
     "CUPY_CACHE_DIR": ".cupy/kernel_cache",
@@ -22,8 +21,8 @@ _FOLDERS = {
 def use_writable_folders() -> None:
     """Gives the libraries a folder that is removed at the end, if the home folder is read-only.
 
-    They would else complain at every run. What the user has set stays. Where nothing can be
-    written to, not even the folder for temporary files, nothing is set.
+    Otherwise they would complain at every run. The user's settings are respected. If not even the
+    folder for temporary files can be written to, nothing is set.
     """
     missing = _missing()
     if not missing:
@@ -38,10 +37,10 @@ def use_writable_folders() -> None:
 
 @contextmanager
 def lent(folder: Path) -> Iterator[None]:
-    """Lets the libraries write to a folder where there is no other that they can write to.
+    """Lets the libraries write to a folder if they have no other one.
 
     Args:
-        folder: Made if it is needed; the caller removes it.
+        folder: Created if needed; the caller removes it.
     """
     missing = _missing()
     if not missing:
@@ -59,7 +58,7 @@ def lent(folder: Path) -> Iterator[None]:
 
 
 def _missing() -> list[str]:
-    """The variables of `_FOLDERS` that are needed and that nobody has set."""
+    """Returns the variables of `_FOLDERS` that are needed and not set."""
     missing = [name for name in _FOLDERS if not os.environ.get(name)]
     return [] if not missing or _home_is_writable() else missing
 
@@ -72,7 +71,7 @@ def _use(folder: Path, names: Sequence[str]) -> None:
 
 
 def _home_is_writable() -> bool:
-    """Whether folders can be made in the home folder."""
+    """Returns whether folders can be created in the home folder."""
     try:
         home = Path.home()
     except RuntimeError:

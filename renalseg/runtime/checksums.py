@@ -1,4 +1,4 @@
-"""Checksums of a folder's files, in a file that ``sha256sum -c SHA256SUMS`` checks too."""
+"""Checksums of a folder's files, in the format of ``sha256sum -c SHA256SUMS``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from renalseg.errors import ConfigError
 
 MANIFEST = "SHA256SUMS"
-METHODS = "methods"  # the one folder beside the bundles that is none
+METHODS = "methods"  # the one folder beside the bundles that is not a bundle
 _PARTS = ("configs", "models")  # of a bundle: what runs
 
 
 def write_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> Path:
-    """Writes the checksums of the files in some parts of a folder, at any depth.
+    """Writes the checksums of files at any depth in some parts of a folder.
 
     Args:
         folder: Such as a bundle.
@@ -38,7 +38,7 @@ def write_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> Path:
 
 
 def renew_manifest(folder: Path) -> Path | None:
-    """Writes the checksums anew where there are some, after a file of a bundle was changed."""
+    """Updates an existing manifest after a file of a bundle changed."""
     return write_manifest(folder) if (folder / MANIFEST).is_file() else None
 
 
@@ -53,8 +53,8 @@ def check_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> bool:
         False if there is no manifest to compare with.
 
     Raises:
-        ConfigError: A file is missing, not in the manifest or not what it says, or the manifest is
-            broken; the message names the file.
+        ConfigError: A file is missing, not in the manifest or different, or the manifest is broken;
+            the message names the file.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> None:
 
     for bundle in options.bundles:
         if bundle.name == METHODS and not (bundle / "configs").is_dir():
-            continue  # so that bundles/* can be given; methods are there to be edited
+            continue  # lets bundles/* be given; methods are meant to be edited
         if not options.check:
             announce(str(write_manifest(bundle)))
         elif not check_manifest(bundle):
@@ -107,7 +107,7 @@ def _names(folder: Path, parts: Iterable[str]) -> set[str]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Name and digest of each line."""
+    """Yields name and digest of each line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -121,6 +121,6 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file, in hexadecimal digits."""
+    """Returns the hash of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

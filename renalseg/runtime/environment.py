@@ -1,4 +1,4 @@
-"""Choices of the environment that are on or off."""
+"""Switches in the environment."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _KNOWN = {
 
 
 def switch(name: str, value: str) -> bool:
-    """What a text says that turns something on or off.
+    """Parses the text of a switch.
 
     Args:
-        name: Of the choice, for the message.
+        name: Name of the switch, for the message.
         value: Such as "true", "No" or "1".
 
     Raises:
-        ConfigError: It says neither.
+        ConfigError: It means neither on nor off.
     """
     try:
         return _KNOWN[value.strip().lower()]
@@ -30,10 +30,10 @@ def switch(name: str, value: str) -> bool:
 
 
 def switched_on(variable: str) -> bool:
-    """Whether a variable of the environment turns something on; one that is empty does not.
+    """Returns whether an environment variable is on; an empty one is off.
 
     Raises:
-        ConfigError: It says neither on nor off.
+        ConfigError: It means neither on nor off.
     """
     value = os.environ.get(variable, "")
     return switch(variable, value) if value.strip() else False

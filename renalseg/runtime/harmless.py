@@ -1,4 +1,4 @@
-"""Text from outside, such as a header value, made harmless for the place it goes to."""
+"""Escapes for external text, such as header values, before it is printed or stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 # characters (they turn the direction of text, or hide it), and halves of surrogate pairs.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _BLANKS = "\t\n\v\f\r\x85\u2028\u2029"
-_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the start of a formula
+_FORMULA = ("=", "+", "-", "@")  # starts a formula in a spreadsheet
 
 
 def one_line(text: str) -> str:
@@ -19,7 +19,7 @@ def one_line(text: str) -> str:
 
     Returns:
         The text with blanks for line breaks and tabs, and escapes such as ``\x1b`` for other
-        characters that nobody sees. Text of any script stays as it is.
+        invisible characters. Text in any script is unchanged.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -30,10 +30,10 @@ def csv_cell(value: object) -> object:
     """Makes a value safe for a cell of a table that a spreadsheet may open.
 
     Args:
-        value: Numbers, also as text, stay as they are.
+        value: Numbers, also as text, are unchanged.
 
     Returns:
-        Text on one line. A quote stands before what a spreadsheet would take for a formula.
+        Text on one line. A quote precedes what a spreadsheet would interpret as a formula.
     """
     if not isinstance(value, str):
         return value

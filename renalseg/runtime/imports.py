@@ -1,10 +1,10 @@
-"""A quick import of MONAI, for programs that segment and end.
+"""A quick import of MONAI for programs that segment and exit.
 
-``import monai`` imports all of MONAI, and with it whatever MONAI can make use of where it is
-installed: ignite, matplotlib, scikit-image, TensorBoard and more. That takes longer than a study.
-Nothing of it is needed to run a bundle, so the programs of this project import what a bundle names
-and hide the rest from MONAI, which is written to do without. A bundle of somebody else's that does
-need it makes the program start again with all of it.
+``import monai`` imports all of MONAI and its installed optional dependencies: ignite, matplotlib,
+scikit-image, TensorBoard and more. That takes longer than a study, and running a bundle needs none
+of it. The programs of this project therefore import what a bundle names and hide the rest from
+MONAI, which supports their absence. If a third-party bundle needs a hidden module, the program
+starts again with all of MONAI.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _quick = False
 def import_monai_quickly() -> None:
     """Imports MONAI without what running a bundle does not need.
 
-    For a program that owns its process and goes on to nothing else. Does nothing where MONAI is
-    imported already, or where the environment asks for all of it.
+    For programs that own their process and do nothing else afterward. Does nothing if MONAI is
+    already imported, or if the environment asks for all of it.
     """
     global _quick
     if "monai" in sys.modules or os.environ.get(VARIABLE) == "all":
@@ -65,9 +65,9 @@ def import_monai_quickly() -> None:
 
 
 def may_lack_imports(error: BaseException) -> bool:
-    """Whether an error comes from what `import_monai_quickly` left out, so far as one can tell.
+    """Returns whether an error probably comes from what `import_monai_quickly` left out.
 
-    What is wrong with a study, such as a codec that is not installed, is not of that kind.
+    Problems of a study, such as a codec that is not installed, do not count.
     """
     if isinstance(error, InputError) or exit_code_for(error) == EXIT_RETRYABLE:
         return False
@@ -75,7 +75,7 @@ def may_lack_imports(error: BaseException) -> bool:
 
 
 def start_again_with_all() -> None:
-    """Starts the program again in this process' place, with all of MONAI. Does not return."""
+    """Restarts the program in this process with all of MONAI. Does not return."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.environ[VARIABLE] = "all"
@@ -83,7 +83,7 @@ def start_again_with_all() -> None:
 
 
 class _Hider(MetaPathFinder):
-    """Says of some modules that they are not installed."""
+    """Import finder that hides some modules."""
 
     def __init__(self, names: frozenset[str]) -> None:
         self.names = names
@@ -108,7 +108,7 @@ def _hide(names: frozenset[str]) -> Iterator[None]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Keeps the garbage collector from looking for garbage among modules, now and later.
+    """Keeps the garbage collector away from modules, now and later.
 
     Later it also looks less often: by default each 700 new objects, where one table of the DICOM
     standard that highdicom loads has a million.
@@ -124,7 +124,7 @@ def _no_collection() -> Iterator[None]:
 
 @contextmanager
 def _no_walk() -> Iterator[None]:
-    """Keeps MONAI from walking through its folders to import every module it has."""
+    """Keeps MONAI from walking its folders to import every module."""
     walk = pkgutil.walk_packages
     pkgutil.walk_packages = lambda *_args, **_options: iter(())
     try:

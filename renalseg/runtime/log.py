@@ -1,8 +1,8 @@
-"""What a run says on standard error: lines for people, or on request JSON for programs.
+"""The log on standard error: lines for people, or on request JSON for programs.
 
-In JSON each line is an object: time (UTC), level, event, message, and what belongs to the event,
-such as stage, seconds, study, exit_code. There `study` is a salted hash of the StudyInstanceUID,
-and no UID and no name of an input file is in a message.
+In JSON each line is an object: time (UTC), level, event, message, and fields of the event, such as
+stage, seconds, study, exit_code. `study` is a salted hash of the StudyInstanceUID, and messages
+contain neither UIDs nor names of input files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VARIABLE = "RENALSEG_LOG"
 """Environment variable; "json" asks for JSON."""
 
 _WARNING = "Warning: "
-_FORMS = {"": False, "text": False, "json": True}  # what `VARIABLE` may say
+_FORMS = {"": False, "text": False, "json": True}  # values of `VARIABLE`
 _context: dict[str, Any] = {}  # of every line of the process
 _own = threading.local()  # .context: of lines of a thread, which go before
 _input: Path | None = None
@@ -35,14 +35,14 @@ _json = False
 
 
 def start(*, as_json: bool = False, folder: Path | None = None) -> None:
-    """Settles what the lines of this process are.
+    """Configures the log of this process.
 
     Args:
-        as_json: JSON, which `VARIABLE` asks for too.
-        folder: The input, whose files' names are not said in JSON.
+        as_json: Whether to write JSON; `VARIABLE` can request it, too.
+        folder: The input; its files' names do not appear in JSON.
 
     Raises:
-        ConfigError: `VARIABLE` asks for neither text nor JSON.
+        ConfigError: `VARIABLE` names neither text nor JSON.
     """
     global _json, _input
     form = os.environ.get(VARIABLE, "").strip().lower()
@@ -52,7 +52,7 @@ def start(*, as_json: bool = False, folder: Path | None = None) -> None:
     _input = folder
     _context.clear()
     if not _json:
-        # What the libraries log for people, where nobody has asked for more.
+        # Level of the libraries' log for people by default.
         if logging.lastResort is not None:
             logging.lastResort.setFormatter(_OneLine())
     else:
@@ -61,13 +61,13 @@ def start(*, as_json: bool = False, folder: Path | None = None) -> None:
 
 
 def in_json() -> bool:
-    """Whether lines are JSON."""
+    """Returns whether lines are JSON."""
     return _json
 
 
 @contextmanager
 def about_study(uid: str | None) -> Iterator[None]:
-    """Gives the lines in JSON that are written meanwhile, by any thread, the hash of a study.
+    """Adds the hash of a study to JSON lines of all threads in the meantime.
 
     Args:
         uid: StudyInstanceUID; without one the lines have none.
@@ -83,7 +83,7 @@ def about_study(uid: str | None) -> Iterator[None]:
 
 @contextmanager
 def thread_about_study(uid: str | None) -> Iterator[None]:
-    """As `about_study`, for the lines of this thread alone, where others work on other studies."""
+    """Like `about_study`, but only for lines of this thread."""
     before = getattr(_own, "context", None)
     _own.context = _bind({}, uid)
     try:
@@ -111,10 +111,10 @@ def say(
 
     Args:
         text: For people.
-        message: Instead of it in JSON, where the text holds a name that must not be there.
+        message: Replaces it in JSON if the text holds a name that must not appear there.
         event: What happened, in JSON.
         level: info, warning or error.
-        fields: What belongs to the event, in JSON.
+        fields: Further fields of the event, in JSON.
     """
     if _json:
         if text.startswith(_WARNING):
@@ -125,7 +125,7 @@ def say(
 
 
 def note(event: str, level: str = "info", **fields: Any) -> None:
-    """Writes a line in JSON, and none for people."""
+    """Writes a line in JSON only."""
     if not _json:
         return
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -156,7 +156,7 @@ class _OneLine(logging.Formatter):
 
 
 class _Handler(logging.Handler):
-    """What the libraries log, as lines in JSON."""
+    """Writes what libraries log as JSON lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         note("log", record.levelname.lower(), logger=record.name, message=record.getMessage())

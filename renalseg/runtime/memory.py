@@ -1,4 +1,4 @@
-"""Memory: the peak of a part of the process, and how much there is."""
+"""Memory: peak use of a part of the process, and what is available."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset_peak() -> bool:
-    """Starts a new peak; False where the system cannot do that (only Linux can)."""
+    """Starts a new peak; returns False if the system cannot (only Linux can)."""
     try:
         _RESET.write_text("5")
     except OSError:
@@ -25,9 +25,9 @@ def reset_peak() -> bool:
 
 
 def peak_mib() -> float:
-    """Largest resident memory since `reset_peak`, or since the start of the process, in MiB.
+    """Returns the peak resident memory in MiB since `reset_peak` or the start of the process.
 
-    NaN where the system does not say.
+    NaN if the system does not report it.
     """
     try:
         lines = _STATUS.read_text().splitlines()
@@ -40,7 +40,7 @@ def peak_mib() -> float:
 
 
 def physical_bytes() -> int | None:
-    """Memory of the machine; None where the system does not say."""
+    """Returns the memory of the machine; None if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
@@ -48,9 +48,9 @@ def physical_bytes() -> int | None:
 
 
 def total_bytes() -> int | None:
-    """The most that this process can ever have: memory, or a limit of the container or the process.
+    """Returns the most memory that this process can have: the machine's, or a lower limit.
 
-    None where the system does not say.
+    None if the system does not report it.
     """
     return min(
         _known(_meminfo("MemTotal"), physical_bytes(), *_cgroup_limits(), _address_limit()),
@@ -59,7 +59,7 @@ def total_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """What this process can have now without swapping; None where the system does not say."""
+    """Returns the memory available without swapping; None if the system does not report it."""
     group_free = (limit - used for limit, used in _cgroups())
     limit, used = _address_limit(), _meminfo("VmSize", _STATUS)
     own = limit - used if limit is not None and used is not None else None
@@ -79,7 +79,7 @@ def _meminfo(name: str, path: Path = Path("/proc/meminfo")) -> int | None:
 
 
 def _address_limit() -> int | None:
-    """Of `ulimit -v`."""
+    """Returns the limit of `ulimit -v`."""
     if resource is None:
         return None
     soft = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -91,7 +91,7 @@ def _cgroup_limits() -> list[int]:
 
 
 def _cgroups() -> list[tuple[int, int]]:
-    """Limit and use of the control groups that hold this process, of either version, in bytes."""
+    """Yields limit and use in bytes of this process' control groups, of either version."""
     found = []
     for folder, limit, used in (
         (_GROUPS, "memory.max", "memory.current"),

@@ -1,7 +1,8 @@
-"""Keeps what may name a patient out of what the programs say.
+"""Keeps patient data out of messages, logs and tracebacks.
 
 The libraries that read and write DICOM quote values of headers in their warnings and errors. The
-project's own messages never do, so those are shown, and of the others only what cannot quote one.
+project's own messages never do, so they are shown. Others are shown only if they cannot quote a
+header.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SALT = "RENALSEG_LOG_SALT"
 HIDDEN = "(not shown: it may quote a patient's data)"
 
 _LIBRARIES = ("pydicom", "highdicom")
-# Parts of the project that see no header: the message of whatever is raised there may be shown.
+# Parts of the project that see no header: messages raised there may be shown.
 _WITHOUT_HEADERS = tuple(
     f"renalseg.{name}"
     for name in (
@@ -38,7 +39,7 @@ _WITHOUT_HEADERS = tuple(
         "transforms",
     )
 )
-# What is said of a missing package and of memory holds names of modules and numbers of bytes.
+# Messages about missing packages and memory hold module names and numbers of bytes.
 _OF_THE_SYSTEM = (ImportError, MemoryError, RecursionError)
 # Packages whose errors name commands, tables and files.
 _ELSEWHERE = frozenset({"sqlite3", "subprocess", "zipfile", "tarfile", "tempfile", "shutil"})
@@ -51,13 +52,13 @@ _UID = re.compile(
 
 
 def hash_uid(uid: str) -> str:
-    """A name for a UID, from which the UID cannot be had without the salt.
+    """Hashes a UID so that it cannot be recovered without the salt.
 
     Args:
         uid: Such as a StudyInstanceUID.
 
     Returns:
-        16 hexadecimal digits; others in each process, unless `SALT` is set.
+        16 hexadecimal digits, which differ between processes unless `SALT` is set.
     """
     return hashlib.blake2b(uid.encode(), key=_salt(), digest_size=8).hexdigest()
 
@@ -67,7 +68,7 @@ def redact(text: str, folder: Path | None = None) -> str:
 
     Args:
         text: A message.
-        folder: The input; paths in it that exist are replaced by their hashes, for files are often
+        folder: The input; existing paths in it are replaced by hashes, because files are often
             named after patients.
     """
     if folder is not None:
@@ -77,7 +78,7 @@ def redact(text: str, folder: Path | None = None) -> str:
 
 
 def hide_header_values() -> None:
-    """Silences the DICOM libraries in this process: their warnings and logs quote values."""
+    """Silences the DICOM libraries, whose warnings and logs quote values."""
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     show = warnings.showwarning
@@ -100,7 +101,7 @@ def hide_header_values() -> None:
 
 
 def called_by_dicom() -> bool:
-    """Whether a part that handles headers is among the callers."""
+    """Returns whether code that handles headers is among the callers."""
     frame = sys._getframe(1)
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
@@ -111,7 +112,7 @@ def called_by_dicom() -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """The message of an error on one line, or what stands for it where it may quote a header."""
+    """Returns an error's message on one line, or a substitute if it may quote a header."""
     return one_line(_message_of(error))
 
 
@@ -124,9 +125,9 @@ def _message_of(error: BaseException) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """What a program says of the error that ended it, in one line where it is not our own.
+    """Returns the final message for an error that ended the program.
 
-    Names what ran out, if something did, also where the message itself must not be shown.
+    Names an exhausted resource even if the message itself must not be shown.
     """
     message = message_of(error) or type(error).__name__
     ran_out = _what_ran_out(error)
@@ -138,14 +139,14 @@ def reason_of(error: BaseException) -> str:
 def _what_ran_out(error: BaseException) -> str | None:
     for cause in causes(error):
         if isinstance(cause, RenalSegError):
-            return None  # it says so itself
+            return None  # its message says so
         if text := what_ran_out(cause):
             return text
     return None
 
 
 def format_traceback(error: BaseException) -> str:
-    """The traceback of an error and of what caused it, without messages that may quote a header."""
+    """Formats the traceback of an error and its causes without messages that may quote a header."""
     parts = []
     for cause in causes(error, implicit=True):
         name = type(cause).__qualname__
@@ -161,7 +162,7 @@ def _salt() -> bytes:
 
 
 def _redact_paths(text: str, root: str) -> str:
-    """Replaces each path that begins with a folder, as far as there is such a file."""
+    """Replaces each existing path within a folder."""
     parts = text.split(root)
     for index, rest in enumerate(parts[1:], start=1):
         ends = (end for end in range(len(rest), 0, -1) if _exists(root + rest[:end]))
@@ -179,7 +180,7 @@ def _exists(path: str) -> bool:
 
 
 def _quotes_nothing(error: BaseException) -> bool:
-    """Whether a message cannot hold a value of a header: by its kind, or by where it was raised."""
+    """Returns whether a message cannot hold a header value, by its type or its origin."""
     if isinstance(error, _OF_THE_SYSTEM) or type(error).__module__ in _ELSEWHERE:
         return True
     trace = error.__traceback__

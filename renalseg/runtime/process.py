@@ -27,10 +27,10 @@ LOG_LEVEL = "HOLOSCAN_LOG_LEVEL"
 
 
 def prepare(*, verbose: bool = False) -> None:
-    """Raise the limits and hide the chatter of the libraries; call it before importing them.
+    """Raise limits and hide library chatter; call it before importing the libraries.
 
     Args:
-        verbose: Hide nothing but what may quote a patient's data.
+        verbose: Hide only what may quote patient data.
     """
     raise_stack_limit()
     use_writable_folders()
@@ -42,7 +42,7 @@ def prepare(*, verbose: bool = False) -> None:
 def raise_stack_limit(wanted: int = STACK_BYTES) -> None:
     """Raise the soft limit of the stack to `wanted` bytes, or to the hard limit if that is less.
 
-    It holds for this process' main thread and for all threads of the processes that it starts.
+    Applies to this process' main thread and to all threads of its child processes.
     """
     try:
         import resource
@@ -57,13 +57,13 @@ def raise_stack_limit(wanted: int = STACK_BYTES) -> None:
 
 
 def require_memory(least: int = LEAST_BYTES) -> None:
-    """Ends a run that cannot go well before the libraries do: some of them exit without a word.
+    """Ends a run that would lack memory, because some libraries then exit silently.
 
     Args:
-        least: Bytes of address space; none is used.
+        least: Bytes of address space; they are reserved, not used.
 
     Raises:
-        RetryableError: There is less, by a limit (``ulimit -v``) or for want of memory.
+        RetryableError: There is less, because of a limit (``ulimit -v``) or a lack of memory.
     """
     try:
         mmap.mmap(-1, least).close()
@@ -75,10 +75,10 @@ def require_memory(least: int = LEAST_BYTES) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process at once, as the last thing that a program does.
+    """End the process at once, as a program's last action.
 
-    The interpreter would first take apart every module that it has imported, which with torch takes
-    half a second. What was registered to run at the end still runs.
+    The interpreter would first dismantle every imported module, which takes half a second with
+    torch. Registered exit handlers still run.
 
     Args:
         code: The exit code.
@@ -93,9 +93,9 @@ def leave(code: int) -> NoReturn:
 
 
 def hide_chatter() -> None:
-    """Hide what the libraries say on every run, and nothing that says what went wrong.
+    """Hide what the libraries print on every run, but no message about a failure.
 
-    What the user has set (HOLOSCAN_LOG_LEVEL, PYTHONWARNINGS, python -W) goes before it.
+    The user's settings (HOLOSCAN_LOG_LEVEL, PYTHONWARNINGS, python -W) take precedence.
     """
     # Holoscan's steps of the graph are info, and that there is no GPU is a warning.
     os.environ.setdefault(LOG_LEVEL, "ERROR")

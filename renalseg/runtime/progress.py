@@ -1,4 +1,4 @@
-"""What a run shows on the terminal: its stages, and bars where one is looking."""
+"""Progress on the terminal: stages, and bars if someone is watching."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from renalseg.runtime import log
 
 
 def announce(text: str) -> None:
-    """Writes a line to standard error; "Warning: " in front makes it one in a log of JSON."""
+    """Writes a line to standard error; the prefix "Warning: " sets its level in a JSON log."""
     log.say(text)
 
 
 def bar_wanted() -> bool:
-    """Whether somebody looks: standard error is a terminal, and no log of JSON."""
+    """Returns whether to show bars: standard error is a terminal, and the log is not JSON."""
     return sys.stderr.isatty() and not log.in_json()
 
 
@@ -29,7 +29,7 @@ def steps(unit: str) -> Iterator[Callable[[int, int], None]]:
         unit: What is counted.
 
     Yields:
-        A function that takes how many are done, and of how many.
+        A function that takes the number done and the total.
     """
     with tqdm(unit=unit, disable=not bar_wanted(), leave=False) as bar:
 

@@ -1,8 +1,8 @@
-"""Files that no program can take for DICOM before they are complete.
+"""Files that no program can mistake for DICOM before they are complete.
 
-What watches or collects an output folder may look into every folder and open every file, hidden or
-not. So the start of a file is written inverted, and set right when all files of a result are
-complete and about to get their names. A process that is killed before leaves nothing readable.
+A program that watches an output folder may open every file in it, hidden or not. So the start of a
+file is written inverted, and restored when all files of a result are complete and about to get
+their names. A process that is killed earlier leaves nothing readable.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _MAGIC = slice(128, 132)
 
 @contextmanager
 def open_sealed(path: Path) -> Iterator[BinaryIO]:
-    """Opens a new file that is unreadable until it is unsealed.
+    """Opens a new file that stays unreadable until it is unsealed.
 
     Args:
         path: The file.
 
     Yields:
-        A buffer to write to, as to any other; its content is that of the unsealed file.
+        A buffer for the content of the unsealed file.
 
     Raises:
         OSError: It cannot be written.
@@ -38,13 +38,13 @@ def open_sealed(path: Path) -> Iterator[BinaryIO]:
 
 
 def unseal(*paths: Path) -> None:
-    """Sets the starts of files right, in place; one that is not sealed stays as it is.
+    """Restores the starts of files in place; unsealed files are unchanged.
 
-    All that takes time comes before the first of them is readable: between the first and the last
-    lie a few microseconds, in which a kill would leave a part of them.
+    All slow work precedes the first write. Only in the few microseconds between the first and the
+    last could a kill leave some of them readable.
 
     Raises:
-        OSError: One cannot be written.
+        OSError: A file cannot be written.
     """
     with ExitStack() as stack:
         sealed: list[tuple[io.FileIO, bytes]] = []
@@ -59,10 +59,10 @@ def unseal(*paths: Path) -> None:
 
 
 class _Sealed(io.FileIO):
-    """A file of which the first bytes are written inverted."""
+    """A raw file whose first bytes are written inverted."""
 
     def write(self, data: Any, /) -> int:
-        """Writes bytes, and gives how many; a caller passes the rest again, as to any raw file."""
+        """Writes bytes and returns how many; the caller passes the rest again."""
         inverted = HEAD - self.tell()
         if inverted > 0:
             data = bytes(data[:inverted]).translate(_INVERTED)

@@ -1,4 +1,4 @@
-"""The end of a program that is told to end: at once, and with nothing left behind."""
+"""Handles signals that end a program: at once, leaving nothing behind."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")
 
 
 def end_on_signals() -> None:
-    """Lets a program that is told to end remove its hidden folders and exit with 128 + the number.
+    """On a signal, removes the program's hidden folders and exits with 128 + its number.
 
-    A thread waits for the signals, since Python's own handlers run between two steps of the main
-    thread, and one step can be a network that runs for a minute. For that all threads, and the
-    processes that they start, block the signals: call it before there are any, in a program that
-    starts none. Signals that are ignored, as by nohup, stay so. Does nothing on Windows.
+    A thread waits for the signals, because Python's own handlers run between two steps of the main
+    thread, and one step can be a network that runs for a minute. All threads and child processes
+    therefore block the signals: call this before there are any, in a program that starts no
+    processes. Ignored signals, as under nohup, stay ignored. Does nothing on Windows.
     """
     if not hasattr(signal, "pthread_sigmask"):
         return

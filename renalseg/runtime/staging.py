@@ -1,8 +1,8 @@
-"""Hidden folders to write to, removed when the work in them ends, however it ends.
+"""Hidden folders to write to, which are removed however the work in them ends.
 
-A process that is killed removes nothing. So each folder holds a file that its owner keeps locked:
-the system gives the lock back when the owner ends, and who works in the same place next removes
-what nobody holds. Nothing of another user, and no symbolic link, is ever touched.
+A killed process removes nothing. So each folder holds a file that its owner keeps locked. The
+system releases the lock when the owner ends, and the next process in the same place removes
+unlocked folders. Folders of other users and symbolic links are never touched.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows; nothing that was left behind is removed there
+except ImportError:  # Windows; abandoned folders stay there
     fcntl = None  # type: ignore[assignment]
 
 PREFIX = ".renalseg-"
@@ -34,14 +34,14 @@ class Staging:
     """A hidden folder of this process.
 
     Args:
-        parent: Folder to make it in.
+        parent: Folder in which it is created.
 
     Attributes:
-        folder: The hidden folder, which nobody else can look into.
-        files: Folder in it to write to, with the permissions that any new folder gets.
+        folder: The hidden folder, which only the user can open.
+        files: Folder in it to write to, with the usual permissions of a new folder.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
 
     def __init__(self, parent: Path) -> None:
@@ -62,14 +62,15 @@ class Staging:
         """Moves the folder to another parent.
 
         Raises:
-            OSError: That is another file system, or cannot be written to; it then stays.
+            OSError: The parent is on another file system or cannot be written to; the folder then
+            stays.
         """
         moved = self.folder.rename(parent / self.folder.name)
         _alive[moved] = _alive.pop(self.folder)
         self.folder = moved
 
     def note(self, text: str) -> None:
-        """Leaves a text for who finds the folder after this process was killed."""
+        """Leaves a note for the process that finds the folder if this one is killed."""
         lock = _alive[self.folder]
         os.ftruncate(lock, 0)
         os.lseek(lock, 0, os.SEEK_SET)
@@ -77,7 +78,7 @@ class Staging:
         os.fsync(lock)
 
     def remove(self) -> None:
-        """Removes the folder with all that is in it."""
+        """Removes the folder and its content."""
         lock = _alive.pop(self.folder, None)
         if lock is not None and fcntl is None:
             os.close(lock)  # Windows removes no file that is open
@@ -88,7 +89,7 @@ class Staging:
 
 @contextmanager
 def staging(parent: Path) -> Iterator[Staging]:
-    """A hidden folder that is removed at the end."""
+    """Provides a hidden folder that is removed at the end."""
     made = Staging(parent)
     try:
         yield made
@@ -99,11 +100,11 @@ def staging(parent: Path) -> Iterator[Staging]:
 def remove_abandoned(
     parent: Path, before: Callable[[Path, str], None] = lambda _folder, _note: None
 ) -> None:
-    """Removes the hidden folders in a folder whose owners were killed.
+    """Removes the hidden folders of killed processes from a folder.
 
     Args:
         parent: Folder to look into; nothing happens if it cannot be read.
-        before: Called with a hidden folder and its note before that is removed.
+        before: Called with a hidden folder and its note before the folder is removed.
     """
     if fcntl is None:
         return
@@ -114,21 +115,21 @@ def remove_abandoned(
 
 
 def remove_all() -> None:
-    """Removes all hidden folders of this process, as the last thing that it does."""
+    """Removes all hidden folders of this process, as its last action."""
     with moving:
         for folder in list(_alive):
             _remove(folder)
 
 
 def sync_all(folder: Path) -> None:
-    """Has the disk keep all that was written, before its name says that it is complete."""
+    """Flushes everything to the disk before its name says that it is complete."""
     for path in (*folder.rglob("*"), folder):
         if not path.is_symlink():
             sync(path)
 
 
 def sync(path: Path) -> None:
-    """Has the disk keep a file, or the names in a folder."""
+    """Flushes a file, or the names in a folder, to the disk."""
     if os.name != "posix" and path.is_dir():
         return  # only POSIX opens folders
     handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
@@ -145,7 +146,7 @@ def _make(parent: Path) -> tuple[Path, int]:
     """A new folder, and its lock."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        with suppress(FileNotFoundError):  # removed by who took it for an abandoned one
+        with suppress(FileNotFoundError):  # removed by a process that took it for abandoned
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             if _take(lock) is not False and os.fstat(lock).st_nlink:
                 return folder, lock
@@ -153,7 +154,7 @@ def _make(parent: Path) -> tuple[Path, int]:
 
 
 def _take(lock: int) -> bool | None:
-    """Whether a lock could be taken; None where the file system has no locks."""
+    """Returns whether a lock could be taken; None if the file system has no locks."""
     if fcntl is None:
         return None
     try:
@@ -180,7 +181,7 @@ def _remove_abandoned(folder: Path, before: Callable[[Path, str], None]) -> None
 
 
 def _remove(folder: Path) -> None:
-    """Removes a folder, its lock last: what is left of it can be told from one in use."""
+    """Removes a folder, its lock last, so that remains differ from folders in use."""
     with suppress(OSError):
         for path in folder.iterdir():
             if path.name != _LOCK:
