@@ -121,13 +121,9 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 
 def choices(options: argparse.Namespace) -> dict[str, Any]:
-<<<<<<< HEAD
-    """What the options of `add_choices` say, by the names that `Settings.resolve` has for them."""
+    """Returns the options of `add_choices` under the names that `Settings.resolve` uses."""
     from renalseg.inference.overrides import parse_overrides
 
-=======
-    """Returns the options of `add_choices` under the names that `Settings.resolve` uses."""
->>>>>>> 7c088c2 (Docstrings of commands, inference and runtime say what a thing is)
     names = ("method", "localizer", "tumor", "device", "overlay", "report", "series")
     chosen = {
         name: getattr(options, name) for name in (*names, "outputs", "empty_frames", "allow_gaps")
