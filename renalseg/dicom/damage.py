@@ -1,8 +1,8 @@
-"""Damage that only shows when a value of a header is used.
+"""Damage that shows only when a header value is used.
 
-pydicom parses a value when it is asked for, and highdicom checks one when it copies it: both then
-raise errors of many kinds, wherever the code is that asked. Each means the same, a header that
-cannot be used. Errors that are raised in the project's own lines stay what they are.
+pydicom parses a value on access, and highdicom checks it when copying it. Both then raise errors of
+many kinds, which all mean that the header cannot be used. Errors raised by the project's own code
+are not changed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _LIBRARIES = ("pydicom", "highdicom")
 
 @contextmanager
 def damage_refused(what: str) -> Iterator[None]:
-    """Refuses the input where the DICOM libraries cannot make sense of it; also a decorator.
+    """Refuses input that the DICOM libraries cannot interpret; also a decorator.
 
     Args:
-        what: What could not be done, for the message.
+        what: The failed operation, for the message.
 
     Raises:
         InputError: In place of an error of the libraries. Its message quotes no value.
@@ -40,13 +40,13 @@ def damage_refused(what: str) -> Iterator[None]:
 
 
 def _of_the_system(error: BaseException) -> bool:
-    """Such as a full disk; pydicom itself raises errors of this type too, without a number."""
+    """Returns whether the system raised it; pydicom's own OSErrors have no number."""
     numbered = isinstance(error, OSError) and error.errno is not None
     return numbered or what_ran_out(error) is not None
 
 
 def _raised_by_libraries(error: Exception) -> bool:
-    """Whether the libraries were called last by the project's own code, and raised the error."""
+    """Returns whether the libraries raised the error, called by the project's own code."""
     names = [
         str(frame.f_globals["__name__"]) for frame, _ in traceback.walk_tb(error.__traceback__)
     ]

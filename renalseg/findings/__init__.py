@@ -1,1 +1,1 @@
-"""From labels to segments, measures and sentences; knows no file format."""
+"""From labels to segments, measures, plausibility and sentences; knows no file format."""

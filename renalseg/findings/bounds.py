@@ -1,4 +1,4 @@
-"""Whether a segment goes on where nothing was scanned, so that its measures are lower bounds."""
+"""Finds segments that the scan cuts off, whose measures are lower bounds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEAR = 2  # voxels within a slice: an outline may stop just short of the padding
 
 
 def reaches_end(image: MetaTensor, mask: Mask, box: Box) -> bool:
-    """Say whether a structure reaches the first or last slice, or the edge of the field of view.
+    """Return whether a structure reaches the first or last slice, or the edge of the field of view.
 
     Args:
         image: HU (1, X, Y, Z), slices along Z.
@@ -48,7 +48,7 @@ def reaches_end(image: MetaTensor, mask: Mask, box: Box) -> bool:
 
 
 def with_kidneys(segments: Sequence[Segment], cut: Sequence[bool]) -> list[bool]:
-    """Count a kidney as cut, too, where a tumor or cyst in it is: it may go on beyond it.
+    """Also count a kidney as cut if a tumor or cyst in it is.
 
     Args:
         segments: All segments.
@@ -69,7 +69,7 @@ _COLUMN[1, 1, :] = True
 def _touches_outside(
     image: MetaTensor, contact: npt.NDArray[np.bool_], box: Box, index: int
 ) -> bool:
-    """Whether the air that a structure touches is that around the patient, not gas in a bowel."""
+    """Return whether the air that a structure touches is outside of the patient, not bowel gas."""
     plane = image[0, :, :, box[2].start + index].numpy() <= OUTSIDE_HU
     numbered, _ = ndimage.label(plane)
     edges = (numbered[0], numbered[-1], numbered[:, 0], numbered[:, -1])

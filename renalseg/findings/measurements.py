@@ -30,7 +30,7 @@ _PARALLEL = 1e-9  # of unit normals and voxels: what counts as none
 
 
 class _Kidney(NamedTuple):
-    """Where a tumor or cyst is looked for in its kidney: RAS mm.
+    """Geometry of a kidney that locates its tumors and cysts: RAS mm.
 
     Attributes:
         hull: Corners (N, 3) of the convex hull of the kidney's tissue.
@@ -107,7 +107,7 @@ def _shift(part: Box, found: Box) -> Box:
 
 
 def _place(lesion: MeasuredSegment, kidney: _Kidney, mask: Mask, affine: Array) -> MeasuredSegment:
-    """Adds where in its kidney a tumor or cyst lies."""
+    """Adds the position of a tumor or cyst in its kidney."""
     centers = to_world(affine, np.argwhere(mask))
     heights = kidney.hull @ kidney.axis
     height = float(centers.mean(axis=0) @ kidney.axis)
@@ -140,7 +140,7 @@ def _hull(points: Array) -> Array:
 
 
 def _within_hull(mask: Mask, corners: Array) -> int:
-    """How many voxels of a mask have their centers within a convex hull.
+    """Counts the voxels of a mask whose centers lie within a convex hull.
 
     Each line of voxels along Z meets the hull in one interval: where it has passed all facets that
     face down, and none of those that face up.
@@ -166,7 +166,7 @@ def _within_hull(mask: Mask, corners: Array) -> int:
 
 
 def longest_diameter(mask: Mask, affine: npt.ArrayLike) -> float:
-    """The longest diameter of a body in mm: the `longest_mm` of results, by which sizes go.
+    """Returns the longest diameter of a body in mm: the `longest_mm` of results.
 
     Args:
         mask: (X, Y, Z), not empty.
@@ -177,12 +177,12 @@ def longest_diameter(mask: Mask, affine: npt.ArrayLike) -> float:
 
 
 def _farthest(points: Array) -> float:
-    """The largest distance between two of the points; 0 for a single one."""
+    """Returns the largest distance between two points; 0 for a single one."""
     return float(pdist(points).max(initial=0.0))
 
 
 def _longest_axial(mask: Mask, affine: Array) -> float:
-    """The longest diameter within one slice across the array axis that is nearest to S, in mm."""
+    """Returns the longest diameter in mm within a slice across the array axis nearest to S."""
     along = int(np.argmax(np.abs(affine[2, :3])))
     across = [axis for axis in range(3) if axis != along]
     points = _ends(mask, across)

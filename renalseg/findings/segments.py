@@ -1,4 +1,4 @@
-"""From a label map to the segments of a result: sides of the kidneys, and one segment a tumor."""
+"""From a label map to segments: left and right kidney, and one per tumor and cyst."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found, in the words of all results: report, SR, result.json."""
+"""The sentences of all results: report, SR, result.json."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PHASES = MappingProxyType(
 
 @dataclass(frozen=True)
 class Judgment:
-    """What the result says about itself.
+    """The judgment of a result about itself.
 
     Attributes:
         phase: Contrast phase, recognized from the pixels.
@@ -52,7 +52,7 @@ class Kind(StrEnum):
 
 
 class Statement(NamedTuple):
-    """One thing that a result says.
+    """One statement of a result.
 
     Attributes:
         kind: What it is.
@@ -66,9 +66,9 @@ class Statement(NamedTuple):
 def statements(
     segments: Sequence[MeasuredSegment], judgment: Judgment, warnings: Sequence[str]
 ) -> tuple[Statement, ...]:
-    """Give all that a result says, in the order of every file of it: the conclusion comes last.
+    """Return all statements of a result, in the order of all its files: the conclusion comes last.
 
-    Nobody should read "No tumor found" before what speaks against relying on it.
+    Nobody should read "No tumor found" before the reasons not to rely on it.
 
     Args:
         segments: What was found.
@@ -98,7 +98,7 @@ def missing_kidneys(segments: Sequence[Segment]) -> list[Side]:
 
 
 def cut_off(segments: Sequence[MeasuredSegment]) -> str | None:
-    """Name the segments that reach the end of the scan, and what that means; None without any."""
+    """Name the segments that the scan cuts off and the consequence; None if there are none."""
     cut = [segment.label for segment in segments if segment.lower_bound]
     if not cut:
         return None
@@ -110,7 +110,7 @@ def cut_off(segments: Sequence[MeasuredSegment]) -> str | None:
 
 
 def sentences(segments: Sequence[MeasuredSegment], judgment: Judgment) -> str:
-    """Say what was found, what was looked for and not found, and in which contrast phase."""
+    """State what was found, what was not found, and the contrast phase."""
     text = _found(segments, judgment)
     return text if finding(segments) == NO_KIDNEY else f"{text} {PHASES[judgment.phase]}"
 

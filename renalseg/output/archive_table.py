@@ -1,4 +1,4 @@
-"""The table of an archive: a CSV file with a line for each study of each folder."""
+"""The CSV table of an archive, with a line for each study of each folder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ COLUMNS = (
 
 
 def put_rows(path: Path, folder: str, rows: Iterable[Mapping[str, object]]) -> None:
-    """Writes the lines of a folder, in place of those that it had.
+    """Replaces the lines of a folder.
 
-    The file is replaced as a whole, so that who reads it never sees a part. A table that an older
-    version began gets the columns that it lacks, and keeps its values.
+    The file is replaced as a whole, so that readers never see a part of it. A table of an older
+    version gets its missing columns and keeps its values.
 
     Args:
         path: The table; made where there is none.

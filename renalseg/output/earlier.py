@@ -1,4 +1,4 @@
-"""What an output folder holds of an earlier run, and what a new result supersedes."""
+"""Earlier results in an output folder, and what a new result supersedes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def find_earlier(folder: Path, series: CTSeries) -> Earlier:
         series: What is to be written there.
 
     Returns:
-        What was found; nothing where the folder holds no result of this study.
+        The earlier result; empty if the folder holds none of this study.
     """
     entry = _entry(folder, str(series.headers[0].get("StudyInstanceUID", "")))
     if entry is None:
@@ -66,8 +66,8 @@ def files_of(folder: Path, studies: Collection[str]) -> frozenset[str]:
 def refuse_others(folder: Path, studies: Collection[str]) -> None:
     """Refuses an output folder that holds results of other studies.
 
-    They would stay there unlisted beside the new ones, and might be another patient's. To remove
-    them is not for this program: nobody asked for it, and they may be the only copy.
+    They would stay unlisted beside the new ones, and might be another patient's. This program must
+    not remove them: nobody requested it, and they may be the only copy.
 
     Args:
         folder: Output folder; it need not exist.

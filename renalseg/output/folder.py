@@ -23,10 +23,10 @@ _SCRATCH = "scratch"  # for libraries that find no other folder to write to
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """What the result file of an output folder says.
+    """Reads the result file of an output folder.
 
     Raises:
-        InputError: There is none, it cannot be read, or it lists no studies.
+        InputError: It is missing, unreadable, or lists no studies.
     """
     try:
         result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
@@ -39,7 +39,7 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 
 def _is_study(entry: object) -> bool:
-    """Whether an entry says what was found, as this program's do: another's file is no result."""
+    """Returns whether an entry has the form of this program's results."""
     return isinstance(entry, dict) and "finding" in entry
 
 
@@ -47,19 +47,18 @@ def _is_study(entry: object) -> bool:
 def complete_or_nothing(
     out_dir: Path, stale: Callable[[], Collection[str]] = tuple
 ) -> Iterator[Path]:
-    """Gives a hidden folder to write to; what is in it moves to `out_dir` if nothing fails.
+    """Provides a hidden folder to write to; its content moves to `out_dir` if nothing fails.
 
-    A new `out_dir` appears at once with all that is in it. In one that is there already, files of
-    the same names are replaced, and `RESULT_FILE` is absent while that goes on. What a killed
-    process left in the same place is removed first; was it killed while its files moved, they are
-    taken back.
+    A new `out_dir` appears at once with its content. In an existing one, files of the same names
+    are replaced, and `RESULT_FILE` is absent meanwhile. Remains of a killed process are removed
+    first; if it was killed while moving files, they are taken back.
 
     Files that were written by `open_sealed` are unsealed at the end, one right after the other, and
     then get their names: until then no DICOM file of the new result is anywhere in or beside
     `out_dir`.
 
     Args:
-        out_dir: Made, if it is not there, when all is complete.
+        out_dir: Created if needed, when everything is complete.
         stale: Gives the names of files of an earlier result, which go where the new one has none of
             that name.
 
@@ -85,7 +84,7 @@ def complete_or_nothing(
 
 
 def _make_hidden(out_dir: Path) -> Staging:
-    """A folder from which a file moves to `out_dir` by a rename, which never leaves half a file."""
+    """Creates a folder whose files move to `out_dir` by a rename, never leaving half a file."""
     try:
         if not out_dir.exists():
             out_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +147,7 @@ def _unseal_all(folder: Path, names: Sequence[str]) -> None:
 
 
 def _take_back(hidden: Path, note: str) -> None:
-    """Takes back what a killed process has moved, if it had not moved all."""
+    """Takes back the files of a killed process that had not moved all of them."""
     if not note:
         return
     content = json.loads(note)

@@ -1,4 +1,4 @@
-"""The names of the files of a result."""
+"""File names of a result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DIGITS = 8  # of the study's hash: two studies that share a series UID are few
 
 
 def file_stem(study: str, series: str) -> str:
-    """Name the files of a series; every file that is written of one is named by this.
+    """Return the common stem of all files of a series.
 
     Args:
         study: StudyInstanceUID.

@@ -1,1 +1,1 @@
-"""Results for people: the table on the terminal, pictures, the page, the browser page."""
+"""Results for people: pictures, the PDF, and the HTML page."""

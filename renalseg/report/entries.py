@@ -1,4 +1,4 @@
-"""What the entries of result.json say, for those who show them."""
+"""Access to the entries of result.json, for display."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def stages_of(result: Mapping[str, Any]) -> list[str]:
 
 
 def statements_of(entry: Mapping[str, Any]) -> list[Statement]:
-    """All that the entry of a study says, in order; older results list only their warnings."""
+    """Returns all statements of a study's entry, in order; older results list only warnings."""
     if "statements" in entry:
         return [Statement(Kind(each["kind"]), each["text"]) for each in entry["statements"]]
     warnings = [Statement(Kind.WARNING, text) for text in entry.get("warnings", ())]

@@ -1,4 +1,4 @@
-"""By which numbers people find the slices of a series in their viewers."""
+"""Slice numbers by which people find slices in their viewers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def image_names(series: CTSeries) -> tuple[str, ...]:
     """Name each source slice as viewers do, such as "81 of 129".
 
     The number is InstanceNumber (0020,0013), or that of the frame in a multi-frame object. Numbers
-    that do not run from 1 stand alone. Where several slices share one, slices are counted from the
-    first, which is at the end of the volume where its index is 0.
+    that do not run from 1 stand alone. If several slices share one, slices are counted from index
+    0.
     """
     total = len(series.headers)
     numbers = [_number(series, header) for header in series.headers]

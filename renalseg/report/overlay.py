@@ -1,4 +1,4 @@
-"""A picture of the result: planes through the tumors and both kidneys, and what is said of them."""
+"""A picture of the result: planes through tumors and kidneys, statements and a legend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of a sheet: which planes, how they are named, and how they fill a room."""
+"""The pictures of a sheet: choice of planes, captions and layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of one study: one page, and further ones where there is more to say."""
+"""The PDF report of a study: one page, or more for many warnings."""
 
 from __future__ import annotations
 

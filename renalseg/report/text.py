@@ -1,4 +1,4 @@
-"""Text in any script for pages and pictures: which fonts draw it, how wide it is, where it breaks.
+"""Text in any script for pages and pictures: fonts, widths and line breaks.
 
 The fonts come with matplotlib and with RenalSeg, never from the system: a result is the same on
 every machine. DejaVu Sans has Latin, Greek, Cyrillic, Arabic, Hebrew, Armenian and Georgian, Droid

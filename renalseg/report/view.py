@@ -1,4 +1,4 @@
-"""What a picture of a result shows: planes through what matters most, with outlines."""
+"""The view of a picture: planes through the main findings, with outlines."""
 
 from __future__ import annotations
 

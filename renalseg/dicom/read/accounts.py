@@ -1,4 +1,4 @@
-"""What became of every series and every file of a folder."""
+"""Accounts of every series and file of a folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SeriesAccount:
         slices: Number of slices.
         status: "processed", "not chosen" or "refused".
         reason: Why it was not processed; None where it was.
-        score: Points by what they were given for, and their total; empty where it was not scored.
-        part: What tells it from the other parts of its series, such as "AcquisitionNumber 2".
+        score: Points by trait, and their total; empty if it was not scored.
+        part: What distinguishes it from other parts of its series: "AcquisitionNumber 2".
     """
 
     study: str
@@ -50,9 +50,9 @@ class FileAccount:
 
     Attributes:
         processed: Number of files whose pixels went into a result.
-        skipped: Paths in the folder of files that are nothing to process, by what they are.
-        refused: Paths in the folder of files that should have been processed, by what is wrong.
-        digest: Of the names and sizes of all files, see `renalseg.dicom.read.files.list_files`.
+        skipped: Paths of files that need no processing, by kind.
+        refused: Paths of files that should have been processed, by fault.
+        digest: Hash of all names and sizes, see `renalseg.dicom.read.files.list_files`.
     """
 
     processed: int

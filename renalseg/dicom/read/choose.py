@@ -1,4 +1,4 @@
-"""Settle what is done with each study of a folder: group, part, score and rank its series."""
+"""Decide what is done with each study of a folder: group, split, score and rank its series."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _MOST_REMARKS = 10  # on series that are not processed
 
 
 class Source(NamedTuple):
-    """What is read and written of a candidate that was examined.
+    """The data of an examined candidate that is read and written.
 
     Attributes:
-        correction: What is wrong with its values and is undone.
-        headers: Of each slice in order, for what is written.
+        correction: The mistake in its values that is undone.
+        headers: Headers of its slices in order, for the objects that are written.
     """
 
     correction: Correction
@@ -60,11 +60,11 @@ class Candidate:
         study: StudyInstanceUID.
         series: SeriesInstanceUID.
         instances: Its slices, without copies.
-        part: What tells it from other parts of its series; None where it is the whole.
-        grid: Its volume; None where its slices form none.
-        score: Points by what they were given for; empty where it cannot be processed.
-        reason: Why it cannot be processed; set late where only the pixels or the kidneys tell.
-        source: What is read and written of it; None until it was examined, as only the best is.
+        part: What distinguishes it from other parts of its series; None if it is the whole series.
+        grid: Its volume; None if its slices form none.
+        score: Points by trait; empty if it cannot be processed.
+        reason: Why it cannot be processed; set late if only the pixels or kidneys show it.
+        source: Its data; None until it is examined, which only the best candidate is.
     """
 
     study: str
@@ -77,7 +77,7 @@ class Candidate:
     source: Source | None = None
 
     def examine(self) -> Source:
-        """Look at what a run depends on besides the geometry: the pixels, what is written.
+        """Examine what a run needs besides the geometry: the pixels and the headers to write.
 
         Raises:
             InputError: If it cannot be processed.
@@ -89,7 +89,7 @@ class Candidate:
         return self.source
 
     def warnings(self) -> tuple[str, ...]:
-        """What is unusual about it, for people; it was examined."""
+        """Return warnings about it for people; it must have been examined."""
         if self.grid is None or self.source is None:
             return ()
         remark = self.source.correction.remark
@@ -97,7 +97,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """Return its name in messages."""
         part = f", {self.part}" if self.part else ""
         return f"series {self.series}{part} ({len(self.instances)} slices)"
 
@@ -109,7 +109,7 @@ class StudyPlan:
     Attributes:
         study: StudyInstanceUID.
         candidates: All series with their parts, in the order of their UIDs.
-        refused: Whether the study was given up, though some candidates could be processed.
+        refused: Whether the study was given up although some candidates could be processed.
         wanted: SeriesInstanceUID of the only series that may be processed; None for any.
         refusal: Why no series may be; None where one may.
     """
@@ -122,7 +122,7 @@ class StudyPlan:
 
     @property
     def best(self) -> Candidate | None:
-        """What suits best among what can be processed; None if nothing can."""
+        """Return the best candidate that can be processed; None if none can."""
         if self.refused or self.refusal is not None:
             return None
         able = [candidate for candidate in self._asked if candidate.reason is None]
@@ -130,12 +130,12 @@ class StudyPlan:
         return max(able, key=lambda candidate: candidate.score["total"], default=None)
 
     def settle(self) -> Candidate | None:
-        """Examine what suits best; where it cannot be processed after all, the next best.
+        """Examine the best candidate; if it cannot be processed after all, the next best.
 
-        `inspect` and a run both choose by this, so that they choose the same.
+        `inspect` and a run both use this, so that they choose the same.
 
         Returns:
-            What suits best of what can be processed; None if nothing can.
+            The best candidate that can be processed; None if none can.
         """
         while (best := self.best) is not None:
             try:
@@ -149,7 +149,7 @@ class StudyPlan:
 
     @property
     def _asked(self) -> tuple[Candidate, ...]:
-        """The candidates that may be processed: all, or the parts of the series asked for."""
+        """Return the allowed candidates: all, or the parts of the requested series."""
         if self.wanted is None:
             return self.candidates
         return tuple(each for each in self.candidates if each.series == self.wanted)
@@ -166,14 +166,14 @@ class StudyPlan:
         return f"none of {len(asked)} series or parts can be processed: {reasons}"
 
     def refuse(self, reason: str) -> None:
-        """Give the study up; what suited best gets the reason."""
+        """Give the study up; the best candidate gets the reason."""
         best = self.best
         if best is not None:
             best.reason = reason
         self.refused = True
 
     def remarks(self) -> Iterator[str]:
-        """Say of each candidate that is not the best why it is not processed."""
+        """Say why each candidate but the best is not processed."""
         best = self.best
         if best is None:
             return
@@ -194,7 +194,7 @@ class StudyPlan:
         return candidate.reason
 
     def series(self) -> tuple[SeriesAccount, ...]:
-        """What becomes of each candidate, in their order, as far as it is known."""
+        """Return the account of each candidate, in order, as far as it is known."""
         return tuple(map(self._account, self.candidates))
 
     def _account(self, candidate: Candidate) -> SeriesAccount:
@@ -225,18 +225,18 @@ class Plan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is unusual about the folder, whichever study is looked at."""
+        """Return warnings about the folder that concern all studies."""
         paths: dict[str, list[Path]] = {}
         for path, reason in self.scan.refused:
             paths.setdefault(reason, []).append(path)
         return tuple(starmap(_left_out, paths.items()))
 
     def series(self) -> tuple[SeriesAccount, ...]:
-        """What becomes of each series, as far as it is known."""
+        """Return the account of each series, as far as it is known."""
         return tuple(account for study in self.studies for account in study.series())
 
     def files(self) -> FileAccount:
-        """What becomes of each file, as far as it is known; each is counted once."""
+        """Return the account of each file, as far as it is known; each is counted once."""
         processed: set[Path] = set()
         for study in self.studies:
             if study.best is not None:
@@ -272,7 +272,7 @@ class Plan:
 
 
 def _left_out(reason: str, paths: Sequence[Path]) -> str:
-    """Say of files why they were left out, once for all that share the reason."""
+    """Say why files were left out, once per reason."""
     if len(paths) == 1:
         return f"{paths[0]} was left out, it could not be told to any series: {reason}"
     return (
@@ -282,7 +282,7 @@ def _left_out(reason: str, paths: Sequence[Path]) -> str:
 
 
 def make_plan(scan: Scan, *, allow_gaps: bool = False, wanted: str | None = None) -> Plan:
-    """Group slices by study and series, part series into stacks, and score them.
+    """Group slices by study and series, split series into stacks, and score them.
 
     Args:
         scan: What the folder holds.
@@ -338,7 +338,7 @@ def _study(study: str, candidates: Sequence[Candidate], wanted: str | None) -> S
 def _take_single_slices(
     series: dict[tuple[str, str], list[Instance]],
 ) -> dict[str, list[Candidate]]:
-    """Take slices that each have a study or a series of their own out of what is grouped.
+    """Remove slices that each have a study or series of their own before grouping.
 
     They become one candidate, so that one reason stands for all.
 
@@ -369,7 +369,7 @@ def _take_single_slices(
 
 
 def _clashes(series: Mapping[tuple[str, str], Sequence[Instance]]) -> dict[str, str]:
-    """Say of each series that shares a SOPInstanceUID with another one, which."""
+    """Find the series that share a SOPInstanceUID with another one."""
     owners: dict[str, tuple[str, str]] = {}
     clashes: dict[str, str] = {}
     for key, instances in series.items():
@@ -383,7 +383,7 @@ def _clashes(series: Mapping[tuple[str, str], Sequence[Instance]]) -> dict[str, 
 
 
 def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Path], list[str]]:
-    """Give a series without copies, the files of these, and what to say of them."""
+    """Return a series without copies, the copies' files, and warnings about them."""
     for instance in instances:
         instance.text("StudyInstanceUID")
         instance.text("SOPInstanceUID")
@@ -402,7 +402,7 @@ def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Path], 
 
 
 def _refuse_fragments(parts: Sequence[Candidate]) -> None:
-    """Refuse small parts of a series: they must not stand in where the large one is refused."""
+    """Refuse small parts of a series: they must not replace a large one that is refused."""
     most = max(len(part.instances) for part in parts)
     for part in parts:
         if 2 * len(part.instances) < most:

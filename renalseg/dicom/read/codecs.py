@@ -1,4 +1,4 @@
-"""Which compressed pixels can be decoded here, and what a compressed stream says of its size."""
+"""Available decoders of compressed pixels, and the size that a compressed stream declares."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a segment
 
 
 def missing_decoders() -> tuple[str, ...]:
-    """Say which compressed CT could not be read here, and what to install; cheap, opens no file."""
+    """Say which compressed CT cannot be read here and what to install; opens no file."""
     return tuple(
         f"no decoder for {syntax.name}: CT in it would be refused; install {_PACKAGES[syntax]}"
         for syntax in OCCURRING
@@ -59,20 +59,20 @@ def can_decode(syntax: UID) -> bool:
 
 
 def as_decoded(syntax: UID) -> UID:
-    """Give the transfer syntax whose decoder reads another one, mostly that one itself."""
+    """Return the transfer syntax whose decoder reads this one, usually the same."""
     return JPEGExtended12Bit if syntax in RETIRED else syntax
 
 
 def stream_size(stream: bytes) -> tuple[int, int] | None:
-    """Give the rows and columns that a compressed frame declares, without decoding it.
+    """Return the rows and columns that a compressed frame declares, without decoding it.
 
-    A decoder makes room for what the stream says, whatever the header of the file says.
+    A decoder allocates what the stream declares, whatever the file's header says.
 
     Args:
         stream: A JPEG, JPEG-LS or JPEG 2000 code stream, the latter also in a JP2 file.
 
     Returns:
-        Rows and columns; None where the stream declares none, as in RLE.
+        Rows and columns; None if the stream declares none, as in RLE.
     """
     if stream[:2] == b"\xff\xd8":
         return _jpeg_size(stream)

@@ -1,7 +1,7 @@
-"""Whether a series shows contrast medium, and in which phase, as far as its header tells.
+"""Contrast medium and phase of a series, as far as its header tells.
 
-The header only ranks the series of a study before any pixel is read. What a result says of the
-phase comes from the pixels.
+The header only ranks the series of a study before pixels are read. The phase in a result comes from
+the pixels.
 """
 
 # ruff: noqa: RUF001 - words in other scripts
@@ -16,7 +16,7 @@ from renalseg.dicom.tags import Instance
 
 
 class Contrast(StrEnum):
-    """What a header says of contrast medium."""
+    """Contrast, according to a header."""
 
     NATIVE = "native"
     ARTERIAL = "arterial"
@@ -87,16 +87,16 @@ _NONE_GIVEN = _any_of(
 
 
 def contrast_of(instance: Instance) -> Contrast | None:
-    """Say which contrast a slice shows: by its description, its protocol, then what was injected.
+    """Find a slice's contrast in its description, then its protocol, then the injected agent.
 
-    A description that names a native scan goes before ContrastBolusAgent (0018,0010), which many
-    scanners copy to every series of a study.
+    A description that names a native scan takes precedence over ContrastBolusAgent (0018,0010),
+    which many scanners copy to every series of a study.
 
     Args:
         instance: A slice; the others of its series say the same.
 
     Returns:
-        None where the header says nothing, or several things.
+        None if the header is silent or ambiguous.
     """
     for keyword in _TEXTS:
         told = _told(_plain(" ".join(instance.words(keyword))))
@@ -112,7 +112,7 @@ def contrast_of(instance: Instance) -> Contrast | None:
 
 
 def _told(text: str) -> set[Contrast]:
-    """All that a text names."""
+    """Return every contrast that a text names."""
     text = _ORAL.sub(" ", text)
     rest = _NATIVE.sub(" ", text)
     told = {phase for phase, pattern in _PHASES.items() if pattern.search(rest)}
@@ -122,7 +122,7 @@ def _told(text: str) -> set[Contrast]:
 
 
 def _plain(text: str) -> str:
-    """Take the accents away: VENÖS and VENOS are the same word."""
+    """Remove accents: VENÖS and VENOS are the same word."""
     apart = unicodedata.normalize("NFKD", text.upper())
     kept = "".join(char for char in apart if not unicodedata.combining(char))
     return unicodedata.normalize("NFC", kept)

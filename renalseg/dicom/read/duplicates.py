@@ -1,4 +1,4 @@
-"""Keep one of several copies of a slice, and tell copies from slices that contradict each other."""
+"""Copies of slices: keep one of each, and refuse slices that contradict each other."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def drop_duplicates(instances: Sequence[Instance]) -> tuple[list[Instance], list
 
 
 def drop_equal_slices(instances: Sequence[Instance]) -> tuple[list[Instance], list[Instance]]:
-    """Keep one of slices that lie at one place, have equal pixels, and UIDs of their own.
+    """Keep one of several slices at one position with equal pixels but different UIDs.
 
-    An archive that stored a series again may have given it new UIDs; stations of a table may share
-    a slice. Pixels are read only where slices share a place, up to the first that differ: phases
-    differ at once. Slices are dropped only where all that share a place are equal, first within
-    each acquisition, then in all.
+    An archive may give new UIDs to a series that is stored again, and table stations may share a
+    slice. Pixels are read only where slices share a position, up to the first difference: phases
+    differ at once. Slices are dropped only if all that share a position are equal, first within
+    each acquisition, then overall.
 
     Args:
         instances: Slices of one series, without copies of the same UID.
@@ -76,7 +76,7 @@ def drop_equal_slices(instances: Sequence[Instance]) -> tuple[list[Instance], li
 
 
 def _equal_slices(instances: Sequence[Instance]) -> list[Instance]:
-    """All but one of the slices at each place, if they are equal at all places."""
+    """Return all but one of the slices at each position, if they are equal at every position."""
     places: dict[tuple[object, ...], list[Instance]] = {}
     for instance in instances:
         try:

@@ -1,7 +1,7 @@
-"""Take the frames of an Enhanced CT apart, so that each reads like a file of one slice.
+"""Split an Enhanced CT into frames, each of which reads like a single-slice file.
 
-What the functional groups say of a frame (PS3.3, C.7.6.16) is written flat into the frame's
-header, under the names that CT Image Storage has for it. `renalseg.dicom.write.references` turns
+The functional groups of a frame (PS3.3, C.7.6.16) are written flat into its header, under the names
+of CT Image Storage. `renalseg.dicom.write.references` turns
 references to such frames back into references to the object and its frame numbers.
 """
 
@@ -67,19 +67,19 @@ _OF_THE_OBJECT = (
 
 
 def frame_uid(sop_instance_uid: str, frame: int) -> str:
-    """Name a frame (from 1) of an object as if it were an object of its own."""
+    """Derive a UID for a frame (from 1) as if it were a separate object."""
     return derive_uid("frame", sop_instance_uid, str(frame))
 
 
 def expand(instance: Instance) -> Iterator[Instance]:
-    """Give the frames of a multi-frame CT as slices.
+    """Yield the frames of a multi-frame CT as slices.
 
     Args:
         instance: The file, with its functional groups.
 
     Yields:
-        One slice for each frame, in their order. What the functional groups do not say is missing
-        from its header, as it would be from a file.
+        One slice per frame, in order. Its header lacks what the functional groups lack, as a file's
+        would.
 
     Raises:
         InputError: If the functional groups are missing or do not fit the number of frames.

@@ -27,13 +27,14 @@ class TooManyError(InputError):
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a folder.
+    """Content of a folder.
 
     Attributes:
         files: The regular files, in the order of their paths.
-        skipped: What is never opened, with the reason.
-        refused: What could not be looked into, with the reason.
-        digest: SHA-256 over the names and sizes of the files: what came or went changes it.
+        skipped: Paths that are never opened, with reasons.
+        refused: Paths that could not be read, with reasons.
+        digest: SHA-256 over the names and sizes of the files: it changes when files are added or
+        removed.
     """
 
     files: tuple[Path, ...]
@@ -45,8 +46,8 @@ class Listing:
 def list_files(folder: Path) -> Listing:
     """List a folder at any depth.
 
-    Links are not followed: what they lead to within the folder is found at its own place, and what
-    lies outside is not part of the input. The folder itself may be a link.
+    Links are not followed: targets within the folder are found at their own place, and targets
+    outside are not part of the input. The folder itself may be a link.
 
     Args:
         folder: Folder to look into, or a single file.
@@ -100,7 +101,7 @@ def _digest(folder: Path, sizes: Mapping[Path, int]) -> str:
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file to read; never a link or a pipe, should one have taken its place.
+    """Open a regular file for reading, but never a link or pipe that has replaced it.
 
     Raises:
         OSError: If it cannot be opened or is no regular file.

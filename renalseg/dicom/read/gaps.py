@@ -1,4 +1,4 @@
-"""Places where slices are missing, and whether a kidney may lie there."""
+"""Gaps in a series, and whether a kidney may lie in one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARGIN_MM = 10.0  # a gap nearer to a kidney than this may cut off a part of it 
 
 
 class Gap(NamedTuple):
-    """A place where slices are missing.
+    """A gap in a series.
 
     Attributes:
         below: Index along Z of the grid of the last slice before it.
@@ -32,12 +32,12 @@ class Gap(NamedTuple):
     width: float
 
     def __str__(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"gap of {self.width:.2f} mm at z={self.height:.2f} mm"
 
 
 def find_missing(grid: OrderedSlices) -> tuple[Gap, ...]:
-    """Say where slices of a series are missing, the lowest place first."""
+    """Find the gaps of a series, the lowest first."""
     normal = slice_normal(grid.instances[0].numbers("ImageOrientationPatient", 6))
     positions = [instance.numbers("ImagePositionPatient", 3) for instance in grid.instances]
     heights = np.stack(positions) @ normal

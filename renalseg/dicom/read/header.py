@@ -1,4 +1,4 @@
-"""Read the header of a DICOM file: all that precedes the pixels, and nothing that is huge."""
+"""Read the header of a DICOM file: everything before the pixels, without huge values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UNDEFINED = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says before its pixels.
+    """Content of a file before its pixels.
 
     Attributes:
         dataset: Attributes without pixels, private elements, overlays and huge values.
@@ -123,7 +123,7 @@ def _check_inflated(path: Path, file: BinaryIO) -> None:
 
 def _drop_bulk(dataset: Dataset) -> None:
     """Drop private elements and overlays: they may be huge, and must never reach a result."""
-    # as they lie there: asked for by its tag, a value that was passed over would be read
+    # in file order: access by tag would read a skipped value
     for tag, raw in list(dataset.items()):
         deferred = getattr(raw, "value", b"") is None and getattr(raw, "length", 0) > 0
         bulk = tag.group >= 0x5000 and tag.group != _FRAMES and tag not in _OFFSET_TABLES

@@ -1,7 +1,7 @@
-"""Whether the values of a series are Hounsfield units, by its header and by its pixels.
+"""Checks that the values of a series are Hounsfield units, by its header and its pixels.
 
-A CT number is fixed by water and air (PS3.3 C.11.1.1.2, HU). Air around the patient, fat and soft
-tissue stand in nearly every CT of a body, so they tell a scale that is shifted, wrapped or none.
+A CT number is fixed by water and air (PS3.3 C.11.1.1.2, HU). Nearly every CT of a body shows air
+around the patient, fat and soft tissue, which reveal a scale that is shifted, wrapped or wrong.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MAX_AT_LEAST = 0.02  # of all at the least value, unless that is air: a display
 
 
 class _Scale(NamedTuple):
-    """What turns a stored value into HU."""
+    """Conversion from stored values to HU."""
 
     slope: float
     intercept: float
@@ -54,7 +54,7 @@ class _Scale(NamedTuple):
 
 
 def refuse_other_units(instance: Instance) -> None:
-    """Refuse a slice whose header says that its values are no HU.
+    """Refuse a slice whose header says that its values are not HU.
 
     RescaleType may be missing only where it is HU (PS3.3 C.8.2.1).
 
@@ -76,7 +76,7 @@ def refuse_other_units(instance: Instance) -> None:
 
 
 def check_pixels(instances: Sequence[Instance]) -> Correction:
-    """Look at some pixels of a series and say how they become HU.
+    """Examine some pixels of a series to determine how they become HU.
 
     Two slices are read, and few of their pixels: some milliseconds, or about 60 if compressed.
 
@@ -84,10 +84,10 @@ def check_pixels(instances: Sequence[Instance]) -> Correction:
         instances: All slices in order.
 
     Returns:
-        What is to be corrected; `AS_STORED` where nothing is.
+        The necessary correction; `AS_STORED` if there is none.
 
     Raises:
-        InputError: If the values are no HU and the cause is not certain, or the pixels cannot be
+        InputError: If the values are not HU and the cause is uncertain, or the pixels cannot be
             read.
     """
     scales: dict[_Scale, list[Instance]] = {}
@@ -132,13 +132,13 @@ def _check_group(group: Sequence[Instance], count: int) -> Correction:
 
 
 def fault_of(hu: Array) -> str | None:
-    """Say why values cannot be the HU of a body, if they cannot.
+    """Say why values cannot be the HU of a body.
 
     Args:
         hu: (N,) of some slices, before what is below air becomes air.
 
     Returns:
-        What is wrong; None where they may be HU. A field of view inside the body, or what lies
+        The fault; None if they may be HU. A field of view inside the body, or what lies
         outside of it set to any value, needs no air.
     """
     least = float(hu.min())
@@ -171,7 +171,7 @@ def fault_of(hu: Array) -> str | None:
 
 
 def _has_all(hu: Array) -> bool:
-    """Whether air, fat and soft tissue are all there: then the cause of a mistake is certain.
+    """Return whether air, fat and soft tissue are all present, which makes a correction certain.
 
     Electron densities, too, are near HU + 1024, but they have no air at 24.
     """
@@ -186,7 +186,7 @@ def _has_all(hu: Array) -> bool:
 def _possible(
     chosen: Sequence[Instance], stored: Sequence[npt.NDArray[np.integer]]
 ) -> list[Correction]:
-    """Mistakes that are known from real files and may be undone."""
+    """Yield corrections of mistakes that are known from real files."""
     scale = _scale(chosen[0])
     wraps = [False]
     if not scale.signed and max(int(each.max()) for each in stored) >= 1 << (scale.bits - 1):

@@ -1,4 +1,4 @@
-"""What may tell the slices of a series apart: acquisitions, phases, passes of the table."""
+"""Splits interleaved slices of a series: acquisitions, phases, passes of the table."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ _LEAST = 4  # slices that may be a volume
 
 
 def repeats(part: Sequence[Instance], heights: Heights) -> bool:
-    """Say whether two slices lie at one place."""
+    """Return whether two slices share a position."""
     places = sorted(heights[id(instance)] for instance in part)
     return any(high - low < SAME_PLACE_MM for low, high in pairwise(places))
 
 
 def interleaved(group: Sequence[Instance], heights: Heights) -> bool:
-    """Say whether parts lie between each other's slices though no two slices share a place."""
+    """Return whether parts interleave although no two slices share a position."""
     splits = [list(by_value(group, keyword).values()) for keyword in (*_BETWEEN, *_BETWEEN_TOO)]
     splits.append([part for part in by_pass(group, "InstanceNumber", heights) if len(part) > 2])
     return any(
@@ -70,17 +70,17 @@ def interleaved(group: Sequence[Instance], heights: Heights) -> bool:
 
 
 def split_phases(group: Sequence[Instance], heights: Heights) -> list[tuple[str, Part]] | None:
-    """Split slices of which some share a place or lie between others.
+    """Split slices of which some share a position or lie between others.
 
     Args:
         group: Slices of one geometry.
         heights: Of each.
 
     Returns:
-        What tells each phase from the others, and its slices; None where nothing does.
+        What distinguishes each phase, with its slices; None if nothing does.
 
     Raises:
-        InputError: If slices of one acquisition lie at one place and differ.
+        InputError: If slices of one acquisition at one position differ.
     """
     # first what tells all phases apart, then what tells at least one from the rest
     for allowed in (0, len(group)):

@@ -1,4 +1,4 @@
-"""Input that is no folder: one file, or an archive, which is opened into a temporary folder."""
+"""Input other than a folder: a single file, or an archive, unpacked to a temporary folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _Add = Callable[[str, IO[bytes]], None]
 
 
 def kind_of(path: Path) -> str | None:
-    """Say which archive or image a file is that is no DICOM; None for any other."""
+    """Name the kind of archive or image that a file is; None for any other."""
     with open_regular(path) as file:
         start = file.read(600)
     if start[_DICM] == b"DICM":
@@ -56,7 +56,7 @@ def kind_of(path: Path) -> str | None:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Give the folder or file to look into; what an archive holds, in a folder that is removed.
+    """Provide the folder or file to read; an archive's content in a temporary folder.
 
     ZIP and tar archives, compressed or not, and single files that gzip compressed are opened.
 
@@ -67,7 +67,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         `path` itself, or a temporary folder.
 
     Raises:
-        InputError: It is something else, damaged, encrypted, larger than any study, or holds paths
+        InputError: It is of another kind, damaged, encrypted, larger than any study, or holds paths
             that lead out of it.
         ConfigError: There is no folder for temporary files.
     """
@@ -151,7 +151,7 @@ def _unpack_tar(path: Path, add: _Add) -> None:
 
 
 def _writer(path: Path, folder: Path) -> _Add:
-    """Gives a function that writes one file of an archive, and counts them."""
+    """Returns a function that writes one file of an archive and counts them."""
     count, total = 0, 0
 
     def add(name: str, source: IO[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Whether the files of a folder belong to one patient."""
+"""Checks that the files of a folder belong to one patient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from renalseg.errors import InputError
 
 
 class Person(NamedTuple):
-    """Whom a header names; never said to anybody.
+    """The patient that a header names; never printed.
 
     Attributes:
         id: PatientID, "" if it is missing.
@@ -28,7 +28,7 @@ class Person(NamedTuple):
 
 
 def person_of(path: Path, header: Dataset) -> Person:
-    """Say whom a header names."""
+    """Return the patient that a header names."""
     instance = Instance(path, header)
     # The first of up to three spellings (PS3.5, 6.2.1.2), without empty components.
     name = instance.optional("PatientName").split("=")[0]
@@ -41,9 +41,9 @@ def person_of(path: Path, header: Dataset) -> Person:
 def check_one_patient(folder: Path, people: Iterable[Person]) -> None:
     """Refuse a folder that holds several patients.
 
-    Different values of PatientID always prove two. Files without one may be stripped copies; where
-    there are such, names or dates of birth that contradict each other prove two as well, and where
-    all have the same one, both together do: hospitals number their patients independently.
+    Different values of PatientID always prove two patients. Files without one may be stripped
+    copies; then contradicting names or birth dates prove two patients as well. Under a single ID
+    both must contradict: hospitals number their patients independently.
 
     Raises:
         InputError: If it holds several; the message names no value.

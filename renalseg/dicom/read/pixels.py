@@ -29,7 +29,7 @@ AIR_HU = -1024.0
 
 
 class Correction(NamedTuple):
-    """What is wrong with the values of a series and is undone.
+    """A mistake in the values of a series that is undone.
 
     Attributes:
         shift: Added to all HU.
@@ -41,7 +41,7 @@ class Correction(NamedTuple):
 
     @property
     def remark(self) -> str | None:
-        """What is said of it; None where nothing is corrected."""
+        """Return the warning about it; None if nothing is corrected."""
         causes = []
         if self.wrapped:
             causes.append("its signed values are declared as unsigned, and were read as signed")
@@ -130,7 +130,7 @@ class PixelReader:
         return np.asarray(stored)
 
     def _of(self, instance: Instance, syntax: UID) -> Any:
-        """What the decoder reads from: the file, or all of it where it is deflated."""
+        """Return the decoder's source: the file, or its content if it is deflated."""
         if self._path != instance.path:
             self._open.close()
             self._path = None
@@ -149,7 +149,7 @@ class PixelReader:
             self._source.seek(instance.pixels.offset)
 
     def _check_stream(self, instance: Instance, source: BinaryIO, index: int) -> None:
-        """Refuse a compressed frame of another size than the header says, before it is decoded."""
+        """Refuse a compressed frame whose size differs from the header's, before decoding it."""
         from pydicom.encaps import get_frame
 
         self._rewind(instance)
@@ -180,7 +180,7 @@ def decode(instance: Instance) -> npt.NDArray[np.integer]:
 
 
 def transfer_syntax(header: Dataset) -> UID:
-    """Give the transfer syntax of a file, guessed from its encoding where the file lacks it."""
+    """Return a file's transfer syntax, inferred from its encoding if it is missing."""
     told = (getattr(header, "file_meta", None) or Dataset()).get("TransferSyntaxUID")
     if told:
         return UID(told)
@@ -191,7 +191,7 @@ def transfer_syntax(header: Dataset) -> UID:
 
 
 def slice_bytes(instance: Instance) -> int:
-    """Give the bytes that the pixels of a slice take when they are not compressed."""
+    """Return the uncompressed size of a slice's pixels in bytes."""
     names = ("Rows", "Columns", "BitsAllocated")
     rows, columns, bits = (int(instance.numbers(name, 1)[0]) for name in names)
     return rows * columns * bits // 8
@@ -296,7 +296,7 @@ def fingerprint(stored: npt.NDArray[np.integer]) -> str:
 
 
 def padding_range(instance: Instance) -> tuple[int, int] | None:
-    """Give the lowest and highest stored value that mean "no measurement here", if any do.
+    """Return the lowest and highest stored value that mean "no measurement here", if any.
 
     Raises:
         InputError: If they are no numbers.

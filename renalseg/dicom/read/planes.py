@@ -1,4 +1,4 @@
-"""Where the slices of a series lie in the grid that is computed on, and the way there and back."""
+"""Positions of source slices on the computing grid, and the mapping in both directions."""
 
 from __future__ import annotations
 

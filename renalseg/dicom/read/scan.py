@@ -1,6 +1,6 @@
-"""Find the CT slices of a folder, and account for what else lies there.
+"""Find the CT slices of a folder, and account for all other files.
 
-Only headers are read here; the pixels of the series that is processed are read later, once.
+Only headers are read here; the pixels of the chosen series are read later, once.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _PROJECTIONS = frozenset({"MIP", "MINIP", "MIN_IP", "PROJECTION IMAGE"})
 
 @dataclass(frozen=True)
 class Scan:
-    """What a folder holds.
+    """Content of a folder.
 
     Attributes:
         folder: The folder.
         instances: The CT slices, without localizers, in the order of their paths.
-        skipped: Every file that is nothing to process, and what it is.
-        refused: Every file that cannot be read or told to any series, and what is wrong with it.
+        skipped: Every file that needs no processing, with its kind.
+        refused: Every file that cannot be read or assigned to a series, with its fault.
         digest: Of the names and sizes of all files, see `list_files`.
     """
 

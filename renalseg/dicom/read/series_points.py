@@ -1,4 +1,4 @@
-"""How well a stack of slices suits the search for kidneys."""
+"""Points for how well a stack of slices suits the search for kidneys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.tags import Instance
 from renalseg.geometry import spacing_of
 
-ENOUGH_MM = 240.0  # extent along the normal that holds both kidneys
+ENOUGH_MM = 240.0  # extent along the normal that covers both kidneys
 FINE_MM, COARSE_MM = 1.5, 6.0  # finer brings no more points, coarser none
 
 _TEXTS = ("SeriesDescription", "ProtocolName")
@@ -31,8 +31,8 @@ _ELSEWHERE = re.compile(
 _SHARP_NAME = re.compile(r"LUNG|BONE|EDGE|DETAIL|SHARP|^(L|D|E|Y[A-E])$|^FC(3[0-9]|5[0-9]|8[0-9])")
 _SOFT_NAME = re.compile(r"STANDARD|SOFT|STND|SMOOTH|^[ABC]$|^FC[01][0-9]")
 _SIEMENS = re.compile(r"^[A-Z]+(\d{2})")  # B30f, Br40, I31f: from 10, soft, to 90, sharp
-# A portal-venous series of 5 mm goes before a native one of 1.5 mm, which has 2.3 points more for
-# its slices; a limited one of 6 cm does not go before a native one of the whole abdomen.
+# A portal-venous series of 5 mm outranks a native one of 1.5 mm, which has 2.3 points more for its
+# slices; a limited one of 6 cm does not outrank a native one of the whole abdomen.
 _CONTRAST = {
     Contrast.VENOUS: 4.0,
     Contrast.ARTERIAL: 3.5,
@@ -43,15 +43,14 @@ _CONTRAST = {
 
 
 def score(instances: tuple[Instance, ...], grid: OrderedSlices) -> Mapping[str, float]:
-    """Give points for what makes a CT suit.
+    """Score a stack of slices.
 
     Args:
         instances: The slices.
         grid: Their volume.
 
     Returns:
-        Points by what they are given for, and their sum as "total". The number of slices counts
-        for little: it decides between what is equal otherwise.
+        Points by trait, and their sum as "total". The number of slices only breaks ties.
     """
     first = instances[0]
     normal = grid.affine[:3, 2] / np.linalg.norm(grid.affine[:3, 2])
@@ -71,7 +70,7 @@ def score(instances: tuple[Instance, ...], grid: OrderedSlices) -> Mapping[str, 
 
 
 def names_another_part(told: str) -> bool:
-    """Whether BodyPartExamined names a part of the body without kidneys; a chest shows their poles.
+    """Return whether BodyPartExamined names a body part without kidneys; a chest shows their poles.
 
     Args:
         told: The attribute's value.
@@ -85,7 +84,7 @@ def _texts(instance: Instance) -> str:
 
 
 def body_part_points(told: str, texts: str) -> float:
-    """Points for the part of the body.
+    """Return points for the body part.
 
     Args:
         told: BodyPartExamined, in capitals.

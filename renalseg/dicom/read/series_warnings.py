@@ -1,4 +1,4 @@
-"""Say what is unusual about a series that is processed all the same."""
+"""Warnings about a series that is processed nevertheless."""
 
 from __future__ import annotations
 

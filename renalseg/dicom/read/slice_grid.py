@@ -1,6 +1,6 @@
-"""Put the slices of a series in order and find the regular grid that they are computed on.
+"""Order the slices of a series and find the regular grid for computing.
 
-Positions and orientations alone decide; SliceThickness and SpacingBetweenSlices are often wrong and
+Only positions and orientations count; SliceThickness and SpacingBetweenSlices are often wrong and
 never read.
 """
 

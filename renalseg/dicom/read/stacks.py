@@ -1,4 +1,4 @@
-"""Part a series into stacks: slices of one geometry and of one phase, which may form a volume."""
+"""Split a series into stacks: slices of one geometry and phase, which may form a volume."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Stack(NamedTuple):
 
     Attributes:
         instances: Its slices.
-        part: What tells it from the other stacks; None where the series is one stack.
-        reason: Why it is no volume; None where it may be one.
+        part: What distinguishes it from the other stacks; None if the series is one stack.
+        reason: Why it is not a volume; None if it may be one.
         warnings: What is unusual about it but processed.
     """
 
@@ -35,7 +35,7 @@ class Stack(NamedTuple):
 
 
 def split_series(instances: Sequence[Instance]) -> list[Stack]:
-    """Part a series by its frame of reference, orientation and size, then by phases.
+    """Split a series by frame of reference, orientation and size, then by phase.
 
     Args:
         instances: Slices of one series, without copies.

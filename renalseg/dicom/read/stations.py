@@ -1,4 +1,4 @@
-"""Slices that were taken at several positions of the table, and single ones far from the others."""
+"""Table stations that form one volume, and stray slices far from the others."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Joined(NamedTuple):
 
 
 def split_strays(group: Sequence[Instance], heights: Heights) -> tuple[Part, list[Part]]:
-    """Part the volume from few slices that lie far away from it.
+    """Separate a volume from a few slices far away from it.
 
     Args:
         group: Slices of one geometry.
@@ -85,9 +85,9 @@ def join_stations(group: Sequence[Instance], heights: Heights) -> Joined | None:
 
 
 def goes_on_in(one: OrderedSlices, other: OrderedSlices) -> bool:
-    """Say whether another series begins where one ends, on the same grid.
+    """Return whether another series begins where one ends, on the same grid.
 
-    A program may have given the parts of a scan series of their own.
+    A program may have stored the parts of a scan as separate series.
     """
     frames = {grid.instances[0].optional("FrameOfReferenceUID") for grid in (one, other)}
     same_axes = np.allclose(one.affine[:3, :3], other.affine[:3, :3], atol=1e-3)

@@ -1,4 +1,4 @@
-"""The series of a study that a person asks for, by its UID, its number or its description."""
+"""Finds the requested series of a study by UID, number or description."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_LISTED = 20
 
 
 def find_wanted(candidates: Sequence[Candidate], wanted: str) -> str:
-    """Find the one series that is asked for.
+    """Find the requested series.
 
     Args:
         candidates: All series of a study, with their parts.

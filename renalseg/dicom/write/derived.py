@@ -1,4 +1,4 @@
-"""What all objects that derive from a series share: patient and study, equipment, UIDs, dates."""
+"""Attributes shared by all derived objects: patient, study, equipment, UIDs, dates."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ SERIES_NUMBERS = {"seg": 900, "sr": 901, "pdf": 902, "sc": 903, "labelmap": 904}
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Where a derived object comes from.
+    """Origin of a derived object.
 
     Attributes:
         series: The source series.
         algorithm: Name of the method, such as "sehdc".
         version: Version of RenalSeg.
-        networks: Those of the method, each with what tells its weights from others.
+        networks: The method's networks, each with the fingerprint of its weights.
         content: Hash of what was found, see `content_hash`.
     """
 
@@ -49,16 +49,16 @@ class Origin:
     content: str = ""
 
     def uid(self, *purpose: str) -> UID:
-        """Give a UID that is the same whenever input, software, method, content and purpose are."""
+        """Derive a UID from input, software, method, content and purpose."""
         return derive_uid(self.series.input_hash, *self._software, self.content, *purpose)
 
     def tracking_uid(self, label: str) -> UID:
-        """Give the UID that SEG and SR share for one structure."""
+        """Return the UID that SEG and SR share for a structure."""
         return self.uid(f"tracking {label}")
 
     @property
     def device_uid(self) -> UID:
-        """Give the UID of the program as an observer: of this version with these networks."""
+        """Return the UID of the program as an observer: this version with these networks."""
         return derive_uid("device", PRODUCT, *self._software)
 
     @property
@@ -67,7 +67,7 @@ class Origin:
 
     @cached_property
     def created(self) -> datetime:
-        """Date and time of the content: those of the source, so that a rerun gives the same."""
+        """Return date and time of the content: the source's, so that a rerun gives the same."""
         return acquisition_time(self.series.headers[0])
 
     @cached_property
@@ -76,7 +76,7 @@ class Origin:
         return without_names(complete_headers(self.series.headers[:1])[0])
 
     def series_arguments(self, kind: str) -> dict[str, Any]:
-        """Give the arguments by which highdicom names a new series of one instance.
+        """Return highdicom's arguments for a new series of one instance.
 
         Args:
             kind: A key of `SERIES_NUMBERS`.
@@ -94,7 +94,7 @@ class Origin:
         }
 
     def study_arguments(self) -> dict[str, Any]:
-        """Give the arguments by which highdicom names the patient and the study."""
+        """Return highdicom's arguments for patient and study."""
         header = self.header
         return {
             "study_instance_uid": header.StudyInstanceUID,
@@ -133,11 +133,11 @@ class Origin:
 
 
 def content_hash(segmented: npt.NDArray[np.uint8], texts: Sequence[str] = ()) -> str:
-    """Hash what objects show: whatever moved a voxel, one UID never stands for two contents.
+    """Hash the content of objects, so that one UID never stands for two contents.
 
     Args:
         segmented: Segment numbers (X, Y, Z).
-        texts: What else was found.
+        texts: Other findings.
     """
     digest = hashlib.sha256(np.ascontiguousarray(segmented.T).data)  # its order in memory: no copy
     digest.update(json.dumps([segmented.shape, *texts]).encode())
@@ -145,7 +145,7 @@ def content_hash(segmented: npt.NDArray[np.uint8], texts: Sequence[str] = ()) ->
 
 
 def say(image: Dataset, said: Sequence[Statement]) -> None:
-    """Write what a result says into an image, in place, for viewers that show nothing else of it.
+    """Write the result's statements into an image, in place, for viewers that show nothing else.
 
     Args:
         image: Gets ImageComments (0020,4000), which DICOM PS3.3 C.7.6.1 gives to every image.
@@ -160,12 +160,12 @@ def say(image: Dataset, said: Sequence[Statement]) -> None:
 
 
 def ascii_only(text: str) -> str:
-    """Write what the character set of a source may lack as escapes; results are in English."""
+    """Escape characters that the source's character set may lack; results are in English."""
     return text.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def without_names(header: Dataset) -> Dataset:
-    """Take the names of persons and the character set out of a header, in place; gives it back."""
+    """Remove person names and the character set from a header, in place, and return it."""
     for keyword in _NAMES:
         setattr(header, keyword, "")
     header.pop("SpecificCharacterSet", None)

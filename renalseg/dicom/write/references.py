@@ -1,7 +1,7 @@
-"""Let objects that were derived from the frames of a multi-frame CT refer to those frames.
+"""References of derived objects to the frames of a multi-frame CT.
 
-Frames are handled as slices with a SOPInstanceUID of their own
-(`renalseg.dicom.read.enhanced`), which names nothing that exists. Before a
+Frames are handled as slices with a derived SOPInstanceUID (`renalseg.dicom.read.enhanced`), which
+names no stored object. Before a
 derived object is stored, its references are turned into references to the multi-frame object, with
 the numbers of its frames (PS3.3, table 10-3).
 """

@@ -1,9 +1,9 @@
-"""Headers of the source series as objects are derived from them: checked, measured, completed.
+"""Source headers for derived objects: checked, measured and completed.
 
-What is written names the source by a few attributes. They are taken over one by one when the
-series is read: no other value of a file gets into a result, and none ends a run late. Distances are
-written as they were measured from the positions, because SliceThickness and SpacingBetweenSlices
-are often wrong, and readers of a segmentation rely on them.
+Results refer to the source by a few attributes, which are copied one by one when the series is
+read: no other value of a file reaches a result, and none ends a run late. Distances are measured
+from the positions, because SliceThickness and SpacingBetweenSlices are often wrong, and readers of
+a segmentation rely on them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _TEXTS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 
 
 def source_headers(grid: OrderedSlices) -> tuple[Dataset, ...]:
-    """Give the headers of a series for the objects that derive from it.
+    """Return the headers of a series for derived objects.
 
     Args:
         grid: The series in order.
@@ -103,7 +103,7 @@ def source_headers(grid: OrderedSlices) -> tuple[Dataset, ...]:
 
 
 def _measured(grid: OrderedSlices) -> Dataset:
-    """What all slices share: their size and directions, and how far apart they are."""
+    """Return what all slices share: size, directions and spacing."""
     first = grid.instances[0]
     orientation = first.numbers("ImageOrientationPatient", 6)
     places = [instance.numbers("ImagePositionPatient", 3) for instance in grid.instances]
@@ -126,7 +126,7 @@ def _decimals(values: Iterable[float]) -> list[DSfloat]:
 
 
 def _take(instance: Instance, header: Dataset, keywords: Sequence[str]) -> None:
-    """Take attributes over, as far as they are what DICOM says that they are."""
+    """Copy the attributes that conform to DICOM."""
     for keyword in keywords:
         # a value is parsed when it is asked for, with errors of many kinds
         with suppress(Exception):
@@ -135,7 +135,7 @@ def _take(instance: Instance, header: Dataset, keywords: Sequence[str]) -> None:
 
 
 def _is_sound(element: DataElement) -> bool:
-    """Whether an element has the VR of its tag and a value that this VR allows; all in it, too."""
+    """Return whether an element, with its content, has its tag's VR and a valid value."""
     if element.VR not in dictionary_VR(element.tag):
         return False
     if element.VR == "SQ":
@@ -154,7 +154,7 @@ def _is_sound(element: DataElement) -> bool:
 
 
 def complete_headers(headers: Sequence[Dataset]) -> list[Dataset]:
-    """Copy source headers and fill what stripping took away.
+    """Copy source headers and complete what stripping removed.
 
     Missing type 2 attributes become empty, malformed dates and sex codes too. A missing frame of
     reference gets a UID that derives from the SeriesInstanceUID, the same at every run.
@@ -173,7 +173,7 @@ def complete_headers(headers: Sequence[Dataset]) -> list[Dataset]:
 
 
 def acquisition_time(header: Dataset) -> datetime:
-    """Say when a slice was made, by the most telling date it has; 1970-01-01 if it has none."""
+    """Return when a slice was acquired, by its most specific date; 1970-01-01 if it has none."""
     with disable_value_validation():
         for kind in ("Acquisition", "Content", "Series", "Study"):
             date = _date(header.get(f"{kind}Date"))

@@ -87,9 +87,9 @@ def build_sr(
 
     Args:
         origin: The source series.
-        segments: What was found; none is a report too.
+        segments: The findings; may be empty.
         phase: Contrast phase, as the pixels show it.
-        said: What the result says, the conclusion last.
+        said: The result's statements, the conclusion last.
         segmentation: The segmentation that holds the segments; None without segments.
         predecessor: The report that this one supersedes; of it the UIDs of class, study, series
             and instance are read.
@@ -130,7 +130,7 @@ def build_sr(
 
 
 def _text(statement: Statement) -> TextContentItem:
-    """What the result says, under a name that tells a warning from the conclusion."""
+    """Return a statement under a concept that separates warnings from the conclusion."""
     text = ascii_only(statement.text)
     if statement.kind == Kind.CONCLUSION:
         text = f"{text} {USE}"
@@ -140,7 +140,7 @@ def _text(statement: Statement) -> TextContentItem:
 def _group(
     origin: Origin, segment: MeasuredSegment, phase: ContrastPhase, segmentation: Dataset
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    """The measures of one segment (TID 1411)."""
+    """Return the measurement group of a segment (TID 1411)."""
     info = LABELS[segment.kind]
     third = None if segment.third is None else _concept(THIRDS[segment.third])
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
@@ -165,7 +165,7 @@ def _group(
 
 
 def _evaluations(segment: MeasuredSegment, phase: ContrastPhase) -> list[QualitativeEvaluation]:
-    """What is said of a segment in words: its size, where to look at it, and the phase."""
+    """Return the qualitative evaluations of a segment: size, image and phase."""
     said = {SIZE: segment.size, IMAGE: segment.image, PHASE: PHASES[phase].rstrip(".")}
     own = {name: _own(text) for name, text in said.items() if text is not None}
     if segment.lower_bound:
@@ -191,7 +191,7 @@ def _measurements(segment: MeasuredSegment) -> list[Measurement]:
 def _not_found(
     origin: Origin, kind: int, side: Side | None
 ) -> MeasurementsAndQualitativeEvaluations:
-    """The statement that something was looked for and not found (TID 1501)."""
+    """Return the statement that something was not found (TID 1501)."""
     info = LABELS[kind]
     name = " ".join(part for part in (side and side.value, info.name) if part).capitalize()
     laterality = None if side is None else _concept(LATERALITY[side])
@@ -240,7 +240,7 @@ def _sources(origin: Origin) -> list[Dataset]:
 
 
 def _own(text: str) -> CodedConcept:
-    """A concept of our own: its code is its meaning, short enough for an SH value."""
+    """Return a private concept: its code is its meaning, short enough for an SH value."""
     return CodedConcept(text.upper().replace(" ", "")[:_SHORT], SCHEME, text)
 
 

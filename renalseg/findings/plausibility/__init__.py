@@ -1,8 +1,8 @@
-"""Whether what the networks found is what they call it: kidneys, and tumors in them.
+"""Plausibility of what the networks found: kidneys, and tumors in them.
 
-Networks name something in every picture. This looks at what they named as a reader would: density,
-size, shape, fat around it, place beside the spine, and the contrast phase. It knows no network and
-no file.
+Networks label something in every image. This package examines the labels as a reader would:
+density, size, shape, surrounding fat, position beside the spine, and the contrast phase. It knows
+no network and no file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST_REASONS = 3  # that are said of one piece
 
 
 class Judged(NamedTuple):
-    """What may be reported.
+    """The reportable findings.
 
     Attributes:
         pred: Labels (1, X, Y, Z) uint8 without what is not plausible.
@@ -46,14 +46,14 @@ class Judged(NamedTuple):
 def judge(
     image: MetaTensor, pred: MetaTensor, limits: Plausibility, *, elsewhere: bool = False
 ) -> Judged:
-    """Takes away what is no kidney, and gives back to the kidney what is no tumor.
+    """Removes what cannot be a kidney, and returns implausible tumors to the kidney.
 
     Args:
         image: HU (1, X, Y, Z), affine in RAS mm with orthogonal axes.
         pred: (1, X, Y, Z) uint8 on its grid: 0 background, 1 kidney, 2 tumor.
-        limits: Of the method.
-        elsewhere: Whether the header names a part of the body far from the kidneys; a doubt, no
-            proof.
+        limits: Limits of the method.
+        elsewhere: Whether the header names a body part far from the kidneys, which counts as a
+            doubt.
     """
     labels = pred[0].cpu().numpy()
     found = Found.of(labels)
@@ -83,7 +83,7 @@ def judge(
 
 
 class _Pieces:
-    """The connected pieces of what was found, and which of them can be kidneys.
+    """The connected pieces of the findings, and which of them can be kidneys.
 
     Small pieces are not judged: they go with the largest of their side.
 
@@ -132,7 +132,7 @@ class _Pieces:
 
 
 def _sides(scene: Scene) -> dict[int, Side]:
-    """The side of each piece, by the spine or, where there is none, the middle of the body."""
+    """Returns the side of each piece by the spine, or by the middle of the body without one."""
     x, _, bone = scene.spine
     middle = x if bone > 0 else scene.middle
     counts = np.bincount(scene.pieces.ravel())
@@ -147,7 +147,7 @@ def _sides(scene: Scene) -> dict[int, Side]:
 def _judge_tumors(
     pieces: _Pieces, volumes: np.ndarray, phase: ContrastPhase, limits: Plausibility
 ) -> tuple[list[int], list[str]]:
-    """The numbers of the regions that are no tumors, and what is to be said."""
+    """Returns the numbers of the regions that are not tumors, and the sentences for review."""
     scene = pieces.scene
     sides = {side: pieces.on(side) for side in Side}
     given_back: dict[tuple[Side, str], list[int]] = defaultdict(list)

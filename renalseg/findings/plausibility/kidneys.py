@@ -1,4 +1,4 @@
-"""Whether what was found can be a kidney."""
+"""Checks whether a piece can be a kidney."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def reaches_end(scene: Scene, number: int) -> bool:
 
 
 def doubts(traits: Traits, ranges: KidneyRange, *, cut: bool = False) -> list[str]:
-    """What is outside of a range, in words.
+    """Lists the traits outside of their ranges, in words.
 
     Args:
         traits: Of a piece.
@@ -160,7 +160,7 @@ def doubts(traits: Traits, ranges: KidneyRange, *, cut: bool = False) -> list[st
 
 
 def why_not(traits: Traits, limits: Plausibility, *, cut: bool, elsewhere: bool) -> list[str]:
-    """Why a piece is no kidney, in words; empty if it can be one.
+    """Lists why a piece cannot be a kidney, in words; empty if it can.
 
     Args:
         traits: Of the piece.

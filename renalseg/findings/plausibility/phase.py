@@ -1,4 +1,4 @@
-"""The contrast phase, from the pixels of aorta, cortex, medulla and renal pelvis."""
+"""Contrast phase from the pixels of aorta, cortex, medulla and renal pelvis."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VESSEL_HU = (0.0, 600.0)
 
 
 class Signs(NamedTuple):
-    """What tells the phases apart, HU; nan where it was not seen.
+    """HU that distinguish the phases; nan if not seen.
 
     Attributes:
         aorta: Of the brightest vessel before the spine.
@@ -62,7 +62,7 @@ def read_signs(scene: Scene, kidneys: list[Mask], limits: PhaseLimits) -> Signs:
 
 
 def phase_of(signs: Signs, limits: PhaseLimits) -> ContrastPhase:
-    """Names the phase that the signs speak for.
+    """Determines the phase from the signs.
 
     Args:
         signs: What was seen.

@@ -1,4 +1,4 @@
-"""What the plausibility check looks at: a coarse copy of the CT around what was found."""
+"""The scene of the plausibility check: a coarse copy of the CT around the findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a region that was called tumor is the kidney itself, or scattered."""
+"""Checks whether a region called tumor is the kidney itself, or scattered."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Region(NamedTuple):
 def why_kidney(
     region: Region, scene: Scene, phase: ContrastPhase, limits: TumorLimits
 ) -> str | None:
-    """Why a region is not reported as a tumor, or None if it is.
+    """Says why a region is not reported as a tumor; None if it is.
 
     Args:
         region: Called tumor.
@@ -57,7 +57,7 @@ def why_kidney(
 
 
 def reasons_for_review(region: Region, scene: Scene, limits: TumorLimits) -> list[str]:
-    """What a person should look at in a tumor that is reported."""
+    """Lists what a person should check in a reported tumor."""
     said = []
     most = most_islands(region.mask, scene.spacing, limits.island_mm2)
     if most > limits.islands:

@@ -1,4 +1,4 @@
-"""One HTML file with everything in it: no server, no network, no file beside it."""
+"""A self-contained HTML file: no server, no network, no other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page says of a study: from its entry in result.json and the headers of its series."""
+"""The page of a study, from its entry in result.json and the headers of its series."""
 
 from __future__ import annotations
 

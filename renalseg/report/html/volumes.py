@@ -1,4 +1,4 @@
-"""The CT and its segments as a page carries them: cropped, compressed, and of bounded size."""
+"""CT and segments of a page: cropped, compressed, and of bounded size."""
 
 from __future__ import annotations
 
