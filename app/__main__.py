@@ -80,8 +80,7 @@ def _default_bundles() -> Path | None:
 
 
 if __name__ == "__main__":
-    from renalseg.runtime.process import leave
-    from renalseg.runtime.signals import end_on_signals
+    from renalseg.runtime.process import end_on_signals, leave
 
     end_on_signals()
     leave(main())

@@ -6,7 +6,7 @@
     └── RetryableError          75   the same call may succeed later (disk full, out of memory,
                                      network down)
 
-A signal ends a program with 128 + its number (`renalseg.runtime.signals`): 130 for SIGINT,
+A signal ends a program with 128 + its number (`renalseg.runtime.process`): 130 for SIGINT,
 143 for SIGTERM.
 
 Messages give what was expected, what was found, and the file or UID. They never hold a patient's

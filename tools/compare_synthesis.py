@@ -24,7 +24,7 @@ from renalseg.errors import InputError
 from renalseg.synthesis.appearance import tissue_range
 from renalseg.synthesis.library import load_library
 from renalseg.synthesis.patches import SyntheticPatches
-from renalseg.synthesis.phases import Phase
+from renalseg.synthesis.scanner import Phase
 from renalseg.synthesis.tissues import Tissue
 from tools.markdown import put_between, table
 

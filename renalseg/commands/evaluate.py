@@ -24,6 +24,6 @@ def add_evaluate_command(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from renalseg.evaluation.run import evaluate
+    from renalseg.evaluation.evaluate import evaluate
 
     evaluate(options.pred, options.label, options.out)

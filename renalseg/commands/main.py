@@ -29,8 +29,7 @@ from renalseg.runtime.checksums import add_checksums_command, renew_manifest
 from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
 from renalseg.runtime.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.runtime.privacy import format_traceback, reason_of
-from renalseg.runtime.process import leave, prepare, require_memory
-from renalseg.runtime.signals import end_on_signals
+from renalseg.runtime.process import end_on_signals, leave, prepare, require_memory
 
 _BUNDLES = "folder with the bundles"
 

@@ -1,7 +1,13 @@
-"""Header values that the reader depends on, checked; a refusal names the tag and the file."""
+"""Header values that the reader depends on, checked, and the UIDs that are derived.
+
+A refusal names the tag and the file.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +18,15 @@ import numpy.typing as npt
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
-from renalseg.dicom.uids import MAX_LENGTH, is_uid
 from renalseg.errors import InputError
 from renalseg.runtime.harmless import one_line
+
+MAX_LENGTH = 64
+# Components with leading zeros are wrong (PS3.5, 9.1) and common in what anonymizers write. They
+# do no harm, so they pass. [0-9] and not \d, which other scripts' digits match.
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 class SourceFrame(NamedTuple):
@@ -162,3 +173,28 @@ class Instance:
 def describe(keyword: str) -> str:
     """Name a tag for a message, such as "PixelSpacing (0028,0030)"."""
     return f"{keyword} {Tag(tag_for_keyword(keyword) or 0)}"
+
+
+def is_uid(text: str) -> bool:
+    """Say whether a text is a UID: digits and dots, 64 characters at most (DICOM PS3.5, 9.1).
+
+    Args:
+        text: A value without padding. Leading zeros of a component are let pass.
+    """
+    return len(text) <= MAX_LENGTH and _UID.fullmatch(text) is not None
+
+
+def derive_uid(*parts: str) -> UID:
+    """Derive a UID from texts: the same texts give the same UID, other texts another one.
+
+    Args:
+        parts: What the UID stands for, such as the input's hash, the software version and the kind
+            of object.
+
+    Returns:
+        A UID under the UUID root 2.25 (DICOM PS3.5, B.2).
+    """
+    # Lengths keep ("ab", "c") apart from ("a", "bc").
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    digest = hashlib.sha256(text.encode()).digest()
+    return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")

@@ -10,8 +10,15 @@ from monai.data import MetaTensor
 
 from renalseg.components import bounding_box
 from renalseg.evaluation.lesions import Detections, match_lesions
-from renalseg.evaluation.overlap import Labels, check_grids, kits19_dice, kits23_scores
-from renalseg.evaluation.regions import KIDNEY_AND_MASSES, KITS23, TUMORS
+from renalseg.evaluation.overlap import (
+    KIDNEY_AND_MASSES,
+    KITS23,
+    TUMORS,
+    Labels,
+    check_grids,
+    kits19_dice,
+    kits23_scores,
+)
 from renalseg.geometry import voxel_volume_mm3
 from renalseg.grids import Grid
 

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from renalseg.evaluation.case_score import CaseScore
-from renalseg.evaluation.regions import TUMORS
+from renalseg.evaluation.overlap import TUMORS
 from renalseg.evaluation.summary import FAILED_BELOW, Summary
 
 _SPREAD = 0.16  # of the points of a strip, to both sides

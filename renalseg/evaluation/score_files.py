@@ -12,7 +12,7 @@ from typing import Any
 
 from renalseg.evaluation.case_score import CaseScore, Volume
 from renalseg.evaluation.lesions import MIN_IOU, MIN_LESION_MM3, Detections, Lesion
-from renalseg.evaluation.regions import KITS23
+from renalseg.evaluation.overlap import KITS23
 from renalseg.evaluation.summary import FAILED_BELOW, Summary
 from renalseg.runtime.harmless import csv_cell
 

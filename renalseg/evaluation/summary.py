@@ -13,7 +13,7 @@ import numpy as np
 from renalseg.evaluation.bootstrap import Estimate, mean_of, ratio_of
 from renalseg.evaluation.case_score import KITS19_NAMES, CaseScore
 from renalseg.evaluation.lesions import SIZES_CM
-from renalseg.evaluation.regions import KIDNEY_AND_MASSES, KITS23, TUMORS
+from renalseg.evaluation.overlap import KIDNEY_AND_MASSES, KITS23, TUMORS
 
 FAILED_BELOW = 0.1  # Dice
 _LIMITS = 1.96  # standard deviations, of Bland and Altman's limits of agreement

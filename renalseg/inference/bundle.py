@@ -18,7 +18,7 @@ from renalseg.grids import Grid
 from renalseg.inference.engine import OpenVINOEngine, make_engine
 from renalseg.inference.inferers import AutocastInferer, autocast
 from renalseg.inference.metadata import METADATA_FILE
-from renalseg.networks.layout import channels_last
+from renalseg.networks.common import channels_last
 from renalseg.runtime.checksums import check_manifest
 
 Case = dict[str, Any]

@@ -12,8 +12,7 @@ from monai.networks.nets import BasicUNet, resnet34
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renalseg.networks.norm import Norm
-from renalseg.networks.padding import crop_as, pad_to_multiple
+from renalseg.networks.common import Norm, crop_as, pad_to_multiple
 
 OUTSIDE = -30.0  # logit of a voxel beyond the kidneys' range along Z
 

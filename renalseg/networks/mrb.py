@@ -10,8 +10,7 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
-from renalseg.networks.norm import Norm
-from renalseg.networks.padding import crop_as, pad_to_multiple
+from renalseg.networks.common import Norm, crop_as, pad_to_multiple
 
 LEVELS = 5  # 128 x 128 x 80 voxels are 8 x 8 x 5 at the bottom
 

@@ -13,8 +13,7 @@ from monai.networks.nets.attentionunet import AttentionBlock
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renalseg.networks.norm import Norm
-from renalseg.networks.padding import crop_as, pad_to_multiple
+from renalseg.networks.common import Norm, crop_as, pad_to_multiple
 from renalseg.networks.prelu import prelu_conv, prelu_rescale
 
 CONVOLUTIONS = (1, 2, 3, 3)  # 5x5, of the levels above the bottom; as in V-Net

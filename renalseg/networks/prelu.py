@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monai.networks.blocks import Convolution
 
-from renalseg.networks.norm import Norm
+from renalseg.networks.common import Norm
 
 
 def prelu_conv(

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renalseg.networks.norm import Norm
-from renalseg.networks.padding import crop_as, pad_to_multiple
+from renalseg.networks.common import Norm, crop_as, pad_to_multiple
 from renalseg.networks.prelu import prelu_conv, prelu_rescale
 
 # Dilations of the 3x3x3 convolutions of a stage, top to bottom; the third and deeper are dilated.

@@ -12,8 +12,7 @@ from monai.networks.blocks import ResidualUnit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renalseg.networks.norm import Norm
-from renalseg.networks.padding import crop_as, pad_to_multiple
+from renalseg.networks.common import Norm, crop_as, pad_to_multiple
 from renalseg.networks.prelu import prelu_rescale
 
 CONVOLUTIONS = (1, 2, 3, 3, 3)  # of the blocks, full resolution first (V-Net's own)

@@ -12,8 +12,7 @@ from monai.networks.blocks import ChannelSELayer, Convolution
 from torch import Tensor, nn
 
 from renalseg.networks.attention import DualAttention3d
-from renalseg.networks.norm import Norm
-from renalseg.networks.padding import crop_as, pad_to_multiple
+from renalseg.networks.common import Norm, crop_as, pad_to_multiple
 
 STRIDES = ((2, 2, 1), (2, 2, 2), (2, 2, 2))  # x, y, z of the three down-sampling convolutions
 DILATIONS = (1, 2, 5, 1, 2)

@@ -64,7 +64,7 @@ def make_objects(
     if "pdf" in settings.outputs:
         yield "pdf", _report(origin, segmented, segments, phase, said, settings)
     if "sc" in settings.outputs:
-        from renalseg.dicom.write.capture import build_capture
+        from renalseg.dicom.write.documents import build_capture
         from renalseg.report.overlay import Picture, overlay_pixels
 
         picture = Picture(series, segmented, segments, said, note(settings))
@@ -87,7 +87,7 @@ def _report(
     settings: Settings,
 ) -> Dataset:
     # matplotlib takes a third of a second to import: only where a page is drawn
-    from renalseg.dicom.write.pdf import build_pdf
+    from renalseg.dicom.write.documents import build_pdf
     from renalseg.report.facts import method_fact, study_facts
     from renalseg.report.panels import about_window, choose_panels
     from renalseg.report.pdf import TITLE, Facts, draw_page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -13,8 +14,9 @@ from monai.data import MetaTensor
 from renalseg import __version__
 from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read.series import CTSeries
+from renalseg.dicom.tags import is_uid
 from renalseg.dicom.write.references import refer_to_frames
-from renalseg.errors import ConfigError
+from renalseg.errors import ConfigError, InputError
 from renalseg.findings.measurements import measure
 from renalseg.findings.segments import split_segments
 from renalseg.findings.sentences import (
@@ -28,7 +30,6 @@ from renalseg.findings.sentences import (
 from renalseg.inference.metadata import read_metadata
 from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.output.earlier import Earlier
-from renalseg.output.names import file_stem
 from renalseg.output.objects import make_objects, note
 from renalseg.report.images import name_images
 from renalseg.runtime.sealed import open_sealed
@@ -36,6 +37,7 @@ from renalseg.settings import Settings
 
 REFUSED = "refused"  # the finding where there is none
 LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
+_DIGITS = 8  # of the study's hash: two studies that share a series UID are few
 
 
 @dataclass(frozen=True)
@@ -188,3 +190,24 @@ def weak_bundles(settings: Settings) -> list[str]:
                 "do not rely on what it finds or does not find"
             )
     return said
+
+
+def file_stem(study: str, series: str) -> str:
+    """Return the common stem of all files of a series.
+
+    Args:
+        study: StudyInstanceUID.
+        series: SeriesInstanceUID.
+
+    Returns:
+        The SeriesInstanceUID and a hash of the StudyInstanceUID, since two studies may share the
+        former. The same UIDs give the same name in every run.
+
+    Raises:
+        InputError: One of them is no UID, and might lead to another folder.
+    """
+    for keyword, uid in (("StudyInstanceUID", study), ("SeriesInstanceUID", series)):
+        if not is_uid(uid):
+            raise InputError(f"{keyword} should be digits and dots, 64 at most, found other text")
+    digest = hashlib.sha256(study.encode()).hexdigest()
+    return f"{series}-{digest[:_DIGITS]}"

@@ -1,6 +1,6 @@
-"""Prepares a process for the libraries that it is about to import.
+"""How a process starts and ends: its limits, the chatter of libraries, and signals.
 
-``import monai`` imports the MONAI Deploy SDK where that is installed, so this concerns
+``import monai`` imports the MONAI Deploy SDK where that is installed, so `prepare` concerns
 ``renalseg run`` as much as the application.
 """
 
@@ -9,13 +9,17 @@ from __future__ import annotations
 import atexit
 import mmap
 import os
+import signal
 import sys
+import threading
 import warnings
 from typing import NoReturn
 
 from renalseg.errors import RetryableError
+from renalseg.runtime import log
 from renalseg.runtime.caches import use_writable_folders
 from renalseg.runtime.privacy import hide_header_values
+from renalseg.runtime.staging import remove_all
 
 STACK_BYTES = 32 * 1024 * 1024
 """What Holoscan recommends."""
@@ -24,6 +28,7 @@ LEAST_BYTES = 3 << 29
 """Address space below which the libraries cannot start: 1.5 GiB."""
 
 LOG_LEVEL = "HOLOSCAN_LOG_LEVEL"
+SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")
 
 
 def prepare(*, verbose: bool = False) -> None:
@@ -108,3 +113,32 @@ def hide_chatter() -> None:
     # Said to the authors of the libraries.
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def end_on_signals() -> None:
+    """On a signal, removes the program's hidden folders and exits with 128 + its number.
+
+    A thread waits for the signals, because Python's own handlers run between two steps of the main
+    thread, and one step can be a network that runs for a minute. All threads and child processes
+    therefore block the signals: call this before there are any, in a program that starts no
+    processes. Ignored signals, as under nohup, stay ignored. Does nothing on Windows.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        return
+    wanted = {
+        number
+        for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name))
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    threading.Thread(target=_wait, args=(wanted,), name="signals", daemon=True).start()
+
+
+def _wait(wanted: set[signal.Signals]) -> None:
+    number = signal.Signals(signal.sigwait(wanted))
+    try:
+        remove_all()
+        text = f"renalseg: ended by {number.name}; what was not complete is removed"
+        log.say(text, "ended", "error", signal=number.name, exit_code=128 + number)
+    finally:
+        os._exit(128 + number)

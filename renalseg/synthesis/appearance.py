@@ -12,9 +12,8 @@ import torch
 from torch import Generator, Tensor
 
 from renalseg.synthesis.fields import chance, smooth_field, uniform
-from renalseg.synthesis.phases import PHASE_SHARES, Phase, draw_phase
 from renalseg.synthesis.renal_appearance import PARENCHYMA_HU, paint_cyst, paint_kidney, paint_tumor
-from renalseg.synthesis.scanner import Scanner, scan
+from renalseg.synthesis.scanner import PHASE_SHARES, Phase, Scanner, draw_phase, scan
 from renalseg.synthesis.tissues import Anatomy, Tissue
 
 __all__ = ["PHASE_SHARES", "Phase", "Scanner", "draw_ct", "draw_phase", "tissue_range"]

@@ -21,11 +21,10 @@ from torch.nn import functional
 from renalseg.components import largest_part
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.synthesis.depth import bounding_box
 from renalseg.synthesis.fields import gaussian_blur, smooth_field, uniform
-from renalseg.synthesis.phases import Phase
 from renalseg.synthesis.renal_appearance import paint_cyst, paint_tumor
-from renalseg.synthesis.tissues import Tissue
+from renalseg.synthesis.scanner import Phase
+from renalseg.synthesis.tissues import Tissue, bounding_box
 from renalseg.synthesis.torso import load_kits_kidneys
 
 _FAT_HU = (-160.0, -30.0)

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.synthesis.fields import chance, gaussian_blur, smooth_field, uniform
-from renalseg.synthesis.phases import Phase, draw_phase
+from renalseg.synthesis.scanner import Phase, draw_phase
 
 # Cortex, and how much less the medulla has, HU, each drawn from a range.
 _CORTEX = {

@@ -14,7 +14,7 @@ from torch.nn import functional
 from renalseg.labels import BACKGROUND, CYST, KIDNEY, TUMOR
 from renalseg.synthesis.fields import chance, gaussian_blur, uniform
 from renalseg.synthesis.pair_appearance import Canvas, Parenchyma, cyst_hu, noise, tumor_hu
-from renalseg.synthesis.phases import Phase
+from renalseg.synthesis.scanner import Phase
 
 _SMALL_MM2, _LARGE_MM2 = (60.0, 700.0), (400.0, 4000.0)  # of the middle slice
 _LEAST_PIXELS = 30  # of a lesion in the middle slice, where it counts as placed

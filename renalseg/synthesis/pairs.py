@@ -14,7 +14,7 @@ from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.synthesis.fields import chance, gaussian_blur, smooth_field, uniform
 from renalseg.synthesis.pair_appearance import Canvas, draw_parenchyma, noise, paint_pair
 from renalseg.synthesis.pair_lesions import depth_in_slices, implant, lesion_shapes, place
-from renalseg.synthesis.phases import Phase
+from renalseg.synthesis.scanner import Phase
 from renalseg.synthesis.slabs import LesionSpan, Slab
 from renalseg.synthesis.stream import CaseStream
 

@@ -91,3 +91,17 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         point = points[int(torch.randint(len(points), (), generator=generator))].float()
         offset = (2 * torch.rand(3, generator=generator) - 1) * reach_mm
         return point + offset / torch.tensor(self.patients[i].spacing)
+
+
+class SliceStacks(SyntheticPatches):
+    """Endless thin patches, an odd number of slices, whose center slice holds kidney.
+
+    The arguments are those of `SyntheticPatches`.
+    """
+
+    def draw(self, generator: Generator) -> dict[str, Any]:
+        """One stack: `image` (1, *roi_size) float32 HU, `label` (1, *roi_size) uint8, `case`."""
+        while True:
+            stack = super().draw(generator)
+            if stack["label"][..., self.roi_size[2] // 2].any():
+                return stack

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from renalseg.synthesis.depth import with_depth
 from renalseg.synthesis.fields import chance, smooth_field, uniform
 from renalseg.synthesis.phantom_kidney import paint_kidney
 from renalseg.synthesis.phantom_painter import Painter, Shape
-from renalseg.synthesis.tissues import Anatomy, Tissue
+from renalseg.synthesis.tissues import Anatomy, Tissue, with_depth
 
 
 def draw_phantom(

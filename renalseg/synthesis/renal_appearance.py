@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from renalseg.synthesis.fields import chance, smooth_field, uniform
-from renalseg.synthesis.phases import Phase
+from renalseg.synthesis.scanner import Phase
 from renalseg.synthesis.tissues import Tissue
 
 # Cortex and medulla, HU; the half range of both between patients.

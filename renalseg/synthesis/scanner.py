@@ -1,10 +1,11 @@
-"""What the scanner makes of an ideal CT: point spread, kernel, noise, calibration, metal."""
+"""Contrast phases, and what the scanner makes of an ideal CT: blur, kernel, noise, metal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import torch
 from torch import Generator, Tensor
@@ -13,6 +14,22 @@ from torch.nn import functional
 from renalseg.synthesis.fields import chance, gaussian_blur, smooth_field, uniform
 
 _LOWEST_HU, _HIGHEST_HU = -1024.0, 3071.0  # what 12 bits hold
+PHASE_SHARES = (0.2, 0.25, 0.4, 0.15)  # portal-venous most often, as in clinical renal CT
+
+
+class Phase(IntEnum):
+    """Contrast phase of an abdominal CT."""
+
+    NON_CONTRAST = 0
+    CORTICOMEDULLARY = 1
+    PORTAL = 2
+    EXCRETORY = 3
+
+
+def draw_phase(generator: Generator, shares: Sequence[float] = PHASE_SHARES) -> Phase:
+    """A contrast phase; `shares` are those of the four phases."""
+    weights = torch.tensor(list(shares))
+    return Phase(int(torch.multinomial(weights, 1, generator=generator)))
 
 
 @dataclass(frozen=True)

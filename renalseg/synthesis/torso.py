@@ -11,12 +11,11 @@ import torch
 from scipy import ndimage
 from torch import Generator, Tensor
 
-from renalseg.synthesis.depth import bounding_box, with_depth
 from renalseg.synthesis.fields import chance, smooth_field, uniform
 from renalseg.synthesis.hilum import paint_hilum
 from renalseg.synthesis.phantom_painter import Painter
 from renalseg.synthesis.template import Torso
-from renalseg.synthesis.tissues import Anatomy, Tissue
+from renalseg.synthesis.tissues import Anatomy, Tissue, bounding_box, with_depth
 
 KITS_TISSUES = {1: Tissue.KIDNEY, 2: Tissue.TUMOR, 3: Tissue.CYST}
 MIN_KIDNEY_ML = 40.0

@@ -1,4 +1,4 @@
-"""What keeps single broken iterations from ruining a training."""
+"""What steadies a training: broken updates are left out, and the weights are averaged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from renalseg.errors import RenalSegError
+from renalseg.errors import ConfigError, RenalSegError
 
 
 class SkipBrokenUpdates:
@@ -68,3 +69,30 @@ class SkipBrokenUpdates:
         if getattr(engine, "scaler", None) is None:  # a scaler of float16 gradients skips by itself
             for weight in self.network.parameters():
                 weight.grad = None
+
+
+class WeightAverage(AveragedModel):
+    """Exponential moving average of the weights of a network, and of its running statistics.
+
+    Starts as a copy of the weights after the first iteration.
+
+    Args:
+        network: What is trained.
+        decay: Share of the past: 0.998 remembers about 1 / (1 - 0.998) = 500 iterations.
+
+    Raises:
+        ConfigError: A decay outside 0 to 1.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        if not 0 < decay < 1:
+            raise ConfigError(f"Expected ema between 0 and 1, such as 0.998, or null; got {decay}")
+        super().__init__(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self._source = (network,)  # a tuple, so that its weights are not saved with the average
+
+    def attach(self, engine: Engine) -> None:
+        """Follows a trainer, iteration by iteration."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
+
+    def _update(self) -> None:
+        self.update_parameters(*self._source)

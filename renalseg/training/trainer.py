@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
 from renalseg.inference.inferers import AutocastInferer, training_dtype
-from renalseg.training.averaging import WeightAverage
 from renalseg.training.checkpoints import resume, saver
 from renalseg.training.distributed import bare, rank
 from renalseg.training.history import History
-from renalseg.training.stability import SkipBrokenUpdates
+from renalseg.training.stability import SkipBrokenUpdates, WeightAverage
 from renalseg.training.tracking import track
 from renalseg.training.validation import Validation
 

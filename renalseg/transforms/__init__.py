@@ -11,16 +11,14 @@ from renalseg.transforms.grow_mask import RandGrowMaskd
 from renalseg.transforms.imperfect_mask import RandImperfectMaskd
 from renalseg.transforms.keep_largest import KeepLargestComponentsd
 from renalseg.transforms.level_slices import LevelSlicesd
-from renalseg.transforms.limit_spacing import LimitSpacingd
 from renalseg.transforms.merge import EachKidney, MergeKidneysd
 from renalseg.transforms.nest import NestLabelsd
 from renalseg.transforms.pair import JoinKidneysd, SplitKidneysd
 from renalseg.transforms.restore import RestoreGridd
 from renalseg.transforms.shape import ToShaped
-from renalseg.transforms.slice_size import ToSliceSized
 from renalseg.transforms.slice_stack import ToSliceStackd
 from renalseg.transforms.small_tumors import DropSmallTumorsd
-from renalseg.transforms.spacing import ToSpacingd
+from renalseg.transforms.spacing import LimitSpacingd, ToSliceSized, ToSpacingd
 from renalseg.transforms.tumor_in_kidney import TumorInKidneyd
 
 __all__ = [

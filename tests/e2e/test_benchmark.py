@@ -6,7 +6,7 @@ import pytest
 
 from tools.benchmark.all_methods import Options, run_benchmark
 from tools.benchmark.nnunet import INSTALL
-from tools.benchmark.store import from_json, to_json
+from tools.benchmark.report import from_json, to_json
 from tools.benchmark.throughput import STUDIES
 from tools.benchmark.whole_job import why_no_graph
 

@@ -7,7 +7,7 @@ from itertools import starmap
 
 from renalseg.evaluation.case_score import CaseScore, Volume
 from renalseg.evaluation.lesions import Detections, Lesion
-from renalseg.evaluation.regions import KIDNEY_AND_MASSES, KITS23, TUMORS
+from renalseg.evaluation.overlap import KIDNEY_AND_MASSES, KITS23, TUMORS
 
 
 def make_score(

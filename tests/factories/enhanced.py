@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import EnhancedCTImageStorage
 
-from renalseg.dicom.uids import derive_uid
+from renalseg.dicom.tags import derive_uid
 
 _PER_SLICE = (
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),

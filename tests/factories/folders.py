@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from renalseg.dicom.uids import derive_uid
+from renalseg.dicom.tags import derive_uid
 from tests.factories.series import Written, edit, edit_all, write_case
 
 

@@ -25,7 +25,7 @@ from highdicom.seg import (
 )
 from pydicom.sr.codedict import codes
 
-from renalseg.dicom.uids import derive_uid
+from renalseg.dicom.tags import derive_uid
 
 
 def build(folder: Path) -> Segmentation:

@@ -11,9 +11,8 @@ from renalseg.settings import DEFAULT_METHOD
 from tests.factories.benchmarks import WINDOWS, benchmark, job, result
 from tools.benchmark.goals import Goal, goals_of
 from tools.benchmark.plot import draw_growth, save_growth
-from tools.benchmark.report import WIDTH, make_console, print_report
+from tools.benchmark.report import WIDTH, from_json, make_console, print_report, to_json
 from tools.benchmark.results import Benchmark
-from tools.benchmark.store import from_json, to_json
 
 
 def goal(measured: Benchmark, word: str) -> Goal:

@@ -8,8 +8,15 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg.errors import InputError
-from renalseg.evaluation.overlap import dice, kits19_dice, kits23_scores
-from renalseg.evaluation.regions import KITS23, MASSES, TUMORS, Region
+from renalseg.evaluation.overlap import (
+    KITS23,
+    MASSES,
+    TUMORS,
+    Region,
+    dice,
+    kits19_dice,
+    kits23_scores,
+)
 from renalseg.grids import Grid
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from tests.factories.scenes import volume

@@ -9,8 +9,8 @@ import pytest
 
 from renalseg.cases import save_nifti
 from renalseg.errors import InputError
+from renalseg.evaluation.evaluate import read_labels, read_prediction
 from renalseg.evaluation.pairs import find_pairs
-from renalseg.evaluation.read import read_labels, read_prediction
 from renalseg.evaluation.score_files import write_rows
 from tests.factories.scenes import make_grid, volume
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from renalseg.networks import ConvLSTMUNet
-from renalseg.networks.recurrent import ConvLSTM2d
+from renalseg.networks.convlstm import ConvLSTM2d
 
 PAPER = (224, 224, 16)  # x, y, z; the paper writes z first
 # Table 1: x, y, z and channels of each level, at the paper's width.

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from renalseg.networks import KidneyLocator, MRBUNet
-from renalseg.networks.layout import channels_last
+from renalseg.networks.common import channels_last
 from renalseg.networks.locator import OUTSIDE, longest_run
 from renalseg.networks.mrb import MRB
 

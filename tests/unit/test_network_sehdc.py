@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from renalseg.networks import SEHDCUNet
-from renalseg.networks.padding import crop_as, pad_to_multiple
+from renalseg.networks.common import crop_as, pad_to_multiple
 
 # Table 1 of the paper, batch left out: part, then output in the coarse and in the fine network. For
 # level 2 of the fine network the paper prints 24 channels, which its own concatenation contradicts.

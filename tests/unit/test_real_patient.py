@@ -15,9 +15,8 @@ from renalseg.data.case_lists import LabeledCase
 from renalseg.grids import Grid, resample
 from renalseg.labels import TUMOR
 from renalseg.synthesis.kidneys import SyntheticKidneys
-from renalseg.synthesis.patches import SyntheticPatches
+from renalseg.synthesis.patches import SliceStacks, SyntheticPatches
 from renalseg.synthesis.patient import Piece
-from renalseg.synthesis.stacks import SliceStacks
 from renalseg.training import real_patient
 from renalseg.training.prepared import prepare
 from renalseg.training.real_patient import RealPatient, interpolate

@@ -5,9 +5,16 @@ from typing import Any
 import pytest
 import torch
 from ignite.engine import Engine
+from monai.losses import DeepSupervisionLoss, DiceLoss
+from torch import Tensor
 from torch.optim import SGD
 
-from renalseg.training.schedules import LossPlateau, steady_then_cosine
+from renalseg.training.schedules import (
+    DecaySupervision,
+    FavorHardCases,
+    LossPlateau,
+    steady_then_cosine,
+)
 
 
 @pytest.fixture
@@ -67,3 +74,74 @@ def test_one_long_schedule_rises_stays_and_falls() -> None:
     assert factor(99) == factor(500) == 1.0
     assert factor(750) == pytest.approx(0.5)
     assert factor(1000) == factor(1200) == pytest.approx(0.005)
+
+
+def weights_of_epochs(first: int, last: int) -> list[list[float] | None]:
+    """The weights of the loss in each epoch of a training that starts before epoch `first`."""
+    loss = DeepSupervisionLoss(DiceLoss(), weights=[1.0, 0.5, 0.5])
+    seen: list[list[float] | None] = []
+    engine = Engine(lambda engine, batch: seen.append(loss.weights))
+    DecaySupervision(loss, weight=0.4, factor=0.5, every=2).attach(engine)
+    engine.load_state_dict({"epoch_length": 1, "max_epochs": last, "iteration": first - 1})
+    engine.run([0])
+    return seen
+
+
+def test_the_deeper_weights_fall_in_steps_and_the_first_stays() -> None:
+    expected = [[1, w, w] for w in (0.4, 0.4, 0.2, 0.2, 0.1)]
+    assert weights_of_epochs(1, 5) == [pytest.approx(row) for row in expected]
+
+
+def test_a_resumed_training_goes_on_with_the_weight_of_its_epoch() -> None:
+    assert weights_of_epochs(4, 5) == weights_of_epochs(1, 5)[3:]
+
+
+def draw_by(handler: FavorHardCases, epochs: list[list[tuple[list[int], float]]]) -> None:
+    """Runs epochs of iterations, each with the cases of its batch and its loss."""
+    batches = iter([iteration for epoch in epochs for iteration in epoch])
+
+    def step(engine: Engine, _: Any) -> list[dict[str, float]]:
+        cases, loss = next(batches)
+        engine.state.batch = [{"case": torch.tensor(case)} for case in cases]
+        return [{"loss": loss}]
+
+    engine = Engine(step)
+    handler.attach(engine)
+    engine.run(range(len(epochs[0])), max_epochs=len(epochs))
+
+
+@pytest.fixture
+def weights() -> Tensor:
+    return torch.ones(3)
+
+
+def test_a_hard_case_is_drawn_more_often_in_proportion_to_its_loss(weights: Tensor) -> None:
+    draw_by(FavorHardCases(weights), [[([0], 0.2), ([1], 0.6), ([2], 0.4)]])
+    torch.testing.assert_close(weights, torch.tensor([0.5, 1.5, 1.0]))
+
+
+def test_a_batch_counts_for_all_its_cases(weights: Tensor) -> None:
+    draw_by(FavorHardCases(weights), [[([0, 1], 0.2), ([2, 2], 0.8)]])
+    torch.testing.assert_close(weights, torch.tensor([0.5, 0.5, 2.0]))
+
+
+def test_a_case_that_was_not_drawn_counts_as_the_average(weights: Tensor) -> None:
+    draw_by(FavorHardCases(weights), [[([0], 0.2), ([1], 0.6)]])
+    torch.testing.assert_close(weights, torch.tensor([0.5, 1.5, 1.0]))
+
+
+def test_weights_stay_within_the_limit(weights: Tensor) -> None:
+    draw_by(FavorHardCases(weights, limit=1.5), [[([0], 0.0), ([1], 3.0), ([2], 0.0)]])
+    torch.testing.assert_close(weights, torch.tensor([1 / 1.5, 1.5, 1 / 1.5]))
+
+
+def test_the_past_counts_by_its_share(weights: Tensor) -> None:
+    handler = FavorHardCases(weights, smoothing=0.75)
+    draw_by(handler, [[([0], 1.0), ([1], 1.0)], [([0], 3.0), ([1], 1.0)]])
+    torch.testing.assert_close(weights, torch.tensor([1.2, 0.8, 1.0]))  # 1.5 and 1.0
+
+
+@pytest.mark.parametrize("wrong", [{"smoothing": 1.0}, {"smoothing": -0.1}, {"limit": 0.5}])
+def test_arguments_out_of_range_are_refused(weights: Tensor, wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="smoothing"):
+        FavorHardCases(weights, **wrong)

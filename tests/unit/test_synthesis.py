@@ -16,7 +16,6 @@ from renalseg.labels import BACKGROUND, KIDNEY, TUMOR
 from renalseg.synthesis import deformation, sample
 from renalseg.synthesis.appearance import Phase, Scanner, draw_ct, draw_phase
 from renalseg.synthesis.deformation import deform
-from renalseg.synthesis.depth import with_depth
 from renalseg.synthesis.fields import gaussian_blur, smooth_field, uniform
 from renalseg.synthesis.library import (
     held_out_cases,
@@ -27,7 +26,7 @@ from renalseg.synthesis.library import (
 )
 from renalseg.synthesis.patches import SyntheticPatches
 from renalseg.synthesis.phantom import draw_phantom
-from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
+from renalseg.synthesis.tissues import Anatomy, Tissue, label_of, with_depth
 
 SHAPE, SPACING = (66, 50, 42), (6.0, 6.0, 6.0)
 CLEAR = Scanner(blur_mm=0.0, blur_z_mm=0.0, noise_hu=0.1)

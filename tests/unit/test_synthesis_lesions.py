@@ -14,7 +14,7 @@ from renalseg.commands.main import main
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.synthesis.lesions import Lesion, guess_phase, implant_lesions, load_lesions
-from renalseg.synthesis.phases import Phase
+from renalseg.synthesis.scanner import Phase
 from renalseg.synthesis.tissues import Tissue
 
 SPACING = (1.0, 1.0, 2.0)

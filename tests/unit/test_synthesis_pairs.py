@@ -21,7 +21,7 @@ from renalseg.synthesis.pair_appearance import (
 )
 from renalseg.synthesis.pair_lesions import implant, lesion_shapes, place
 from renalseg.synthesis.pairs import KidneyPairs, draw_plane, sample
-from renalseg.synthesis.phases import Phase
+from renalseg.synthesis.scanner import Phase
 from renalseg.synthesis.slabs import Slab, load_slabs
 from tests.factories import slabs
 

@@ -6,8 +6,7 @@ import torch
 
 from renalseg.geometry import axis_codes, spacing_of
 from renalseg.grids import Grid
-from renalseg.synthesis.patches import SyntheticPatches
-from renalseg.synthesis.stacks import SliceStacks
+from renalseg.synthesis.patches import SliceStacks, SyntheticPatches
 from renalseg.synthesis.tissues import Anatomy, Tissue
 from renalseg.transforms import (
     DropFluidTumorsd,

@@ -39,7 +39,7 @@ def _bench(options: argparse.Namespace) -> None:
     )
     benchmark = run_benchmark(wanted)
     if options.json:
-        from tools.benchmark.store import to_json
+        from tools.benchmark.report import to_json
 
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(to_json(benchmark), encoding="utf-8")

@@ -1,10 +1,13 @@
-"""A benchmark as tables for the terminal."""
+"""A benchmark as tables for the terminal, and as JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import IO
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -171,3 +174,14 @@ def _cell(goal: Goal | None) -> str:
     gap = "" if goal.unit == "x" else " "
     mark = "[green]✓[/green]" if goal.met else "[red]✗[/red]"
     return f"{goal.value:.{0 if goal.value >= 100 else 2}f}{gap}{goal.unit} {mark}"
+
+
+def to_json(benchmark: Benchmark) -> str:
+    """All that was measured, and under `goals` what follows from it."""
+    goals = [asdict(goal) for goal in goals_of(benchmark)]
+    return json.dumps(asdict(benchmark) | {"goals": goals}, indent=2) + "\n"
+
+
+def from_json(text: str) -> Benchmark:
+    """The benchmark that `to_json` wrote."""
+    return msgspec.json.decode(text, type=Benchmark)

@@ -19,8 +19,7 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
 )
 
-from renalseg.dicom.tags import Instance, SourceFrame
-from renalseg.dicom.uids import derive_uid
+from renalseg.dicom.tags import Instance, SourceFrame, derive_uid
 from renalseg.errors import InputError
 
 MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)

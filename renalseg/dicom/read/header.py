@@ -14,8 +14,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from renalseg.dicom.read.enhanced import PER_FRAME
 from renalseg.dicom.read.files import open_regular
-from renalseg.dicom.tags import PixelsAt
-from renalseg.dicom.uids import is_uid
+from renalseg.dicom.tags import PixelsAt, is_uid
 from renalseg.errors import InputError
 
 HUGE_BYTES = 64 * 1024  # a value beyond it is not read; headers of CT have none

@@ -21,8 +21,7 @@ from renalseg.dicom.read.header import Header, read_header
 from renalseg.dicom.read.packed import NIFTI, kind_of
 from renalseg.dicom.read.patients import Person, check_one_patient, person_of
 from renalseg.dicom.read.pixels import slice_bytes
-from renalseg.dicom.tags import Instance, describe
-from renalseg.dicom.uids import is_uid
+from renalseg.dicom.tags import Instance, describe, is_uid
 from renalseg.errors import InputError
 
 Progress = Callable[[int, int], None]

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DSfloat
 
-from renalseg.dicom.uids import derive_uid
+from renalseg.dicom.tags import derive_uid
 from renalseg.geometry import DicomGeometry, dicom_from_affine, slice_normal
 
 RESCALE_INTERCEPT = -1024

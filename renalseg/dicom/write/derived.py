@@ -17,7 +17,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import DA, DT, TM
 
 from renalseg.dicom.read.series import CTSeries
-from renalseg.dicom.uids import derive_uid
+from renalseg.dicom.tags import derive_uid
 from renalseg.dicom.write.source import acquisition_time, complete_headers
 from renalseg.findings.sentences import Statement
 

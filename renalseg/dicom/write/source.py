@@ -25,8 +25,7 @@ from pydicom.valuerep import DA, TM, DSfloat, validate_value
 
 from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.read.slice_spacing import MAX_JITTER, jitter_of
-from renalseg.dicom.tags import Instance
-from renalseg.dicom.uids import derive_uid
+from renalseg.dicom.tags import Instance, derive_uid
 from renalseg.geometry import slice_normal
 
 # Type 2 attributes of patient and study: must be present in a derived object, may be empty.

@@ -12,7 +12,7 @@ from renalseg.evaluation.overlap import dice
 from renalseg.evaluation.score_files import row_of, score_from
 from renalseg.evaluation.summary import Summary, stratum, summarize
 from renalseg.inference.models import Models
-from renalseg.synthesis.phases import Phase
+from renalseg.synthesis.scanner import Phase
 from tools.accuracy.suites.suite import Labeled, Record, Row
 
 _NON_CONTRAST = Phase.NON_CONTRAST.name.lower()

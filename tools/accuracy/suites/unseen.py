@@ -10,12 +10,11 @@ from torch import Generator
 
 from renalseg.synthesis.appearance import draw_ct
 from renalseg.synthesis.deformation import deform
-from renalseg.synthesis.depth import bounding_box, with_depth
 from renalseg.synthesis.library import KITS, TORSO, held_out_cases
-from renalseg.synthesis.phases import draw_phase
 from renalseg.synthesis.sample import as_scanned
+from renalseg.synthesis.scanner import draw_phase
 from renalseg.synthesis.template import Torso, load_torso
-from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
+from renalseg.synthesis.tissues import Anatomy, Tissue, bounding_box, label_of, with_depth
 from renalseg.synthesis.torso import implant
 from tools.accuracy.suites.chain import chain_row, measure_chain, summarize_chain
 from tools.accuracy.suites.suite import Labeled, Suite, require

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from renalseg.dicom.uids import is_uid
+from renalseg.dicom.tags import is_uid
 from renalseg.errors import InputError
-from renalseg.output.names import file_stem
+from renalseg.output.study import file_stem
 
 GOOD = ("1.2.3", "2.25.329800735698586629295641978511506172918", "1.2.840.0.01", "1" * 64)
 BAD = (
