@@ -55,7 +55,7 @@ def test_log_level_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 def said(message: str, category: str, *flags: str) -> bool:
     """Whether a new Python, prepared, shows a warning."""
     program = (
-        "import warnings; from renalseg import process; process.prepare();"
+        "import warnings; from renalseg.runtime import process; process.prepare();"
         f"warnings.warn({message!r}, {category})"
     )
     done = subprocess.run(
