@@ -87,7 +87,8 @@ def test_filters_of_the_user_stay() -> None:
 
 def test_preparing_imports_nothing_heavy() -> None:
     program = (
-        "import sys; from renalseg import cuda_runtime, deploy, errors, process; process.prepare();"
+        "import sys; from renalseg import errors; from renalseg.commands import monai_deploy;"
+        "from renalseg.runtime import cuda_runtime, process; process.prepare();"
         "print({'monai', 'torch', 'numpy', 'holoscan'} & set(sys.modules))"
     )
     done = subprocess.run(
