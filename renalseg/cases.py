@@ -1,4 +1,4 @@
-"""Folders of cases, as bundles read and write them when they run alone."""
+"""Folders of cases for bundles that run alone."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def load_nifti(path: Path, dtype: torch.dtype) -> MetaTensor:
 
 
 def save_nifti(pred: MetaTensor, path: Path) -> None:
-    """Writes a label map (1, X, Y, Z) whole or not at all."""
+    """Writes a label map (1, X, Y, Z) atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name.removesuffix(SUFFIX)}.part{SUFFIX}")
     image = nib.Nifti1Image(pred[0].cpu().numpy(), np.asarray(pred.affine, np.float64))

@@ -1,4 +1,4 @@
-"""The errors of RenalSeg, and the exit code that each one ends the process with.
+"""The errors of RenalSeg and their exit codes.
 
     RenalSegError                1   a fault of the program
     ├── InputError               2   the study cannot be processed as it is
@@ -58,7 +58,7 @@ class ConfigError(RenalSegError):
 
 
 class RetryableError(RenalSegError):
-    """A resource ran out or is away; the same call may succeed later or on a larger machine."""
+    """A resource ran out or is unavailable; the same call may succeed later or elsewhere."""
 
     exit_code = EXIT_RETRYABLE
 
@@ -84,7 +84,7 @@ def exit_code_for(exc: BaseException) -> int:
 
 
 def some_of(texts: Iterable[str], most: int = 5, joint: str = "; ") -> str:
-    """List texts in a message, the first ones alone where there are many.
+    """List texts in a message; if there are many, only the first ones.
 
     Args:
         texts: What there is.
@@ -112,7 +112,7 @@ def causes(exc: BaseException, *, implicit: bool = False) -> Iterator[BaseExcept
 
 
 def what_ran_out(exc: BaseException) -> str | None:
-    """Say which resource ran out, and what to do, if an error that is not ours means that."""
+    """Say which resource ran out, and what to do, if a foreign error means that."""
     if isinstance(exc, RenalSegError):
         return None
     if isinstance(exc, OSError) and exc.errno is not None:

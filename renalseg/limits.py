@@ -1,4 +1,4 @@
-"""The numbers of a method that stand in no bundle, as its file states them."""
+"""The numbers of a method's file, which no bundle holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class KidneyRange:
-    """From which to which value each trait of a kidney goes.
+    """Range of each trait of a kidney.
 
     Attributes:
         volume_ml: Of the connected piece with its tumors; both kidneys if they are joined.
@@ -57,7 +57,7 @@ class KidneyRange:
 
 @dataclass(frozen=True)
 class TumorLimits:
-    """When a region that was called tumor is the kidney itself.
+    """Limits that tell a tumor from the kidney itself.
 
     Attributes:
         phases: Contrast phases in which tumors are reported.
@@ -89,7 +89,7 @@ class TumorLimits:
 
 @dataclass(frozen=True)
 class PhaseLimits:
-    """How contrast phases are told apart, HU.
+    """HU that separate the contrast phases.
 
     Attributes:
         kidney_hu: Kidneys below it do not enhance.
@@ -111,7 +111,7 @@ class PhaseLimits:
 
 @dataclass(frozen=True)
 class Plausibility:
-    """What the networks found has to pass this to be reported.
+    """Limits of plausibility, which every reported finding meets.
 
     Attributes:
         step_mm: Voxels are looked at about so far apart.
@@ -136,7 +136,7 @@ class Plausibility:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Which tumors count, where a method has a refiner.
+    """Tumors that count in a method with a refiner.
 
     Attributes:
         min_share: Share of a tumor's voxels that the refiner has to call tumor, too.
@@ -152,7 +152,7 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Sides:
-    """How kidneys are told left from right.
+    """Assignment of kidneys to left and right.
 
     Attributes:
         body_hu: HU above which a voxel belongs to the patient.
@@ -174,7 +174,7 @@ class Sides:
 
 @dataclass(frozen=True)
 class Numbers:
-    """All numbers of a method that stand in no bundle; a section of its file each.
+    """All numbers of a method's file, by section.
 
     A number, a text, or a list of either is a value; lists become tuples.
     """

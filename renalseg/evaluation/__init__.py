@@ -1,6 +1,6 @@
-"""How well predictions match labels: the measures of KiTS, lesions, volumes, and their summary.
+"""Scores of predictions against labels: the measures of KiTS, lesions, volumes, summaries.
 
-In the order of imports: `regions` (what is compared), `surface`, `overlap` and `lesions` (arrays),
-`score` (one case), `pairs` and `read` (files), `bootstrap` and `summary` (all cases), `table`,
-`store` and `plot` (what people see), `run`, and `command`.
+In the order of imports: `overlap`, `surface` and `lesions` (arrays), `case_score` (one case),
+`pairs` (files), `bootstrap` and `summary` (all cases), `terminal`, `score_files` and `plot`
+(output), and `evaluate`.
 """

@@ -21,10 +21,10 @@ class Estimate:
     """A mean over cases.
 
     Attributes:
-        value: NaN where there is no case.
+        value: NaN if there is no case.
         low: Lower end of the 95 % interval; NaN for fewer than two cases.
         high: Upper end.
-        cases: How many count.
+        cases: Number of cases that count.
     """
 
     value: float
@@ -34,7 +34,7 @@ class Estimate:
 
 
 def mean_of(values: Iterable[float]) -> Estimate:
-    """The mean of those values that are not NaN.
+    """Returns the mean of the values that are not NaN.
 
     Args:
         values: One for each case.
@@ -47,10 +47,10 @@ def mean_of(values: Iterable[float]) -> Estimate:
 
 
 def ratio_of(counts: Sequence[tuple[int, int]]) -> Estimate:
-    """The share of things with a property among all things of all cases.
+    """Returns the share of items with a property, over all cases.
 
     Args:
-        counts: For each case that has any, how many have the property, and of how many.
+        counts: For each case with items, how many have the property, and how many there are.
     """
     if not counts:
         return Estimate(math.nan, math.nan, math.nan, 0)

@@ -39,12 +39,12 @@ class Volume:
 
     @property
     def error_ml(self) -> float:
-        """Predicted less labeled."""
+        """Predicted minus labeled volume."""
         return self.pred - self.label
 
     @property
     def error_percent(self) -> float:
-        """The error in percent of what is labeled; NaN where nothing is."""
+        """The error in percent of the labeled volume; NaN without one."""
         return 100 * self.error_ml / self.label if self.label else float("nan")
 
 
@@ -78,7 +78,7 @@ def score_case(name: str, pred: MetaTensor, label: MetaTensor) -> CaseScore:
     """Scores a prediction.
 
     Args:
-        name: Of the case.
+        name: Name of the case.
         pred: (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor, 3 cyst.
         label: The same on the same grid.
 
@@ -103,7 +103,7 @@ def score_case(name: str, pred: MetaTensor, label: MetaTensor) -> CaseScore:
 
 
 def _cropped(pred: MetaTensor, label: MetaTensor) -> tuple[MetaTensor, MetaTensor]:
-    """Both in the box around all that either holds: a small part of a CT, for all that follows."""
+    """Crops both to the box around their labels, a small part of a CT."""
     a, b = pred.as_tensor(), label.as_tensor()
     box = bounding_box((a[0].numpy() > 0) | (b[0].numpy() > 0))
     box = box or (slice(0, 1),) * 3

@@ -21,8 +21,8 @@ from renalseg.runtime.harmless import csv_cell
 class DiceReport:
     """Scores each segmented case against its label and writes metrics.csv and metrics.json.
 
-    A case in which neither prediction nor label holds a structure has no Dice: its cell is empty,
-    and it does not count in the mean.
+    A case without a structure in prediction and label has no Dice: its cell is empty, and the mean
+    leaves it out.
 
     Args:
         label_dir: ``<case>.nii.gz`` on the grid of the case: 1 kidney, 2 tumor.

@@ -1,10 +1,10 @@
-"""Tumors one by one: which of a label were found, how large they are, and what was found in vain.
+"""Detection of tumors: found and missed ones, their sizes, and false positives.
 
 Lesions are connected components (26 neighbors). A predicted component finds a labeled one if their
-intersection over union is at least 0.1; one prediction finds one lesion, paired so that most are
-found. A prediction that overlaps no lesion as far is a false positive. This is the rule of the
-PI-CAI challenge (`evaluate_case` of github.com/DIAGNijmegen/picai_eval); its threshold is that of
-nnDetection, too (Baumgartner et al. 2021, arXiv:2106.00817).
+intersection over union is at least 0.1. One prediction finds one lesion, paired so that the number
+found is largest. A prediction that overlaps no lesion that far is a false positive. This is the
+rule of the PI-CAI challenge (`evaluate_case` of github.com/DIAGNijmegen/picai_eval); its threshold
+is that of nnDetection, too (Baumgartner et al. 2021, arXiv:2106.00817).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Lesion(NamedTuple):
 
 
 class Detections(NamedTuple):
-    """What a prediction found of the tumors of a case.
+    """The tumors of a case that a prediction found.
 
     Attributes:
         lesions: The tumors of the label, the largest first.
@@ -91,7 +91,7 @@ def match_lesions(pred: Mask, label: Mask, affine: npt.ArrayLike) -> Detections:
 
 
 def _lesions(mask: Mask, voxel_mm3: float) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Numbered components without specks, and their sizes in voxels."""
+    """Returns numbered components without specks, and their sizes in voxels."""
     numbered, sizes = components(mask)  # the largest first, so that those that stay are 1, 2, ...
     kept = int((sizes * voxel_mm3 >= MIN_LESION_MM3).sum())
     numbered[numbered > kept] = 0

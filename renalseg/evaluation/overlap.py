@@ -1,6 +1,6 @@
 """Overlap of a prediction with a label, as KiTS19 and KiTS23 count it.
 
-What counts where a region is empty; nothing else in the project decides this:
+Scores of empty regions, which only this module decides:
 
 | label | prediction | KiTS19 Dice | KiTS23 Dice and surface Dice |
 |---|---|---|---|
@@ -59,12 +59,12 @@ def dice(pred: Tensor, label: Tensor) -> float:
 
 
 def check_grids(a: MetaTensor, b: MetaTensor, names: str) -> None:
-    """Refuses two volumes (1, X, Y, Z) that are not on one grid.
+    """Refuses two volumes (1, X, Y, Z) on different grids.
 
     Args:
         a: One.
         b: The other.
-        names: What they are, for the message.
+        names: Their names, for the message.
 
     Raises:
         InputError: Shape or affine differ.
@@ -79,7 +79,7 @@ def check_grids(a: MetaTensor, b: MetaTensor, names: str) -> None:
 def kits19_dice(pred: MetaTensor, label: MetaTensor) -> dict[str, float]:
     """Dice of kidney (with its masses) and of tumor.
 
-    The official code takes every value above 1 for tumor; here it is `TUMOR` alone. Both are the
+    The official code counts every value above 1 as tumor; here only `TUMOR` counts. Both are the
     same for the labels of KiTS19, which have no cysts.
 
     Args:

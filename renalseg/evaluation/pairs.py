@@ -1,4 +1,4 @@
-"""Predictions and the labels that they belong to, as files and folders."""
+"""Pairs of predictions and labels, as files and folders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pair(NamedTuple):
 
 
 def find_pairs(pred: Path, label: Path) -> list[Pair]:
-    """The cases of a prediction and a label, or of a folder of each.
+    """Finds the cases of a prediction and a label, or of a folder of each.
 
     In a folder, the case ``x`` is ``x.nii.gz`` or ``x/segmentation.nii.gz``; a prediction may also
     be ``x.seg.dcm``, or the folder ``x`` of results that a run or an archive has written.
@@ -39,7 +39,7 @@ def find_pairs(pred: Path, label: Path) -> list[Pair]:
         label: One label, or a folder of them.
 
     Raises:
-        InputError: There is none, a prediction is missing or superfluous, or a case is there twice.
+        InputError: There is none, a prediction is missing or superfluous, or a case occurs twice.
     """
     for path in (pred, label):
         if not path.exists():
@@ -64,7 +64,7 @@ def find_pairs(pred: Path, label: Path) -> list[Pair]:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a folder is what a run has written."""
+    """Returns whether a folder holds the result of a run."""
     return (path / RESULT_FILE).is_file()
 
 

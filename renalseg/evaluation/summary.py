@@ -1,4 +1,4 @@
-"""What the scores of many cases come to: means with intervals, strata, agreement, failures."""
+"""Summary of many cases: means with intervals, strata, agreement, failures."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _LIMITS = 1.96  # standard deviations, of Bland and Altman's limits of agreement
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far predicted volumes are from labeled ones (Bland and Altman 1986).
+    """Agreement of predicted with labeled volumes (Bland and Altman 1986).
 
     Attributes:
-        cases: With something labeled.
-        bias_ml: Mean error, predicted less labeled.
+        cases: Number of cases with the structure labeled.
+        bias_ml: Mean error, predicted minus labeled.
         low_ml: Lower limit of agreement, 1.96 standard deviations below the bias.
         high_ml: Upper limit.
-        mean_absolute_ml: Mean of the errors without their signs.
-        median_absolute_percent: Median of the errors without their signs, of what is labeled.
+        mean_absolute_ml: Mean absolute error.
+        median_absolute_percent: Median absolute error relative to the labeled volume.
     """
 
     cases: int
@@ -46,8 +46,8 @@ class Stratum:
 
     Attributes:
         name: Such as "2 to 4 cm".
-        lesions: How many are labeled.
-        found: How many of them were found.
+        lesions: Number of labeled lesions.
+        found: Number of these that were found.
         sensitivity: Their share.
     """
 
@@ -97,7 +97,7 @@ class Summary:
 
 
 def summarize(scores: Sequence[CaseScore]) -> Summary:
-    """Sums up cases; the intervals are the same each time.
+    """Summarizes cases; the intervals are reproducible.
 
     Args:
         scores: One or more.
@@ -145,12 +145,12 @@ def stratum(
 
 
 def false_positives(scores: Iterable[CaseScore]) -> Estimate:
-    """Predicted tumors that are none, per scan."""
+    """Returns the false tumors per scan."""
     return mean_of(float(len(score.tumors.false_positives_ml)) for score in scores)
 
 
 def agreement(scores: Iterable[CaseScore], region: str) -> Agreement:
-    """How far predicted volumes of a region are from labeled ones, where something is labeled."""
+    """Returns the agreement of a region's predicted and labeled volumes, where it is labeled."""
     volumes = [score.volumes[region] for score in scores if score.volumes[region].label]
     if not volumes:
         return Agreement(0, *[math.nan] * 5)

@@ -1,4 +1,4 @@
-"""The surface Dice, at a tolerance of few voxels, without distance maps.
+"""Surface Dice at a tolerance of a few voxels, without distance maps.
 
 KiTS23 computes it with DeepMind's surface-distance (Nikolov et al. 2021, doi:10.2196/26151): the
 surface is that of marching cubes between the voxel centers, an element for each corner that eight
@@ -22,7 +22,7 @@ _INSIDE = 255  # code of a corner all of whose voxels are in the mask
 
 
 def surface_dice(pred: Mask, label: Mask, tolerance_mm: float, spacing: npt.ArrayLike) -> float:
-    """Share of the areas of both surfaces that lies within a tolerance of the other one.
+    """Returns the share of both surfaces' areas within a tolerance of the other surface.
 
     Args:
         pred: (X, Y, Z).

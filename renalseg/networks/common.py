@@ -36,7 +36,7 @@ def crop_as(x: Tensor, image: Tensor) -> Tensor:
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """Stores the weights of 3D convolutions with their channels last, in place.
+    """Stores the weights of 3D convolutions channels-last, in place.
 
     3D convolutions of small width run faster in this layout, on CPUs too. Weights of 2D
     convolutions stay as they are: ``Module.to(memory_format=...)`` refuses networks that have both,

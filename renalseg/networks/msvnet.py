@@ -21,7 +21,7 @@ DILATIONS = (2, 3, 5)  # of the 3x3 convolutions at the bottom
 
 
 class ResidualStack(nn.Module):
-    """Convolutions whose output is added to their input before the last activation (V-Net, fig. 2).
+    """Residual convolutions, added to their input before the last activation (V-Net, fig. 2).
 
     Args:
         channels: Channels of the input, also of the output.

@@ -1,4 +1,4 @@
-"""The convolutions that V-Nets are made of: with a norm and PReLU, at strides 1 and 2."""
+"""Convolutions of V-Nets: with norm and PReLU, at strides 1 and 2."""
 
 from __future__ import annotations
 

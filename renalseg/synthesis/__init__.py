@@ -1,1 +1,1 @@
-"""Synthetic CT: anatomies as tissue maps, and the drawing of their intensities."""
+"""Synthetic CT: anatomies as tissue maps, and their random intensities."""

@@ -50,7 +50,7 @@ _HU: dict[Tissue, tuple[Sequence[float], float, float]] = {
 
 
 def tissue_range(tissue: Tissue, phase: Phase) -> tuple[float, float]:
-    """Between which values the mean of a tissue is drawn, HU, before the scanner's own error."""
+    """Returns the range of a tissue's mean in HU, before the scanner's own error."""
     if tissue == Tissue.KIDNEY:
         cortex, medulla, spread = PARENCHYMA_HU[phase]
         return min(cortex, medulla) - spread, max(cortex, medulla) + spread
@@ -66,7 +66,7 @@ def draw_ct(
     phase: Phase | None = None,
     scanner: Scanner | None = None,
 ) -> Tensor:
-    """A CT of the anatomy.
+    """Draws a CT of an anatomy.
 
     Args:
         anatomy: Tissue map, depth map and spacing.
@@ -115,13 +115,13 @@ def _draw_tissues(phase: Phase, generator: Generator) -> tuple[Tensor, Tensor]:
 def _paint_visceral(
     hu: Tensor, tissue: Tensor, field: Tensor, phase: Phase, generator: Generator
 ) -> None:
-    """Mesentery, vessels and unopacified loops between the organs."""
+    """Paints mesentery, vessels and unopacified loops between the organs."""
     soft = (tissue == Tissue.VISCERAL) & (field > uniform(generator, 0.5, 1.9))
     hu[soft] = uniform(generator, -20, 60 + 40 * (phase != Phase.NON_CONTRAST))
 
 
 def _paint_muscle(hu: Tensor, tissue: Tensor, field: Tensor, generator: Generator) -> None:
-    """Strands of fat between and within the muscles of many patients."""
+    """Paints fat strands in and between the muscles of many patients."""
     if chance(generator, 0.5):
         fat = (tissue == Tissue.MUSCLE) & (field > uniform(generator, 0.7, 2.0))
         hu[fat] = uniform(generator, -90, 10)

@@ -1,4 +1,4 @@
-"""Random deformation: the grid of a training patch, bent and laid into a patient."""
+"""Random deformation of a training patch's grid in a patient."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def deform(
 
 
 class Voxels(NamedTuple):
-    """Where to look values up.
+    """Positions at which values are looked up.
 
     Attributes:
         flat: (X, Y, Z) int64, index into the flat volume.

@@ -1,6 +1,6 @@
-"""What enters an implanted kidney at its hilum: renal artery, renal vein, pelvis and ureter.
+"""The hilum of an implanted kidney: renal artery, renal vein, pelvis and ureter.
 
-Label maps of kidneys end there, and a network that never saw renal vessels takes them for kidney.
+Label maps of kidneys end there, and a network that never saw renal vessels calls them kidney.
 """
 
 from __future__ import annotations

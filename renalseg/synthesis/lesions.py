@@ -3,7 +3,7 @@
 In the manner of synthetic liver tumors (Hu et al. 2023, "Label-free liver tumor segmentation"):
 the shape comes from a label map, the place is drawn on the surface of the kidney, the intensities
 are those of the engine for the contrast phase of the image, and edges and noise are the image's.
-What lies around the kidney is not pushed aside; a lesion grows into fat alone.
+A lesion grows only into fat and does not displace its surroundings.
 """
 
 from __future__ import annotations

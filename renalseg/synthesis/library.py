@@ -1,4 +1,4 @@
-"""A library of anatomies on disk, made once and drawn from during training."""
+"""A library of anatomies on disk, built once for training."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _kits_cases(data_dir: Path) -> list[tuple[Path, bool]]:
 
 
 def save_anatomy(path: Path, anatomy: Anatomy) -> None:
-    """Writes an anatomy whole or not at all."""
+    """Writes an anatomy atomically."""
     partial = path.with_suffix(".part.npz")
     np.savez_compressed(
         partial,

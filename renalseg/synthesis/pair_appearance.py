@@ -1,8 +1,8 @@
-"""Intensities of slabs that hold both kidneys, and little else that a network of them is shown.
+"""Intensities of slabs that hold both kidneys and little else.
 
 Cheaper than `renalseg.synthesis.appearance`, which draws whole bodies, and closer to kidneys:
 columns of cortex between the pyramids, tumors whose contrast follows that of their own patient's
-kidneys, and noise that hangs together from slice to slice, as thin slices have it.
+kidneys, and noise that is correlated between slices, as in thin slices.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def _scan(hu: Tensor, canvas: Canvas) -> Tensor:
 
 
 def noise(canvas: Canvas, sd_hu: float) -> Tensor:
-    """Noise of a scanner (X, Y, Z), most often alike in neighboring slices, as in thin ones."""
+    """Draws scanner noise (X, Y, Z), usually correlated between slices, as in thin ones."""
     grain = canvas.uniform(0.2, 1.1)
     alike = canvas.uniform(0.3, 0.95) if canvas.chance(0.75) else 0.0
     fresh = gaussian_blur(

@@ -1,4 +1,4 @@
-"""Tumors and cysts of KiTS shapes in kidneys that have none, drawn ones and real ones."""
+"""Tumors and cysts of KiTS shapes, implanted into synthetic and real kidneys without lesions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training patches are cut from: anatomies whose CT is drawn, or real CTs with labels."""
+"""Patients of training patches: anatomies whose CT is drawn, or real CTs with labels."""
 
 from __future__ import annotations
 

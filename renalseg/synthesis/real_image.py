@@ -1,4 +1,4 @@
-"""Files of a real CT with implanted lesions, what ``renalseg implant`` writes."""
+"""Files of a real CT with implanted lesions, as ``renalseg implant`` writes them."""
 
 from __future__ import annotations
 

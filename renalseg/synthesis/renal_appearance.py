@@ -1,4 +1,4 @@
-"""Intensities of the kidney and what grows in it, by contrast phase.
+"""Intensities of kidney, tumors and cysts by contrast phase.
 
 Of kidneys and tumors in the 46 real KiTS19 slices (means of the 14 cases, HU): kidney 82 to 173
 with a spread of 29 to 82 inside it, tumor 32 to 131 with a spread of 19 to 67.

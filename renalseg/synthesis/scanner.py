@@ -34,7 +34,7 @@ def draw_phase(generator: Generator, shares: Sequence[float] = PHASE_SHARES) -> 
 
 @dataclass(frozen=True)
 class Scanner:
-    """What the scanner adds.
+    """Scanner and protocol.
 
     Attributes:
         blur_mm: Standard deviation of the in-plane point spread.
@@ -72,7 +72,7 @@ class Scanner:
 
 
 def scan(hu: Tensor, spacing: Sequence[float], scanner: Scanner, generator: Generator) -> Tensor:
-    """The image that a scanner makes.
+    """Applies a scanner to an ideal CT.
 
     Args:
         hu: (X, Y, Z) float32, ideal HU.

@@ -1,4 +1,4 @@
-"""Label maps of kidneys, and real slices of them, as a network of both kidneys trains on them."""
+"""Slabs for a network of both kidneys: label maps and real slices."""
 
 from __future__ import annotations
 

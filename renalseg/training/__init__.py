@@ -1,4 +1,4 @@
-"""Training, as the bundles' train.yaml sets it up: trainer, losses, schedules and handlers."""
+"""Training for the bundles' train.yaml: trainer, losses, schedules and handlers."""
 
 from renalseg.training.checkpoints import export_weights
 from renalseg.training.trainer import make_loader, make_trainer

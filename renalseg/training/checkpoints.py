@@ -1,4 +1,4 @@
-"""What a training leaves on disk, how it goes on from there, and what a bundle gets of it."""
+"""Checkpoints: saving, resuming, and exporting weights to a bundle."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ BEST = "best.pt"
 
 
 def save_whole(state: dict[str, Any], path: Path) -> None:
-    """Saves a file whole or not at all."""
+    """Saves a file atomically."""
     partial = path.with_suffix(".part")
     torch.save(state, partial)
     partial.replace(path)
 
 
 def resume(trainer: Trainer, output_dir: Path, parts: dict[str, Any], iterations: int) -> None:
-    """Lets a trainer go on from checkpoint.pt, if there is one.
+    """Resumes a trainer from checkpoint.pt, if there is one.
 
     Args:
         trainer: MONAI's.
         output_dir: Of the training.
-        parts: What has a `state_dict`, by its name in the checkpoint. What the checkpoint lacks,
-            because it was not used then, starts anew.
+        parts: Objects with a `state_dict`, by their names in the checkpoint. Those that the
+            checkpoint lacks start anew.
         iterations: Of the whole training.
 
     Raises:
-        ConfigError: The learning rate follows one cycle, and that ends before.
+        ConfigError: The learning rate follows one cycle that ends earlier.
     """
     path = output_dir / LAST
     if not path.exists():
@@ -63,16 +63,16 @@ def saver(output_dir: Path, parts: dict[str, Any]) -> Callable[[], None]:
 def export_weights(output_dir: str | Path, destination: str | Path, *, last: bool = False) -> Path:
     """Writes the network of a training run as float16, the form that a bundle ships.
 
-    Those are the weights with the best Dice in validation (best.pt), where there was one, else the
-    last ones (checkpoint.pt). Where a moving average was kept, it is the average in both cases.
+    These are the weights with the best validation Dice (best.pt), otherwise the last ones
+    (checkpoint.pt). If a moving average was kept, its weights are exported in both cases.
 
     Args:
         output_dir: Of the training.
         destination: The bundle's models/model.pt.
-        last: Takes the last weights in any case.
+        last: Whether to export the last weights in any case.
 
     Raises:
-        ConfigError: There is neither file.
+        ConfigError: Neither file exists.
     """
     best, checkpoint = Path(output_dir) / BEST, Path(output_dir) / LAST
     if best.is_file() and not last:

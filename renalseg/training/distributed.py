@@ -1,4 +1,4 @@
-"""Training in several processes, one for each GPU, as torchrun starts them."""
+"""Training in several processes, one per GPU, started by torchrun."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def rank() -> int:
-    """Number of this process among all, 0 where there is but one."""
+    """Returns the number of this process among all; 0 for a single one."""
     return int(os.environ.get("RANK", "0"))
 
 
 def seed(base: int = 0) -> int:
-    """A start of the random stream that no other process has."""
+    """Returns a seed that no other process has."""
     return base + 1_000_003 * rank()
 
 
 def local_device() -> torch.device:
-    """The GPU of this process, or the CPU where there is none."""
+    """Returns the GPU of this process; the CPU without one."""
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
@@ -39,10 +39,10 @@ def stop() -> None:
 
 
 def wrap(network: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """A network whose gradients are averaged over all processes."""
+    """Wraps a network so that gradients are averaged over all processes."""
     return DistributedDataParallel(network.to(device))
 
 
 def bare(network: nn.Module) -> nn.Module:
-    """The network itself, as it is saved."""
+    """Returns the unwrapped network, as it is saved."""
     return network.module if isinstance(network, DistributedDataParallel) else network

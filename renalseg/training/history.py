@@ -1,4 +1,4 @@
-"""The figures of each epoch of a training, as a table."""
+"""A table with the figures of each epoch of a training."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Row = dict[str, float]
 class History:
     """Keeps a row for each epoch, and writes them to history.csv after each.
 
-    A row has the epoch, the mean loss, the learning rate at its end, its seconds, how many updates
-    were left out, and what the engine's `state.metrics` hold, such as the Dice of a validation.
-    The learning rate is put among those metrics too, for handlers that log them.
+    A row has the epoch, the mean loss, the learning rate at its end, its seconds, the number of
+    skipped updates, and the engine's `state.metrics`, such as the Dice of a validation. The
+    learning rate is added to those metrics, for handlers that log them.
 
     Args:
         output_dir: Gets the file.
@@ -47,7 +47,7 @@ class History:
         return {"rows": self.rows}
 
     def load_state_dict(self, state: dict[str, list[Row]]) -> None:
-        """Goes on from a checkpoint."""
+        """Restores the state of a checkpoint."""
         self.rows = list(state["rows"])
 
     def _begin(self, engine: Engine) -> None:
@@ -82,10 +82,10 @@ class History:
 
 
 def read_history(output_dir: Path) -> list[Row]:
-    """The rows of a training, without what an epoch has no value for.
+    """Reads the rows of a training, without missing values.
 
     Raises:
-        InputError: The folder has none.
+        InputError: The folder has no history.
     """
     path = output_dir / HISTORY
     if not path.is_file():

@@ -36,19 +36,19 @@ class LocatorLoss(nn.Module):
 
 
 class LesionLoss(nn.Module):
-    """Cross-entropy and Dice in which small lesions count nearly as much as large ones.
+    """Cross-entropy and Dice that weigh small lesions nearly as much as large ones.
 
-    The pixels of a lesion weigh more the fewer they are, which is a cheap relative of the blob loss
-    (Kofler et al. 2023), and Dice is taken for each slice: pooled over a batch, as is common, one
-    large tumor drowns all small ones, and what is false in a healthy kidney costs next to nothing.
+    The fewer pixels a lesion has, the more each weighs, as in the blob loss (Kofler et al. 2023)
+    but cheaper. Dice is computed per slice: pooled over a batch, as is common, one large tumor
+    outweighs all small ones, and false positives in a healthy kidney cost almost nothing.
 
     Args:
         class_weights: Of the classes in the cross-entropy, background first.
         lesions: The classes that are lesions.
-        full_pixels: A lesion of so many pixels has weight 1; none has more than `most`.
+        full_pixels: A lesion of this many pixels has weight 1; smaller ones have up to `most`.
         most: The largest weight.
         dice: Weight of each Dice term beside the cross-entropy.
-        smooth: Pixels added to both sides of Dice, so that a few false ones are no disaster.
+        smooth: Pixels added to both sides of Dice, so that a few false ones cost little.
 
     Shape:
         pred (B, C, X, Y): logits; label (B, 1, X, Y): classes.

@@ -45,12 +45,13 @@ _MIN_KIDNEY_ML = 10.0  # smaller components are crumbs of a kidney
 
 
 def prepare_all(cases: Sequence[LabeledCase], cache: Path, jobs: int | None = None) -> list[Path]:
-    """Converts cases side by side, and says how far it is; see `prepare`.
+    """Converts cases in parallel and reports progress; see `prepare`.
 
     Args:
         cases: The files of each.
         cache: Where the folders of the cases go.
-        jobs: At once, up to 2 GB of memory each; all processors up to four if None.
+        jobs: Number of parallel conversions, each up to 2 GB of memory; None uses up to four
+        processors.
     """
     done = 0
     lock = threading.Lock()

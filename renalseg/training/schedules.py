@@ -23,8 +23,7 @@ class LossPlateau:
 
     Args:
         optimizer: Whose learning rate is lowered.
-        factor: By which it is multiplied.
-        patience: Epochs without progress after which it is.
+        factor: Factor of the decrease. patience: Epochs without progress before a decrease.
         min_lr: The training ends when the rate falls below.
         smoothing: Share of the past in a moving average of the loss; 0 takes each epoch alone.
     """
@@ -130,10 +129,10 @@ class DecaySupervision:
 
 
 class FavorHardCases:
-    """Draws the cases with a high loss more often.
+    """Draws cases with a high loss more often.
 
-    The loss of a batch counts for each of its cases, so that over some epochs those stand out that
-    raise it. After each epoch a case is drawn in proportion to its average loss.
+    The loss of a batch counts for each of its cases, so that after some epochs the hard ones stand
+    out. After each epoch a case is drawn in proportion to its average loss.
 
     Args:
         weights: Of the cases, (number of cases,), changed in place: those of the stream,

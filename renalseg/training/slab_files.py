@@ -1,8 +1,8 @@
-"""Makes the slabs that `tumor_unet` trains on from label maps and real slices.
+"""Makes slabs from label maps and real slices for the training of `tumor_unet`.
 
     python -m renalseg.training.slab_files DATA build/slabs [--kidneys ccrcc_kidneys.yaml]
 
-DATA holds what docs/how-to/train.md lists; what is not there is left out.
+DATA holds what docs/how-to/train.md lists; missing sources are skipped.
 """
 
 from __future__ import annotations

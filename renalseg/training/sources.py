@@ -1,4 +1,4 @@
-"""What a training draws from: drawn anatomies, real cases, or both."""
+"""Sources of a training: synthetic anatomies, real cases, or both."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from renalseg.errors import ConfigError, RenalSegError
 
 
 class SkipBrokenUpdates:
-    """Leaves out the update of an iteration whose gradient is NaN or infinite.
+    """Skips the update of an iteration whose gradient is NaN or infinite.
 
     A single one would make all weights NaN. They happen without fault of the training: torch's
     bfloat16 gradient of a convolution over very few voxels on a CPU is NaN now and then. The

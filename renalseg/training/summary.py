@@ -1,4 +1,4 @@
-"""A picture of a training: its curves, and what it does worst and best.
+"""A picture of a training: its curves, and its worst and best patches.
 
 Made at the end of each training, and at any time by
 

@@ -1,4 +1,4 @@
-"""Where a training shows how it goes: log lines, a progress bar, TensorBoard and MLflow."""
+"""Progress of a training: log lines, a progress bar, TensorBoard and MLflow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def track(trainer: Engine, output_dir: Path, epoch_length: int, mlflow: str | No
         mlflow: Tracking URI of MLflow, or None.
 
     Raises:
-        ConfigError: MLflow is asked for and not installed.
+        ConfigError: MLflow is requested but not installed.
     """
     stats = StatsHandler(
         output_transform=_loss, iteration_log=lambda _, i: i % max(1, epoch_length // 5) == 0

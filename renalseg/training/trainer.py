@@ -1,4 +1,4 @@
-"""The parts of training that every bundle shares."""
+"""Data loader and trainer that all bundles share."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make_loader(
 
 
 def default_workers() -> int:
-    """How many processes draw cases: one, or where a GPU waits for them all processors but one.
+    """Returns how many processes draw cases: one, or all processors but one for a GPU.
 
     Trainings of several processes on one machine, as torchrun starts them, share its processors.
     """

@@ -40,7 +40,7 @@ def make_validation(
     batch_size: int,
     load: Callable[..., Sequence[Any]] = load_patients,
 ) -> Validation | None:
-    """A validation on patches of held-out patients, the same ones each time and in each training.
+    """Makes a validation on patches of held-out patients, identical in every training.
 
     Args:
         draw: Makes the stream of cases that is trained on, of given `anatomies` and `seed`.
@@ -70,7 +70,7 @@ def make_validation(
 
 
 class FixedBatches:
-    """The first cases of a stream, drawn when they are first asked for and then kept.
+    """The first cases of a stream, drawn at first use and then kept.
 
     Args:
         cases: With `image` and `label`.
@@ -100,7 +100,7 @@ class FixedBatches:
 
 
 class Validation:
-    """Scores a network every few epochs, and keeps its weights whenever they are the best so far.
+    """Scores a network every few epochs, and keeps its best weights.
 
     Writes best.pt, a state dict, and validation.npz, slices of the worst and the best patches.
 

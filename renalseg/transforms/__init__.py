@@ -1,4 +1,4 @@
-"""The steps of the methods that MONAI lacks, as MONAI dictionary transforms."""
+"""MONAI dictionary transforms for steps of the methods that MONAI lacks."""
 
 from renalseg.transforms.body import CropToBodyd
 from renalseg.transforms.channel import TakeChanneld

@@ -23,8 +23,8 @@ class CropToBodyd(MapTransform):
 
     Args:
         keys: MetaTensors (1, X, Y, Z); the box is that of the first key.
-        body_hu: The body is what lies above it.
-        opening_mm: Structures that are thinner, such as the table and tubes, are no body.
+        body_hu: Voxels above it are body.
+        opening_mm: Thinner structures, such as the table and tubes, are not body.
     """
 
     def __init__(self, keys: KeysCollection, body_hu: float = -300.0, opening_mm: float = 10.0):
@@ -33,7 +33,7 @@ class CropToBodyd(MapTransform):
         self.opening_mm = opening_mm
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Returns `data` with views of the volumes; whole ones where there is no body."""
+        """Returns `data` with views of the volumes; whole volumes if there is no body."""
         result = dict(data)
         box: Box | None = None
         for key in self.key_iterator(result):

@@ -1,4 +1,4 @@
-"""Removal of tumors that a second network does not see."""
+"""Removal of tumors that a second network does not confirm."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from renalseg.transforms.small_tumors import given_back
 
 
 class KeepConfirmedTumorsd(MapTransform):
-    """Gives tumors back to the kidney of which another network sees too little.
+    """Turns tumors back into kidney if another network confirms too little of them.
 
-    Two networks that were built and trained apart rarely take the same cyst for a tumor.
+    Networks that were built and trained independently rarely mistake the same cyst for a tumor.
 
     Args:
         keys: Label maps (1, X, Y, Z) with `KIDNEY` and `TUMOR`.
         other_key: Label map of the other network on the same grid.
-        min_share: Components of `TUMOR` of which the other calls less `TUMOR` become `KIDNEY`.
+        min_share: A component of `TUMOR` becomes `KIDNEY` if the other labels a smaller share of it
+        `TUMOR`.
     """
 
     def __init__(self, keys: KeysCollection, other_key: str, min_share: float):

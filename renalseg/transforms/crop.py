@@ -19,7 +19,7 @@ _STRIDE = 2  # boxes need no more than every second voxel of a kidney mask
 
 
 class CropToKidneysd(MapTransform):
-    """Splits a case into one item a kidney, cropped to its box grown by a margin.
+    """Splits a case into one item per kidney, cropped to its box plus a margin.
 
     A network that compares the kidneys gets both in one item, cropped to the box around them.
 
@@ -27,9 +27,9 @@ class CropToKidneysd(MapTransform):
         keys: MetaTensors (C, X, Y, Z) on the grid of the kidney mask.
         kidney_key: The localizer's mask (1, X, Y, Z).
         margin_mm: How far the box reaches beyond the kidney.
-        max_kidneys: The largest components that are taken for kidneys.
-        min_volume_mm3: Smaller components are no kidneys.
-        mask_key: Where given, the items keep the whole mask, and get their part of it as this.
+        max_kidneys: Number of largest components that count as kidneys.
+        min_volume_mm3: Smaller components do not count as kidneys.
+        mask_key: If given, items keep the whole mask and get their part of it under this key.
         together: One item with all kidneys.
     """
 
@@ -52,7 +52,7 @@ class CropToKidneysd(MapTransform):
         self.together = together
 
     def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
-        """Returns the items, the largest kidney first; none where the mask is empty."""
+        """Returns the items, the largest kidney first; none if the mask is empty."""
         kidney = data[self.kidney_key]
         grid = Grid.of(kidney)
         items = []

@@ -16,9 +16,9 @@ from renalseg.components import bounding_box
 
 
 class DropFatd(MapTransform):
-    """Takes perirenal and sinus fat out of kidney masks that were found on a coarser grid.
+    """Removes perirenal and sinus fat from kidney masks found on a coarser grid.
 
-    Fat that the kidney encloses stays: it is a part of what lies in there, as in an angiomyolipoma.
+    Enclosed fat stays: it belongs to a structure in the kidney, such as an angiomyolipoma.
 
     Args:
         keys: Masks (1, X, Y, Z) of kidneys with their tumors.

@@ -18,7 +18,7 @@ class FillOutsided(MapTransform):
         keys: Images (C, X, Y, Z) on the grid of the mask.
         mask_key: The mask (1, X, Y, Z), slices along Z.
         value: 0 is the product of image and mask.
-        reach: What lies within this many pixels of the mask, in its slice, is left as well.
+        reach: Pixels within this distance of the mask, in its slice, are kept, too.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Removal of cysts that a network takes for tumors."""
+"""Removal of cysts that a network mistakes for tumors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from renalseg.transforms.keep_largest import cleared
 
 
 class DropFluidTumorsd(MapTransform):
-    """Takes tumors of fluid attenuation out of the probabilities: they are cysts.
+    """Removes tumors of fluid attenuation, which are cysts, from the probabilities.
 
     Fluid is below 20 HU by the Bosniak classification of cystic masses; the tumors of real KiTS19
     slices have 32 to 131 HU in the mean of their patients.
 
     Args:
         keys: MetaTensors (1, X, Y, Z), probabilities.
-        image_key: HU (1, X, Y, Z) on the same grid; does not go on.
+        image_key: HU (1, X, Y, Z) on the same grid; removed afterward.
         fluid_hu: Components whose median is lower are set to 0.
         threshold: A voxel belongs to a tumor where its probability is larger.
     """

@@ -1,4 +1,4 @@
-"""Masks that miss their outline, as a localizer's do."""
+"""Masks with inexact outlines, like a localizer's."""
 
 from __future__ import annotations
 

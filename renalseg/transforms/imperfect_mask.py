@@ -1,4 +1,4 @@
-"""Masks as a localizer gives them."""
+"""Masks with the errors of a localizer."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ _COARSE = 2.1  # times the pixels of the network: those of a localizer
 
 
 class RandImperfectMaskd(RandomizableTransform, MapTransform):
-    """Makes masks of kidneys miss their outline, with pieces of neighbors and without bulges.
+    """Gives kidney masks inexact outlines, pieces of neighbors and missing bulges.
 
-    Half of them are grown or shrunk, or found on coarser pixels; then a quarter gets pieces of what
-    lies beside the kidney, a fifth loses a part of a lesion that bulges out of it, and of a few one
-    kidney is missing.
+    Half of them are grown, shrunk or computed on coarser pixels. Then a quarter gets pieces of
+    neighboring structures, a fifth loses part of a bulging lesion, and a few lose one kidney.
 
     Args:
         keys: Masks (1, X, Y, Z), slices along Z.

@@ -14,10 +14,10 @@ from renalseg.components import Box, Mask, bounding_box, components
 
 
 class KeepLargestComponentsd(MapTransform):
-    """Keeps the largest connected components of everything that is above a threshold.
+    """Keeps the largest connected components above a threshold.
 
-    Unlike MONAI's KeepLargestConnectedComponentd it takes probabilities too: those around the kept
-    components survive, so that a later interpolation still finds the surface between voxels.
+    Unlike MONAI's KeepLargestConnectedComponentd, it accepts probabilities, too: those around the
+    kept components survive, so that a later interpolation still finds the surface between voxels.
 
     Args:
         keys: MetaTensors (1, X, Y, Z), probabilities or label maps.
@@ -52,12 +52,12 @@ class KeepLargestComponentsd(MapTransform):
 
 
 def cleared(values: MetaTensor, box: Box, dropped: Mask) -> MetaTensor:
-    """A copy that is 0 where something is dropped.
+    """Returns a copy that is 0 where something is dropped.
 
     Args:
         values: (1, X, Y, Z).
         box: Part of X, Y, Z.
-        dropped: What goes, in the box.
+        dropped: Voxels to drop, in the box.
     """
     kept = values.as_tensor().clone()
     kept[(slice(None), *box)].masked_fill_(torch.from_numpy(dropped).to(kept.device), 0)

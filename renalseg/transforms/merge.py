@@ -1,4 +1,4 @@
-"""From one item a kidney back to one case."""
+"""Joins one item per kidney into one case."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EachKidney(Transform):
 
 
 class MergeKidneysd(MapTransform):
-    """Joins the items of a case: where they overlap the larger label wins, tumor over kidney.
+    """Joins the items of a case; where they overlap, the larger label wins: tumor over kidney.
 
     Args:
         keys: Label maps (1, X, Y, Z) on the source grid.

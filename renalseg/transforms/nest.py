@@ -13,7 +13,7 @@ from renalseg.labels import KIDNEY, TUMOR
 
 
 class NestLabelsd(MapTransform):
-    """Turns a label map into one mask for each label, which holds the larger labels too.
+    """Turns a label map into one mask per label, which includes the larger labels.
 
     The targets of a network with nested sigmoid channels; `RestoreGridd` with `nested` is the way
     back.

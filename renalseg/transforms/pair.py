@@ -18,7 +18,7 @@ GRIDS_KEY = "grids"
 class JoinKidneysd(MapTransform):
     """Joins two kidneys along the slices; one kidney is joined to itself.
 
-    The other way is `SplitKidneysd`.
+    `SplitKidneysd` is the inverse.
 
     Args:
         keys: MetaTensors (C, X, Y, Z) of one shape for both kidneys.
@@ -30,7 +30,7 @@ class JoinKidneysd(MapTransform):
         self.grids_key = grids_key
 
     def __call__(self, data: Sequence[Mapping[Hashable, Any]]) -> list[dict[Hashable, Any]]:
-        """Returns one item with (C, X, Y, 2 Z) volumes; none where there is no kidney.
+        """Returns one item with (C, X, Y, 2 Z) volumes; none if there is no kidney.
 
         The rest of it, and the affine, are those of the first kidney.
         """
@@ -47,7 +47,7 @@ class JoinKidneysd(MapTransform):
 
 
 class SplitKidneysd(MapTransform):
-    """Splits the joined kidneys of `JoinKidneysd` into one item a kidney.
+    """Splits the joined kidneys of `JoinKidneysd` into one item per kidney.
 
     Args:
         keys: Tensors (C, X, Y, 2 Z).

@@ -1,4 +1,4 @@
-"""The way back from a network's grid to the source grid."""
+"""Return from a network's grid to the source grid."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class RestoreGridd(MapTransform):
             (C, X, Y, Z) after a softmax, the label is the most probable channel; or `nested`.
         source_key: The `Grid` of the source.
         threshold: For a single channel, and for nested ones.
-        nested: The channels went through a sigmoid, each a part of the one before it; the label is
-            the number of channels above the threshold, counted up to the first that is not.
+        nested: The channels are sigmoids, each within the one before it; the label is the number of
+            channels above the threshold, up to the first that is not.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class RestoreGridd(MapTransform):
         return probs.argmax(dim=0, keepdim=True).to(torch.uint8)
 
     def _box(self, probs: MetaTensor, source: Grid) -> Box | None:
-        """The voxels of the source that lie within what the network found."""
+        """Returns the box of source voxels that can hold a label."""
         found = bounding_box(self._decide(probs.as_tensor())[0].cpu().numpy() > 0)
         if found is None:
             return None

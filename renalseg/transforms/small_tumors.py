@@ -1,4 +1,4 @@
-"""Removal of specks."""
+"""Removal of tumors and cysts that are too small."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from renalseg.labels import CYST, KIDNEY, TUMOR
 
 
 class DropSmallTumorsd(MapTransform):
-    """Gives tumors and cysts that are too small to be measured back to the kidney.
+    """Turns tumors and cysts below a minimum volume back into kidney.
 
     Args:
         keys: Label maps (1, X, Y, Z) with `KIDNEY`, `TUMOR` and, of some methods, `CYST`.
@@ -30,7 +30,7 @@ class DropSmallTumorsd(MapTransform):
         self.min_volume_mm3 = min_volume_mm3
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Returns `data` without the specks."""
+        """Returns `data` without the small components."""
         result = dict(data)
         for key in self.key_iterator(result):
             for kind in (TUMOR, CYST):
@@ -45,13 +45,13 @@ def given_back(
     unwanted: Callable[[Box, npt.NDArray[np.int32], Array], Mask],
     kind: int = TUMOR,
 ) -> MetaTensor:
-    """A copy in which some tumors are `KIDNEY`; the label map itself where it has no tumor.
+    """Returns a copy in which some tumors are `KIDNEY`; the label map itself without tumors.
 
     Args:
         pred: Label map (1, X, Y, Z) with `KIDNEY` and `TUMOR`.
         unwanted: Gets the box of the tumors, their components in it, numbered from 1, and the
-            volumes of these in mm3; says for each component whether it goes.
-        kind: `TUMOR`, or another label that is looked at in its place.
+            volumes of these in mm3; returns for each component whether it is removed.
+        kind: `TUMOR`, or another label to treat in its place.
     """
     labels = pred[0].cpu().numpy()
     box = bounding_box(labels == kind)

@@ -41,9 +41,10 @@ class ToSpacingd(MapTransform):
 
 
 class LimitSpacingd(MapTransform):
-    """Turns volumes to axes near R, A, S and keeps their own spacing as far as it is within limits.
+    """Turns volumes to axes near R, A, S and keeps their spacing within limits.
 
-    An axis within the limits keeps its voxels and values; one beyond them gets the nearer limit.
+    An axis within the limits keeps its voxels and values; one outside of them gets the nearer
+    limit.
 
     Args:
         keys: MetaTensors (C, X, Y, Z) on any grid.
@@ -82,9 +83,8 @@ class LimitSpacingd(MapTransform):
 class ToSliceSized(MapTransform):
     """Resamples volumes to axial slices of a given matrix and thickness, axes near R, A, S.
 
-    Pixels are square: the longer side of the field of view gets `size` of them. Where that would
-    make them smaller or larger than `limits`, they get the nearer limit, and the slices another
-    matrix.
+    Pixels are square: the longer side of the field of view gets `size` of them. If that exceeds
+    `limits`, they get the nearer limit, and the slices another matrix.
 
     Args:
         keys: MetaTensors (1, X, Y, Z) on any grid.

@@ -14,7 +14,7 @@ from renalseg.labels import KIDNEY, TUMOR
 
 
 class TumorInKidneyd(MapTransform):
-    """Tumor is where both masks agree, kidney is the rest of the kidney mask.
+    """Labels the overlap of both masks as tumor, and the rest of the kidney mask as kidney.
 
     Args:
         keys: Tumor masks (1, X, Y, Z); each becomes a label map with `KIDNEY` and `TUMOR`.

@@ -1,4 +1,4 @@
-"""The SQLite database of the worker: its tables, and how they are changed."""
+"""The SQLite database of the worker: tables and changes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _T = TypeVar("_T")
 
 
 class DatabaseError(RetryableError):
-    """The database cannot be read or written for now."""
+    """The database cannot be read or written at present."""
 
 
 class Database:
@@ -121,7 +121,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Makes what is changed meanwhile happen as a whole or not at all."""
+        """Makes all changes in its body atomic."""
         with self._lock:
             self.change("BEGIN IMMEDIATE")
             try:

@@ -1,9 +1,9 @@
 """From Orthanc's log of changes to jobs.
 
-Orthanc says StableSeries when nothing has come for a series for its StableAge. It forgets to where
-it is restarted before that time, and says it again when slices come late. So every instance that
-comes is noted, and struck off when its series was looked at; what stays on the list is asked for
-after a while.
+Orthanc reports StableSeries when no instance of a series has arrived for its StableAge. It omits
+the report if it is restarted before that time, and repeats it when slices arrive late. So every new
+instance is noted, and removed when its series has been examined; the worker asks about remaining
+ones after a while.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a job is, and when it is tried again."""
+"""Jobs, their states, and the delays between tries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a job is."""
+    """State of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"

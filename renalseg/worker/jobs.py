@@ -1,4 +1,4 @@
-"""The jobs, in a database that outlives the worker.
+"""Jobs in a persistent database.
 
 Every change of a job's state is one transaction, and each is noted with its time. The database
 holds identifiers of Orthanc and DICOM, never a patient's name or ID.

@@ -19,7 +19,7 @@ from renalseg.errors import ConfigError, what_ran_out
 
 @contextmanager
 def only_worker(database: Path) -> Iterator[None]:
-    """Makes sure that no other worker uses a database.
+    """Ensures that no other worker uses a database.
 
     Raises:
         ConfigError: Another one does, its folder cannot be written to, or the system has no such

@@ -1,4 +1,4 @@
-"""The worker as a whole: it reads Orthanc's log, does jobs, and stops when it is told to."""
+"""The worker's main loop: reads Orthanc's log, does jobs, and stops on request."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Stop:
 
 @dataclass
 class Status:
-    """How the worker is, for whoever watches it.
+    """Status of the worker for monitoring.
 
     Attributes:
         up: Whether Orthanc answered last, None before it was asked.
@@ -74,7 +74,7 @@ class Status:
 
 
 class Worker:
-    """Puts the parts together.
+    """Combines the parts of the worker.
 
     Args:
         feed: Makes jobs.
@@ -130,7 +130,7 @@ class Worker:
                 self._courier.join(_IDLE_SECONDS)
 
     def reconcile(self) -> None:
-        """Takes up what a killed worker left: its processes, its files, its jobs."""
+        """Recovers from a killed worker: its processes, files and jobs."""
         for job in self.jobs.newest(State.RUNNING):
             if end_orphan(job.pid, job.born):
                 _log.warning("job %d: its process was still running, and was ended", job.id)
