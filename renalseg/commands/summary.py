@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,8 @@ from renalseg.output.folder import RESULT_FILE, read_result
 from renalseg.output.study import REFUSED
 from renalseg.report.entries import stages_of, statements_of
 from renalseg.runtime.harmless import one_line
+
+_WIDEST = 1000  # characters of a table
 
 
 def print_result(folder: Path) -> None:
@@ -37,8 +40,10 @@ def print_result(folder: Path) -> None:
             said = text if kind == Kind.CONCLUSION else f"{kind}: {text}"
             console.print(one_line(said), markup=False)
         title = f"{study['finding']} ({', '.join(stages_of(result))})"
-        # an empty table would consist of headings only
-        console.print(_measures(study, title) if study["segments"] else Text(one_line(title)))
+        if study["segments"]:
+            _print_whole(console, _measures(study, title))
+        else:  # an empty table would consist of headings only
+            console.print(Text(one_line(title)))
         console.print(_seconds(study, result["device"]))
         for name in study["files"]:
             console.print(one_line(f"{folder / name}"), markup=False)
@@ -50,6 +55,13 @@ def print_result(folder: Path) -> None:
         console.print(one_line(f"no CT to segment: {_skipped(result)}"), markup=False)
     console.print(one_line(f"{folder / RESULT_FILE}"), markup=False)
     console.print(USE, style="dim")
+
+
+def _print_whole(console: Console, table: Table) -> None:
+    """Prints a table at its full width. A narrow terminal wraps its rows; no value is cut."""
+    wide = console.options.update(max_width=_WIDEST)
+    width = Measurement.get(console, wide, table).maximum
+    Console(highlight=False, width=max(width, console.width)).print(table)
 
 
 def _skipped(result: dict[str, Any]) -> str:

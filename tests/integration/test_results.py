@@ -21,13 +21,12 @@ from renalseg.commands.summary import print_result
 from renalseg.dicom.read.segmentation import read_seg
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.dicom.write.derived import say
-from renalseg.findings.sentences import Kind, Statement
+from renalseg.findings.sentences import Judgment, Kind, Statement
 from renalseg.grids import Grid
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.output.place import all_at_once
 from renalseg.output.result import Result
 from renalseg.output.study import StudyResult
-from renalseg.report.pdf import _cells
 from renalseg.settings import Settings
 from tests.factories.pdf import count_pages, text_of
 from tests.factories.series import CASES, edit_all, write_case
@@ -75,7 +74,7 @@ def write(
     )
     labels = MetaTensor(torch.from_numpy(pred)[None], affine=series.image.affine)
     with all_at_once(out) as place:
-        study = place.write(series, labels, settings, {"read": 1.0})
+        study = place.write(series, labels, settings, {"read": 1.0}, Judgment())
         Result(out, settings, (study,)).write(place.folder)
     return series, study
 
@@ -379,12 +378,33 @@ def test_a_cut_kidney_is_said_in_every_file(
     assert any(said_once in text for text in texts)
     group = groups_of(document)[cut.number - 1]
     assert said(group, "Extent in the scan")[0].ConceptCodeSequence[0].CodeValue == "CUT"
-    assert "volume and diameters are lower bounds" in text_of(pdf_of(out))
-    assert f"≥ {cut.volume_ml:.1f}" in _cells(cut)  # a sign that the PDF draws, and does not spell
+    text = text_of(pdf_of(out))
+    assert "volume and diameters are lower bounds" in text
+    assert f"≥ {cut.volume_ml:.1f}" in text
     (page,) = report.glob("*.html")
     assert f"≥ {cut.volume_ml:.1f}" in page.read_text()
     print_result(out)
     assert f"≥ {cut.volume_ml:.1f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_no_terminal_is_too_narrow_for_the_measures(
+    everything: Everything,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: int,
+) -> None:
+    _, result, out = everything
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_result(out)
+    text = capsys.readouterr().out
+    assert "…" not in text
+    (headings,) = [line.split() for line in text.splitlines() if line.startswith("structure")]
+    assert headings == ["structure", "ml", "mm", "mm", "HU", "third", "%", "size", "image"]
+    for segment in result.segments:
+        (row,) = [line for line in text.splitlines() if line.startswith(f"{segment.label}  ")]
+        assert f"{segment.volume_ml:.1f}" in row
+        assert row.rstrip().endswith(segment.image or "")
 
 
 # The page
