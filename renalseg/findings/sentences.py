@@ -40,9 +40,6 @@ class Judgment:
     review: tuple[str, ...] = ()
 
 
-NOT_JUDGED = Judgment()
-
-
 class Kind(StrEnum):
     """What a statement is."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from monai.data import MetaTensor
 
 from renalseg.dicom.read.series import CTSeries
-from renalseg.findings.sentences import NOT_JUDGED, Judgment
+from renalseg.findings.sentences import Judgment
 from renalseg.output.earlier import files_of, find_earlier, refuse_others
 from renalseg.output.folder import complete_or_nothing
 from renalseg.output.study import StudyResult, write_study
@@ -47,7 +47,7 @@ class Place:
         pred: MetaTensor,
         settings: Settings,
         timings: Mapping[str, float],
-        judgment: Judgment = NOT_JUDGED,
+        judgment: Judgment,
     ) -> StudyResult:
         """Writes the files of a study; see `write_study`."""
         earlier = find_earlier(self.out_dir, series)

@@ -20,7 +20,6 @@ from renalseg.errors import ConfigError, InputError
 from renalseg.findings.measurements import measure
 from renalseg.findings.segments import split_segments
 from renalseg.findings.sentences import (
-    NOT_JUDGED,
     Judgment,
     Statement,
     cut_off,
@@ -99,7 +98,7 @@ def write_study(
     folder: Path,
     settings: Settings,
     timings: Mapping[str, float],
-    judgment: Judgment = NOT_JUDGED,
+    judgment: Judgment,
     *,
     earlier: Earlier | None = None,
     sealed: bool = False,

@@ -7,6 +7,7 @@ from pathlib import Path
 from monai.data import MetaTensor
 
 from renalseg.dicom.read.series import CTSeries
+from renalseg.findings.sentences import Judgment
 from renalseg.output.result import Result
 from renalseg.output.study import write_study
 from renalseg.settings import Settings
@@ -22,5 +23,5 @@ def write_as_run(series: CTSeries, pred: MetaTensor, out_dir: Path, settings: Se
         settings: What is said to have run, and what is written.
     """
     out_dir.mkdir(parents=True)
-    study = write_study(series, pred, out_dir, settings, {})
+    study = write_study(series, pred, out_dir, settings, {}, Judgment())
     Result(out_dir, settings, (study,)).write(out_dir)

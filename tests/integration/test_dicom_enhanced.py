@@ -23,6 +23,7 @@ from renalseg.dicom.read.series import read_series
 from renalseg.dicom.write.derived import Origin
 from renalseg.dicom.write.seg import build_seg
 from renalseg.errors import InputError
+from renalseg.findings.sentences import Judgment
 from renalseg.labels import KIDNEY, Segment, Side
 from renalseg.output.place import all_at_once
 from renalseg.settings import Settings
@@ -173,7 +174,7 @@ def test_every_result_refers_to_the_frames(tmp_path: Path, written: Written) -> 
     series = read_series(path.parent)
     pred = MetaTensor((series.image.as_tensor() > 500).byte(), affine=series.image.affine)
     with all_at_once(tmp_path / "out") as place:
-        place.write(series, pred, settings, {})
+        place.write(series, pred, settings, {}, Judgment())
     objects = sorted((tmp_path / "out").glob("*.dcm"))
     assert len(objects) == len(outputs)
     source = pydicom.dcmread(path).SOPInstanceUID

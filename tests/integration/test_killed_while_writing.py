@@ -29,6 +29,7 @@ import numpy as np, pydicom, torch
 torch.set_num_threads(1)
 from monai.data import MetaTensor
 from renalseg.dicom.read.series import read_series
+from renalseg.findings.sentences import Judgment
 from renalseg.runtime import staging
 from renalseg.output.result import Result
 from renalseg.output.place import all_at_once
@@ -46,7 +47,7 @@ def write(series, out, mounted=False):
     pred = (series.image.as_tensor() > 500).byte()
     labels = MetaTensor(pred, affine=series.image.affine)
     with all_at_once(out) as place:
-        study = place.write(series, labels, settings, {})
+        study = place.write(series, labels, settings, {}, Judgment())
         Result(out, settings, (study,)).write(place.folder)
 
 def objects(folder):

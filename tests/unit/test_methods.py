@@ -19,6 +19,7 @@ from renalseg.commands.main import main
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.dicom.write.derived import Origin, content_hash
 from renalseg.errors import ConfigError
+from renalseg.findings.sentences import Judgment
 from renalseg.inference.methods import BUNDLES, default_numbers, find_method, method_names
 from renalseg.labels import KIDNEY
 from renalseg.output.study import write_study
@@ -76,7 +77,7 @@ def uids(settings: Settings, series: CTSeries, folder: Path) -> set[str]:
         torch.zeros(series.image.shape, dtype=torch.uint8), affine=series.image.affine
     )
     pred[0, 5:9, 5:9, 5:9] = KIDNEY
-    study = write_study(series, pred, folder, settings, {})
+    study = write_study(series, pred, folder, settings, {}, Judgment())
     objects = [pydicom.dcmread(folder / name) for name in study.files]
     return {uid for ds in objects for uid in (ds.SOPInstanceUID, ds.SeriesInstanceUID)}
 
