@@ -1,1 +1,1 @@
-"""Real cases: where their files lie, how they are fetched, checked, and made quick to draw from."""
+"""Real cases: case lists, download, checks, and volumes."""

@@ -1,4 +1,4 @@
-"""Labeled cases on disk: folders as KiTS has them, and data lists as MONAI reads them."""
+"""Labeled cases on disk: KiTS folders and MONAI data lists."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LabeledCase(NamedTuple):
 
 
 def number_of(name: str) -> int | None:
-    """The number of a KiTS case by its name, such as case_00160; None for another name."""
+    """Returns the number of a KiTS case name, such as case_00160; None for another name."""
     found = _FOLDER.fullmatch(name)
     return int(found[1]) if found else None
 
@@ -53,9 +53,9 @@ def case_folders(root: Path) -> list[Path]:
 
 
 def kits_cases(root: Path, split: str | None = None) -> list[LabeledCase]:
-    """The cases of a folder that is laid out as KiTS is: `case_00000/imaging.nii.gz` and so on.
+    """Lists the cases of a folder with the layout of KiTS: `case_00000/imaging.nii.gz` and so on.
 
-    Folders without an image are left out: a clone of the KiTS19 repository has labels alone.
+    Folders without an image are skipped: a clone of the KiTS19 repository has only labels.
 
     Args:
         root: The folder with the folders of the cases.

@@ -1,4 +1,4 @@
-"""Finds cases of a KiTS folder that are missing, broken, or out of the ordinary."""
+"""Finds missing, broken and unusual cases of a KiTS folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AIR_HU, _TISSUE_HU = -300, 0
 
 
 class Finding(NamedTuple):
-    """Something about a case.
+    """A finding about a case.
 
     Attributes:
         case: Its name.
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 def check(
     root: Path, cases: Sequence[int] | None = None, *, voxels: bool = True, jobs: int | None = None
 ) -> Iterator[list[Finding]]:
-    """Checks the cases of a folder and yields what is found, one list for each case.
+    """Checks the cases of a folder and yields a list of findings for each.
 
     Args:
         root: Folder with the layout of KiTS.
@@ -58,7 +58,7 @@ def check(
 
 
 def check_case(folder: Path, *, voxels: bool = True) -> list[Finding]:
-    """What is to be said of one case; nothing of an ordinary one.
+    """Returns the findings of a case; none for an ordinary one.
 
     Args:
         folder: With imaging.nii.gz and segmentation.nii.gz.

@@ -1,4 +1,4 @@
-"""Files fetched over HTTP whole or not at all, going on where an earlier try stopped."""
+"""Atomic, resumable downloads over HTTP."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SHA256 = re.compile(r'"?([0-9a-f]{64})"?')
 
 
 class Stopped(Exception):  # noqa: N818 - nothing is wrong
-    """Somebody asked a download to end; what it has so far is kept."""
+    """A download was asked to end; its part so far is kept."""
 
 
 class Download:
-    """One file that is fetched.
+    """The download of one file.
 
     Args:
         url: Where it is.
@@ -143,7 +143,7 @@ class Download:
 
 
 class _Interrupted(Exception):  # noqa: N818 - always handled
-    """A connection failed in a way that another try may mend."""
+    """A connection failed in a way that a retry may fix."""
 
     def __init__(self, message: str, wait_s: float | None = None) -> None:
         super().__init__(message)
@@ -155,7 +155,7 @@ _BROKEN = (URLError, TimeoutError, ConnectionError, HTTPException)
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Keeps the headers of the answers that point elsewhere."""
+    """Redirect handler that keeps the headers of redirects."""
 
     def __init__(self) -> None:
         self.headers: list[Any] = []

@@ -39,7 +39,7 @@ _CHUNK = 1 << 22
 
 
 class Outcome(NamedTuple):
-    """What a call of `fetch` did.
+    """Outcome of a call of `fetch`.
 
     Attributes:
         fetched: Files that came.
@@ -57,7 +57,7 @@ def fetch(
     images: str = IMAGES,
     labels: str = LABELS,
 ) -> Outcome:
-    """Fetches cases into `root`, laid out as KiTS is; what is there already is checked and kept.
+    """Fetches cases into `root` in the layout of KiTS; existing files are checked and kept.
 
     Args:
         root: Gets case_00000/imaging.nii.gz, case_00000/segmentation.nii.gz, and so on, and the

@@ -1,4 +1,4 @@
-"""What was fetched: size and SHA-256 of each file, kept beside the files."""
+"""Manifest of fetched files: size and SHA-256 of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "renalseg-manifest.json"
 
 
 class Entry(NamedTuple):
-    """A file at the time when it was found whole.
+    """A file as it was when it was complete.
 
     Attributes:
         size: Bytes.
@@ -50,7 +50,7 @@ class Manifest:
         return path.stat().st_size == entry.size and sha256_of(path) == entry.sha256
 
     def add(self, path: Path, sha256: str) -> None:
-        """Adds a file and saves the manifest, whole or not at all.
+        """Adds a file and saves the manifest atomically.
 
         Args:
             path: In the folder of the manifest.

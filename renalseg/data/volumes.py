@@ -61,7 +61,7 @@ def read_label(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def unknown_labels(label: npt.NDArray[np.uint8]) -> list[int]:
-    """The values of a label map that mean nothing."""
+    """Returns the undefined values of a label map."""
     counts = np.bincount(label.ravel(order="K"), minlength=_LABELS)
     return (_LABELS + np.flatnonzero(counts[_LABELS:])).tolist()
 
@@ -77,7 +77,7 @@ def to_ras(values: npt.NDArray[Any], orientation: Array) -> npt.NDArray[Any]:
 
 
 def mismatch(image: Any, label: Any) -> str | None:
-    """How the grids of two files differ, in words; None where they are the same.
+    """Says how the grids of two files differ; None if they are the same.
 
     Corners may lie half a voxel apart, because affines that a program kept as a quaternion are
     rounded.
