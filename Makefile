@@ -29,11 +29,12 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 RUN   := $(VENV)/.installed
 DEV   := $(VENV)/.installed-dev
 DEMO  := build/demo
+WHEEL := build/wheel
 NNUNET := build/nnunet
 OHIF   := build/ohif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-worker test-all test-container test-view lint check bench goldens pictures train train-all image clean
+.PHONY: help demo test test-worker test-all test-container test-view wheel-test lint check bench goldens pictures train train-all image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -59,6 +60,11 @@ $(OHIF)/index.html:
 	mkdir -p $(OHIF)
 	cd build && npm pack --silent @ohif/app@3.13.2 && tar -xzf ohif-app-3.13.2.tgz -C ohif --strip-components=2 package/dist \
 		|| echo "OHIF could not be fetched: its test is skipped" >&2
+
+wheel-test: $(RUN)  ## build the wheel, install it outside the checkout and segment the sample with it
+	rm -rf $(WHEEL)
+	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir $(WHEEL) .
+	$(BIN)/python -m tools.wheel_test $(WHEEL)/renalseg-*.whl
 
 lint: $(DEV)  ## check form, style and types
 	$(BIN)/ruff format --check .

@@ -74,9 +74,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _default_bundles() -> Path | None:
-    """Give the folder beside the application, or None where the environment names one."""
+    """Give the folder beside the application, unless the environment names one or it is absent."""
     named = any(os.environ.get(name) for name in ("RENALSEG_BUNDLES", "HOLOSCAN_MODEL_PATH"))
-    return None if named else FOLDER.parent / "bundles"
+    beside = FOLDER.parent / "bundles"
+    return beside if beside.is_dir() and not named else None
 
 
 if __name__ == "__main__":
