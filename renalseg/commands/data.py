@@ -15,13 +15,15 @@ EXIT_INTERRUPTED = 130
 def add_data_command(commands: Any) -> argparse.ArgumentParser:
     """Adds `data` to the subcommands of a parser, and returns its own parser."""
     data: argparse.ArgumentParser = commands.add_parser(
-        "data", help="fetch and check real cases to train on"
+        "data", help="fetch and check real cases for training"
     )
     actions = data.add_subparsers(required=True, metavar="ACTION")
 
-    kits19 = actions.add_parser("kits19", help="fetch the images and labels of KiTS19, about 30 GB")
-    kits19.add_argument("root", type=Path, help="folder for the cases; a second call goes on")
-    kits19.add_argument("--jobs", type=int, default=4, metavar="N", help="files at once")
+    kits19 = actions.add_parser("kits19", help="download images and labels of KiTS19, about 30 GB")
+    kits19.add_argument("root", type=Path, help="folder for the cases; a second call resumes")
+    kits19.add_argument(
+        "--jobs", type=int, default=4, metavar="N", help="number of parallel downloads"
+    )
     kits19.add_argument("--url", metavar="BASE", help="where case_00000.nii.gz and so on are")
     kits19.add_argument(
         "--label-url", metavar="BASE", help="where case_00000/segmentation.nii.gz and so on are"
@@ -30,14 +32,16 @@ def add_data_command(commands: Any) -> argparse.ArgumentParser:
 
     check = actions.add_parser("check", help="find cases that are missing, broken or odd")
     check.add_argument("root", type=Path, help="folder with case_00000 and so on")
-    check.add_argument("--quick", action="store_true", help="read the headers alone")
-    check.add_argument("--jobs", type=int, metavar="N", help="cases at once")
+    check.add_argument("--quick", action="store_true", help="read only the headers")
+    check.add_argument("--jobs", type=int, metavar="N", help="number of parallel cases")
     check.set_defaults(action=_check)
 
     for command in (kits19, check):
         command.add_argument("--cases", type=_numbers, metavar="0-209", help="such as 0-9,160")
 
-    prepare = actions.add_parser("prepare", help="convert cases now, not when training starts")
+    prepare = actions.add_parser(
+        "prepare", help="convert cases now instead of at the start of training"
+    )
     prepare.add_argument("source", type=Path, nargs="+", help="KiTS folder or data list (.json)")
     prepare.set_defaults(action=_prepare)
     for command in (kits19, check, prepare):

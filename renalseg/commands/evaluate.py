@@ -18,7 +18,9 @@ def add_evaluate_command(commands: Any) -> None:
         help="NIfTI (1 kidney, 2 tumor), DICOM SEG, result folder, or all of them",
     )
     evaluate.add_argument("label", type=Path, help="NIfTI on the same grid, or a folder of them")
-    evaluate.add_argument("--out", type=Path, metavar="DIR", help="save tables and a picture there")
+    evaluate.add_argument(
+        "--out", type=Path, metavar="DIR", help="save tables and a picture to this folder"
+    )
     evaluate.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     evaluate.set_defaults(action=_evaluate)
 

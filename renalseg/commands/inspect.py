@@ -27,9 +27,7 @@ _STYLES = {"processed": "green", "not chosen": "", "refused": "red"}
 
 def add_inspect_command(commands: Any) -> None:
     """Adds ``inspect`` to the subcommands of ``renalseg``."""
-    command = commands.add_parser(
-        "inspect", help="say what a run would do with a folder, and why, without running it"
-    )
+    command = commands.add_parser("inspect", help="explain what a run would do with a folder")
     command.add_argument("dicom_in", type=Path, help="folder with the DICOM files")
     command.add_argument("--json", action="store_true", help="print JSON instead of tables")
     gaps = argparse.BooleanOptionalAction

@@ -38,10 +38,10 @@ def add_jobs_command(commands: Any) -> None:
     listing = actions.add_parser("list", help="the newest jobs")
     listing.add_argument("--limit", type=int, default=_LIMIT, metavar="N", help=f"({_LIMIT})")
     listing.set_defaults(action=_list)
-    show = actions.add_parser("show", help="one job, and what became of it")
+    show = actions.add_parser("show", help="one job with its history")
     show.add_argument("job", type=int)
     show.set_defaults(action=_show)
-    retry = actions.add_parser("retry", help="queue jobs anew")
+    retry = actions.add_parser("retry", help="queue jobs again")
     retry.add_argument("job", type=int, nargs="*")
     retry.set_defaults(action=_retry)
     for command in (listing, retry):

@@ -142,10 +142,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("seg_out", type=Path, help="folder for the results")
     run.set_defaults(action=_run)
 
-    archive = commands.add_parser("archive", help="segment all studies in a folder, one after one")
+    archive = commands.add_parser(
+        "archive", help="segment all studies in a folder, one after another"
+    )
     archive.add_argument("root", type=Path, help="folder with a folder for each study")
-    archive.add_argument("out_root", type=Path, help="gets a folder for each, and a table of all")
-    archive.add_argument("--again", action="store_true", help="also studies that have a result")
+    archive.add_argument("out_root", type=Path, help="folder for the results, with a table of all")
+    archive.add_argument(
+        "--again", action="store_true", help="segment studies that have a result again, too"
+    )
     archive.set_defaults(action=_archive)
     for command in (run, archive):
         command.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help=_BUNDLES)
@@ -165,10 +169,12 @@ def _parser() -> argparse.ArgumentParser:
     add_methods_command(commands)
     checksums = add_checksums_command(commands)
 
-    export = commands.add_parser("export", help="make a bundle's weights of a training run")
+    export = commands.add_parser("export", help="export the weights of a training run to a bundle")
     export.add_argument("train_dir", type=Path, help="output_dir of the training")
     export.add_argument("bundle", type=Path, help="folder of the bundle")
-    export.add_argument("--last", action="store_true", help="not the best in validation")
+    export.add_argument(
+        "--last", action="store_true", help="export the last weights instead of the best"
+    )
     export.set_defaults(action=_export)
     for command in (summary, export, checksums):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")

@@ -17,7 +17,7 @@ _NAMES = re.compile(r"\bCC BY[A-Z-]* \d\.\d|\bApache-2\.0")
 def add_methods_command(commands: Any) -> None:
     """Adds ``methods`` to the subcommands of ``renalseg``."""
     command: argparse.ArgumentParser = commands.add_parser(
-        "methods", help="list the methods, their bundles, and what was measured of them"
+        "methods", help="list the methods, their bundles and their measured accuracy"
     )
     add = command.add_argument
     add("-m", "--model", type=Path, metavar="BUNDLES", help="folder with the bundles")

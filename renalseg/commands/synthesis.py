@@ -15,13 +15,13 @@ def add_synthesis_commands(commands: Any) -> None:
         "sample", help="write a synthetic CT as DICOM, and its label"
     )
     sample.add_argument("out_dir", type=Path)
-    sample.add_argument("--seed", type=int, default=0, help="another seed is another patient")
+    sample.add_argument("--seed", type=int, default=0, help="seed; each seed is another patient")
     sample.add_argument("--slices", type=int, default=100)
     sample.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     sample.set_defaults(action=_sample)
 
     library: argparse.ArgumentParser = commands.add_parser(
-        "library", help="make the anatomies that training draws from"
+        "library", help="make the library of anatomies for training"
     )
     library.add_argument("out_dir", type=Path)
     library.add_argument("--phantoms", type=int, default=40, help="procedural abdomens")
@@ -45,7 +45,7 @@ def add_synthesis_commands(commands: Any) -> None:
         help="KiTS label maps, or folders of them, whose lesions are implanted",
     )
     implant.add_argument("--count", type=int, default=3, help="lesions")
-    implant.add_argument("--seed", type=int, default=0, help="another seed is another draw")
+    implant.add_argument("--seed", type=int, default=0, help="seed of the random draw")
     implant.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     implant.set_defaults(action=_implant)
 

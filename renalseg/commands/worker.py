@@ -36,7 +36,7 @@ def add_worker_command(commands: Any) -> None:
     add("--orthanc", metavar="URL", default=os.environ.get("RENALSEG_ORTHANC_URL"),
         help="its address (or RENALSEG_ORTHANC_URL); see the guide for credentials")  # fmt: skip
     add_folder(worker)
-    add("--interval", type=_positive, default=5, metavar="S", help="seconds between looks (5)")
+    add("--interval", type=_positive, default=5, metavar="S", help="seconds between polls (5)")
     add("--listen", type=_address, default="127.0.0.1:9131", metavar="HOST:PORT",
         help="for /healthz, /readyz and /metrics (127.0.0.1:9131)")  # fmt: skip
     add("--grace", type=_positive, default=20, metavar="S",
@@ -65,13 +65,15 @@ def default_folder() -> Path:
 
 def _add_rule(worker: argparse.ArgumentParser) -> None:
     add = worker.add_argument_group("which series").add_argument
-    add("--min-slices", type=int, default=20, metavar="N", help="that a series has (20)")
+    add(
+        "--min-slices", type=int, default=20, metavar="N", help="minimum of slices in a series (20)"
+    )
     add("--description", metavar="REGEX", help="found in SeriesDescription")
     add("--body-part", metavar="REGEX", help="found in BodyPartExamined")
     add("--sender", metavar="REGEX", help="found in the AE title of the sender")
-    add("--backlog", action="store_true", help="at the first start, also what is there already")
+    add("--backlog", action="store_true", help="at the first start, include existing series")
     add("--settle", type=_positive, default=300, metavar="S",
-        help="ask for series after such a silence; longer than Orthanc's StableAge (300)",
+        help="ask about a series after this silence; longer than Orthanc's StableAge (300)",
     )  # fmt: skip
 
 
@@ -80,20 +82,20 @@ def _add_task(worker: argparse.ArgumentParser) -> None:
     add("--command", metavar="TEXT", help="program that gets {input} and {output} (renalseg run)")
     add("--device", default=os.environ.get("RENALSEG_DEVICE") or "auto", metavar="D",
         help="auto, cpu, cuda:<n>, or several GPUs: cuda:0,cuda:1 (auto)")  # fmt: skip
-    add("--jobs", type=int, default=1, metavar="N", help="at once, with --device cpu (1)")
+    add("--jobs", type=int, default=1, metavar="N", help="concurrent jobs, with --device cpu (1)")
     add("--timeout", type=_positive, default=3600, metavar="S", help="seconds for a job (3600)")
-    add("--tries", type=int, default=6, metavar="N", help="before a job is dead (6)")
+    add("--tries", type=int, default=6, metavar="N", help="tries before a job is dead (6)")
     add("--retry-after", type=_positive, default=30, metavar="S",
         help="seconds before the second try; they double each time (30)")  # fmt: skip
     add("--scratch", type=Path, metavar="DIR", help="for files of running jobs (--folder)")
     add("--scratch-gib", type=_positive, default=8, metavar="N", help="GiB of them at most (8)")
     add("--store-days", type=_positive, default=7, metavar="N",
-        help="days for which storing and sending computed results is tried (7)")  # fmt: skip
+        help="days in which computed results are stored and sent (7)")  # fmt: skip
     add("--forward", action="append", default=[], metavar="NAME",
         help="also send results to a modality of Orthanc (C-STORE), or dicomweb:NAME (STOW-RS)",
     )  # fmt: skip
     add("--delete-superseded", action="store_true",
-        help="delete own results in Orthanc once more slices gave newer ones")  # fmt: skip
+        help="delete own results in Orthanc once results from more slices exist")  # fmt: skip
 
 
 def devices(names: str, jobs: int) -> list[str]:

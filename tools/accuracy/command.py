@@ -14,7 +14,13 @@ def add_accuracy_commands(commands: Any) -> None:
     )
     add = accuracy.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder with CTs and labels")
-    add("--out", type=Path, required=True, metavar="DIR", help="gets all numbers; goes on there")
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for all numbers; a second call resumes",
+    )
     add("--method", nargs="+", metavar="M", default=[], help="all that are there by default")
     add(
         "--suite",
@@ -25,7 +31,7 @@ def add_accuracy_commands(commands: Any) -> None:
     )
     add("--cases", type=int, metavar="N", default=20, help="synthetic CTs with tumors")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
-    add("--again", action="store_true", help="also cases that are finished")
+    add("--again", action="store_true", help="measure finished cases again, too")
     add("--markdown", type=Path, metavar="FILE", help="put the tables there")
     add("--cards", action="store_true", help="put the results into the bundles' model cards")
     accuracy.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
@@ -43,7 +49,7 @@ def add_accuracy_commands(commands: Any) -> None:
     gate.add_argument("--method", nargs="+", default=[], help="all that are there by default")
     gate.add_argument("--device", default=None)
     gate.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables there")
-    gate.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers there")
+    gate.add_argument("--json", type=Path, metavar="FILE", help="save all numbers there")
     gate.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     gate.set_defaults(action=_gate)
 

@@ -10,17 +10,17 @@ from typing import Any
 def add_bench_command(commands: Any) -> None:
     """Adds the command to the parser's subcommands."""
     bench: argparse.ArgumentParser = commands.add_parser(
-        "bench", help="measure each method, beside what it compares with"
+        "bench", help="measure speed and memory of each method beside references"
     )
     add = bench.add_argument
     add("--slices", type=int, nargs="+", metavar="N", default=[200], help="of 512 x 512 pixels")
     add("--method", nargs="+", metavar="M", default=[], help="all that are there by default")
-    add("--repeat", type=int, metavar="N", default=3, help="runs, of which the median counts")
+    add("--repeat", type=int, metavar="N", default=3, help="number of runs; the median counts")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
-    add("--no-references", action="store_true", help="leave out what the methods compare with")
+    add("--no-references", action="store_true", help="skip the references")
     add("--nnunet", type=Path, metavar="DIR", help="folder with nnU-Net, to compare with it")
-    add("--json", type=Path, metavar="FILE", help="also save all numbers")
-    add("--plot", type=Path, metavar="FILE", help="also save a picture of their growth, PNG or SVG")
+    add("--json", type=Path, metavar="FILE", help="save all numbers")
+    add("--plot", type=Path, metavar="FILE", help="save a plot of their growth, PNG or SVG")
     bench.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     bench.set_defaults(action=_bench)
 
