@@ -53,7 +53,7 @@ class ContrastPhase(StrEnum):
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """What one value of a prediction means.
+    """Meaning of a label value.
 
     Attributes:
         name: Lower-case name for tables and files.

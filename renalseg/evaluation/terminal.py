@@ -28,7 +28,7 @@ def print_summary(summary: Summary, only: CaseScore | None = None) -> None:
 
 
 def text_of(estimate: Estimate, digits: int = 3) -> str:
-    """Such as "0.812 (0.774 to 0.845)", or "-" where there is no case."""
+    """Formats an estimate as "0.812 (0.774 to 0.845)", or "-" without cases."""
     if math.isnan(estimate.value):
         return "-"
     value = f"{estimate.value:.{digits}f}"

@@ -41,7 +41,7 @@ class Judgment:
 
 
 class Kind(StrEnum):
-    """What a statement is."""
+    """Kind of a statement."""
 
     REVIEW = "Please review"
     WARNING = "Warning"

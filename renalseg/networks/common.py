@@ -1,4 +1,4 @@
-"""What all networks share: padding to any size, the type of a norm, and memory layout.
+"""Shared parts of the networks: padding to any size, norm type, and memory layout.
 
 The functions on tensors and the networks keep to the part of Python that TorchScript compiles,
 because MONAI exports bundles in that form.

@@ -86,7 +86,7 @@ def refuse_others(folder: Path, studies: Collection[str]) -> None:
 
 
 def _entry(folder: Path, study: str) -> Mapping[str, Any] | None:
-    """What result.json says about a study."""
+    """Reads a study's entry in result.json."""
     return next((entry for entry in _entries(folder) if entry.get("study") == study), None)
 
 

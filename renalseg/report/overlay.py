@@ -25,7 +25,7 @@ _SIZE = 9.0  # points
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture shows and says.
+    """Content of a picture.
 
     Attributes:
         series: The source.

@@ -48,7 +48,7 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What the report says beside pictures and measures.
+    """Text of the report beside pictures and measures.
 
     Attributes:
         study: Names and values of patient, study and series.

@@ -62,7 +62,7 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """What was found and its surroundings, with axes near R, A, S.
+    """The findings and their surroundings, with axes near R, A, S.
 
     Attributes:
         hu: (X, Y, Z).

@@ -22,7 +22,7 @@ from renalseg.runtime.privacy import hide_header_values
 from renalseg.runtime.staging import remove_all
 
 STACK_BYTES = 32 * 1024 * 1024
-"""What Holoscan recommends."""
+"""The size that Holoscan recommends."""
 
 LEAST_BYTES = 3 << 29
 """Address space below which the libraries cannot start: 1.5 GiB."""

@@ -144,7 +144,7 @@ def paint_tumor(
 
 
 def paint_cyst(hu: Tensor, tissue: Tensor, generator: Generator) -> None:
-    """Of some patients hemorrhagic or proteinaceous cysts, which are dense; in place.
+    """Paints cysts in place; in some patients dense ones, hemorrhagic or proteinaceous.
 
     Args:
         hu: (X, Y, Z) float32, where cysts are of water so far.

@@ -1,4 +1,4 @@
-"""What all endless streams of training cases share."""
+"""Base of the endless streams of training cases."""
 
 from __future__ import annotations
 

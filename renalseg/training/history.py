@@ -43,7 +43,7 @@ class History:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end)
 
     def state_dict(self) -> dict[str, list[Row]]:
-        """What a checkpoint keeps."""
+        """Returns the state for a checkpoint."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state: dict[str, list[Row]]) -> None:

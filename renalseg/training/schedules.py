@@ -1,4 +1,4 @@
-"""What changes from epoch to epoch: learning rate, deep supervision, how often a case is drawn."""
+"""Schedules over the epochs: learning rate, deep supervision, sampling of cases."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LossPlateau:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._step)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Returns the state for a checkpoint."""
         return {"plateau": self.plateau.state_dict(), "average": self.average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

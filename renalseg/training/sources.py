@@ -77,7 +77,7 @@ def _drawn(folder: Path, split: str | None) -> Sequence[Patient]:
 
 
 def _kind(path: Path) -> str:
-    """Such as phantom, of phantom_0007.npz."""
+    """Returns the kind of an anatomy, such as phantom for phantom_0007.npz."""
     return path.stem.rpartition("_")[0]
 
 

@@ -1,4 +1,4 @@
-"""What steadies a training: broken updates are left out, and the weights are averaged."""
+"""Stabilizes a training: skips broken updates and averages the weights."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SkipBrokenUpdates:
         self._leave_out(engine)
 
     def _leave_out(self, engine: Engine) -> None:
-        """Of what has no gradient an optimizer changes nothing, not even its moments."""
+        """Removes the gradients, so that the optimizer changes nothing, not even its moments."""
         for buffer, sound in zip(self.network.buffers(), self._sound, strict=False):
             buffer.copy_(sound)
         if getattr(engine, "scaler", None) is None:  # a scaler of float16 gradients skips by itself

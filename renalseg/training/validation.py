@@ -153,7 +153,7 @@ class Validation:
         trainer.add_event_handler(Events.EPOCH_COMPLETED, validate)
 
     def state_dict(self) -> dict[str, float]:
-        """What a checkpoint keeps."""
+        """Returns the state for a checkpoint."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""A worker that segments what arrives in an Orthanc server, and gives the results back to it.
+"""A worker that segments arrivals in an Orthanc server and stores the results there.
 
 Orthanc (https://www.orthanc-server.com) is the DICOM listener. `feed` reads its log of changes and
 makes jobs of the series that a rule takes, `jobs` keeps them in a database, `work` does one: fetch,

@@ -1,4 +1,4 @@
-"""What the worker asks of an Orthanc server, over its REST API."""
+"""Client of Orthanc's REST API."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Orthanc:
             return Page(changes, last, bool(found["Done"]))
 
     def series(self, series: str) -> Series:
-        """What is known of a series.
+        """Returns what Orthanc knows about a series.
 
         Raises:
             GoneError: It was deleted.

@@ -84,7 +84,7 @@ class Feed:
         return new + self._ask_for_silent(cursor)
 
     def _look_at(self, names: dict[str, None]) -> tuple[list[Arrival], list[str]]:
-        """What of some series becomes a job, and the instances of all that are complete."""
+        """Returns the series that become jobs, and the instances of all complete ones."""
         arrivals: list[Arrival] = []
         settled: list[str] = []
         for name in names:

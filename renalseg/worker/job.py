@@ -31,7 +31,7 @@ WAITING = (State.QUEUED, State.RETRY)
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a job is about, before it is one: a series with its content, as of now."""
+    """The content of a future job: a series with its present instances."""
 
     series: str
     series_uid: str

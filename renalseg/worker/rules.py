@@ -16,7 +16,7 @@ OWN_SERIES_NUMBER = 900  # and up: what the application writes
 
 @dataclass(frozen=True)
 class Rule:
-    """What a series must be to become a job. Patterns are regular expressions, found anywhere.
+    """Rules for a series to become a job. Patterns are regular expressions, found anywhere.
 
     Attributes:
         min_slices: Fewer are left alone, such as localizers.

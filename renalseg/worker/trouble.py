@@ -1,4 +1,4 @@
-"""What the worker waits for: said once when it begins, and once when it is over."""
+"""Conditions that the worker waits for, each logged once at its begin and end."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with every series.
+    """Settings for the work on every series.
 
     Attributes:
         command: Program and arguments; ``{input}`` and ``{output}`` stand for the folders.
@@ -239,7 +239,7 @@ class Work:
         )
 
     def _watch(self, job: Job, folder: Path) -> Callable[[], str | None]:
-        """What tells whether the application is to be ended, and why."""
+        """Returns a function that says whether and why the application must end."""
         limit = time.monotonic() + self.task.timeout
         due = time.monotonic() + _LOOK_SECONDS
 
@@ -329,7 +329,7 @@ def objects(folder: Path) -> list[Path]:
 
 
 def _key(job: Job) -> str:
-    """What the results of a job are of, in this and any other database."""
+    """Identifies the source of a job's results across databases."""
     return f"{job.series} {job.input_hash}"
 
 
@@ -338,7 +338,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _words(ended: Ended, patient: Sequence[str]) -> str:
-    """What the application said at last, without the patient."""
+    """Returns the application's last output without patient data."""
     if ended.code < 0:
         return f"killed by signal {-ended.code}"
     return one_line(_without(ended.words, patient)) or f"ended with exit code {ended.code}"
@@ -364,7 +364,7 @@ def _environment(device: str, tmp: Path) -> dict[str, str]:
 
 
 def _finding(folder: Path | None) -> str:
-    """What the result of a job says was found: one line, or one for each study."""
+    """Summarizes the findings of a job, one line per study."""
     studies = read_result(folder or Path())["studies"]
     said = "; ".join(str(study["finding"]) for study in studies)
     return one_line(said) or "nothing eligible"

@@ -11,7 +11,7 @@ PROCESSED, NOT_CHOSEN, REFUSED = "processed", "not chosen", "refused"
 
 @dataclass(frozen=True)
 class SeriesAccount:
-    """What became of a series, or of a part of one that holds several phases or geometries.
+    """Account of a series, or of a part of one with several phases or geometries.
 
     Attributes:
         study: StudyInstanceUID.
@@ -46,7 +46,7 @@ class SeriesAccount:
 
 @dataclass(frozen=True)
 class FileAccount:
-    """What became of each file.
+    """Account of the files.
 
     Attributes:
         processed: Number of files whose pixels went into a result.

@@ -211,7 +211,7 @@ class StudyPlan:
 
 @dataclass(eq=False)
 class Plan:
-    """What is to be done with a folder.
+    """The plan for a folder.
 
     Attributes:
         scan: What the folder holds.

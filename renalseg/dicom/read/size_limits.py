@@ -12,7 +12,7 @@ from renalseg.runtime.memory import available_bytes, total_bytes
 
 MAX_SIDE = 4096  # pixels; no CT slice has more rows or columns
 BYTES_PER_VOXEL = 7
-"""Of the float32 image, and the uint8 maps of the kidneys, the labels and the segments."""
+"""Bytes per voxel: the float32 image and the uint8 maps of kidneys, labels and segments."""
 
 
 def check_slice(instance: Instance) -> None:

@@ -122,12 +122,12 @@ class _Pieces:
         ]
 
     def on(self, side: Side) -> Mask:
-        """What is reported on a side, with its tumors (X, Y, Z)."""
+        """Returns the mask (X, Y, Z) that is reported on a side, with its tumors."""
         numbers = [number for number in self.kept if self.sides.get(number) == side]
         return np.isin(self.scene.pieces, numbers)
 
     def kidneys(self) -> Iterator[Mask]:
-        """What is reported on each side, where there is anything."""
+        """Returns the reported mask of each side that has one."""
         return (mask for side in Side if (mask := self.on(side)).any())
 
 

@@ -89,7 +89,7 @@ def _flat_face(piece: Mask, scene: Scene, box: Box) -> float:
 
 
 def _density(piece: Mask, tumor: Mask, hu: np.ndarray, scene: Scene) -> Traits:
-    """Of the tissue below the surface; of all where the tumor leaves too little."""
+    """Measures HU of the tissue below the surface, or of all tissue if there is too little."""
     below = depth_in(piece, scene.spacing) > scene.spacing.min() * 1.01
     masks = (piece & below & ~tumor, piece & below, piece)
     values = next((hu[mask] for mask in masks if mask.sum() >= _ENOUGH), hu[piece])

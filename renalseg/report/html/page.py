@@ -37,7 +37,7 @@ _POLICY = (
 
 @dataclass(frozen=True)
 class Content:
-    """What a page says in words.
+    """The text of a page.
 
     Attributes:
         said: What the result says, the conclusion last.
@@ -109,7 +109,7 @@ def _base64(data: bytes) -> str:
 def _settings(
     affine: Array, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]
 ) -> dict[str, Any]:
-    """What the script of the page needs: window, first place and, of each segment, its place."""
+    """Returns the settings of the page's script: window, start position and segment positions."""
     boxes = ndimage.find_objects(segmented)
     entries: list[dict[str, Any]] = []
     for segment in segments:
