@@ -9,6 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
 from renalseg import __version__
 from renalseg.errors import ConfigError
 from renalseg.worker.database import Database, DatabaseError
@@ -16,72 +25,74 @@ from renalseg.worker.job import WAITING, State
 from renalseg.worker.loop import Worker
 
 _BUCKETS = (10, 30, 60, 120, 300, 600, 1800, 3600)  # seconds
-_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(worker: Worker) -> str:
-    """All metrics, in Prometheus' text format 0.0.4.
+class _Metrics(Collector):
+    """Reads the metrics when they are asked for.
 
     What counts comes from the database, so that it goes on after a restart.
     """
-    database = worker.jobs.database
-    counts = {
-        row["state"]: row["number"]
-        for row in database.all("SELECT state, count(*) AS number FROM job GROUP BY state")
-    }
-    waiting = sum(counts.get(state, 0) for state in WAITING)
-    oldest = database.scalar("SELECT min(created) FROM job WHERE state IN (?, ?)", *WAITING)
-    unstored = database.scalar("SELECT min(ended) FROM job WHERE state = ?", State.STORING)
-    retries = database.scalar("SELECT count(*) FROM event WHERE state = ?", State.RETRY)
-    lines = [
-        *_metric("build_info", "gauge", "Version", {f'{{version="{__version__}"}}': 1}),
-        *_metric(
-            "jobs", "gauge", "Jobs by state",
-            {f'{{state="{state}"}}': counts.get(state, 0) for state in State},
-        ),
-        *_metric("queue_length", "gauge", "Jobs that wait", {"": waiting}),
-        *_metric(
-            "oldest_waiting_seconds", "gauge", "Age of the oldest job that waits",
-            {"": max(0.0, time.time() - oldest) if waiting else 0},
-        ),
-        *_metric(
-            "oldest_unstored_seconds", "gauge", "Age of the oldest result that waits to be stored",
-            {"": max(0.0, time.time() - unstored) if unstored else 0},
-        ),
-        *_metric("retries_total", "counter", "Tries that failed and are repeated", {"": retries}),
-        *_metric("orthanc_up", "gauge", "Whether Orthanc answers", {"": bool(worker.status.up)}),
-        *_metric(
-            "last_poll_timestamp_seconds", "gauge", "When Orthanc last answered",
-            {"": worker.status.polled},
-        ),
-        *_metric("change_cursor", "gauge", "Last change that was read",
-                 {"": worker.jobs.cursor() or 0}),
-        *_metric("scratch_bytes", "gauge", "Bytes in the scratch folder",
-                 {"": worker.work.scratch.used()}),
-        *_durations(database),
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def collect(self) -> Iterator[Metric]:
+        worker, database = self.worker, self.worker.jobs.database
+        counts = {
+            row["state"]: row["number"]
+            for row in database.all("SELECT state, count(*) AS number FROM job GROUP BY state")
+        }
+        version = GaugeMetricFamily("renalseg_build_info", "Version.", labels=["version"])
+        version.add_metric([__version__], 1)
+        jobs = GaugeMetricFamily("renalseg_jobs", "Jobs by state.", labels=["state"])
+        for state in State:
+            jobs.add_metric([state], counts.get(state, 0))
+        yield from (version, jobs, _durations(database))
+        oldest = database.scalar("SELECT min(created) FROM job WHERE state IN (?, ?)", *WAITING)
+        unstored = database.scalar("SELECT min(ended) FROM job WHERE state = ?", State.STORING)
+        for name, text, value in (
+            ("queue_length", "Jobs that wait", sum(counts.get(state, 0) for state in WAITING)),
+            ("oldest_waiting_seconds", "Age of the oldest job that waits", _age(oldest)),
+            (
+                "oldest_unstored_seconds",
+                "Age of the oldest result that waits to be stored",
+                _age(unstored),
+            ),
+            ("orthanc_up", "Whether Orthanc answers", bool(worker.status.up)),
+            ("last_poll_timestamp_seconds", "When Orthanc last answered", worker.status.polled),
+            ("change_cursor", "Last change that was read", worker.jobs.cursor() or 0),
+            ("scratch_bytes", "Bytes in the scratch folder", worker.work.scratch.used()),
+        ):
+            yield GaugeMetricFamily(f"renalseg_{name}", f"{text}.", value)
+        retries = database.scalar("SELECT count(*) FROM event WHERE state = ?", State.RETRY)
+        text = "Tries that failed and are repeated."
+        yield CounterMetricFamily("renalseg_retries", text, retries)
 
 
-def _durations(database: Database) -> list[str]:
+def exposition(worker: Worker) -> str:
+    """All metrics, in Prometheus' text format 0.0.4."""
+    return generate_latest(_Metrics(worker)).decode()
+
+
+def _durations(database: Database) -> HistogramMetricFamily:
     """Histogram of the seconds that a job took from its start until it was done."""
     # A clock that was set back gives less than nothing, which no sum may hold.
     seconds = "max(0, ended - started)"
     ended = f"FROM job WHERE exit_code = 0 AND ended IS NOT NULL AND {seconds} <= ?"
-    values = {
-        f'_bucket{{le="{bound}"}}': database.scalar(f"SELECT count(*) {ended}", bound)
-        for bound in _BUCKETS
-    }
-    count = database.scalar(f"SELECT count(*) {ended}", math.inf)
-    values['_bucket{le="+Inf"}'] = values["_count"] = count
-    values["_sum"] = database.scalar(f"SELECT sum({seconds}) {ended}", math.inf)
-    return _metric("job_seconds", "histogram", "Seconds of jobs that were done", values)
+    bounds = {**{str(bound): float(bound) for bound in _BUCKETS}, "+Inf": math.inf}
+    return HistogramMetricFamily(
+        "renalseg_job_seconds",
+        "Seconds of jobs that were done.",
+        buckets=[
+            (name, database.scalar(f"SELECT count(*) {ended}", bound))
+            for name, bound in bounds.items()
+        ],
+        sum_value=database.scalar(f"SELECT sum({seconds}) {ended}", math.inf) or 0.0,
+    )
 
 
-def _metric(name: str, kind: str, text: str, values: dict[str, float]) -> list[str]:
-    name = f"renalseg_{name}"
-    head = [f"# HELP {name} {text}.", f"# TYPE {name} {kind}"]
-    return head + [f"{name}{suffix} {value:.15g}" for suffix, value in values.items()]
+def _age(since: float | None) -> float:
+    return max(0.0, time.time() - since) if since else 0.0
 
 
 @contextmanager
@@ -136,7 +147,7 @@ def _handler(
                 status, text = _said(False)
             body = text.encode()
             self.send_response(status)
-            self.send_header("Content-Type", _TEXT)
+            self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
