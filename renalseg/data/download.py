@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
-from http.client import HTTPException
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from typing import IO
+from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
 
 from renalseg import __version__
 from renalseg.errors import ConfigError, RetryableError
@@ -19,6 +21,7 @@ PART = ".part"
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60
 _TRIES = 6
+_REDIRECTS = 10
 _LONGEST_WAIT_S = 60.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SHA256 = re.compile(r'"?([0-9a-f]{64})"?')
@@ -88,8 +91,7 @@ class Download:
         headers = {"User-Agent": f"renalseg/{__version__}", "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
-        response = self._open(Request(self.url, headers=headers))
-        with response:
+        with self._open(headers) as response:
             if response.status == 416:  # nothing is left, or the part is longer than the file
                 total = _total(response.headers.get("Content-Range"))
                 if total != start:
@@ -104,35 +106,50 @@ class Download:
                 self._expected = total
                 self.progress(start, total)
             with self.part.open("ab" if start else "wb") as file:
-                for chunk in _chunks(response):
-                    file.write(chunk)
-                    self.progress(len(chunk), 0)
-                    if self.stop.is_set():
-                        raise Stopped
+                self._copy(response, file)
         if total is not None and self._size() != total:
             raise _Interrupted(f"the connection ended after {self._size()} of {total} bytes")
 
-    def _open(self, request: Request) -> Any:
-        seen = _Redirects()
+    def _copy(self, response: urllib3.BaseHTTPResponse, file: IO[bytes]) -> None:
         try:
-            response = build_opener(seen).open(request, timeout=_TIMEOUT_S)
-        except HTTPError as error:
-            response = self._judged(error)
-        except _BROKEN as error:
-            raise _Interrupted(str(getattr(error, "reason", error)) or repr(error)) from error
-        for headers in (*seen.headers, response.headers):
-            if found := _SHA256.fullmatch(headers.get("X-Linked-Etag", "")):
-                self.sha256 = found[1]
-        return response
+            for chunk in response.stream(_CHUNK, decode_content=False):
+                file.write(chunk)
+                self.progress(len(chunk), 0)
+                if self.stop.is_set():
+                    raise Stopped
+        except urllib3.exceptions.HTTPError as error:
+            raise _Interrupted(str(error)) from error
 
-    def _judged(self, error: HTTPError) -> HTTPError:
-        if error.code == 416:
-            return error
-        error.close()
-        if error.code in _PASSING:
-            wait = error.headers.get("Retry-After", "")
-            raise _Interrupted(str(error), float(wait) if wait.isdigit() else None) from error
-        raise ConfigError(f"Expected a file at {self.url}, the server answers: {error}") from error
+    def _open(self, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """Asks for the file; redirects are followed here, since their headers count, too."""
+        url = self.url
+        for _ in range(_REDIRECTS):
+            try:
+                response = _pool(_proxy_for(url)).request(
+                    *("GET", url), headers=headers, timeout=_TIMEOUT_S,
+                    retries=False, redirect=False, preload_content=False,
+                    enforce_content_length=False,  # so that all that came is kept
+                )  # fmt: skip
+            except urllib3.exceptions.HTTPError as error:
+                raise _Interrupted(str(error)) from error
+            if found := _SHA256.fullmatch(response.headers.get("X-Linked-Etag", "")):
+                self.sha256 = found[1]
+            target = response.get_redirect_location()
+            if not target:
+                return self._judged(response)
+            response.close()
+            url = urljoin(url, target)
+        raise ConfigError(f"Expected a file at {self.url}, found {_REDIRECTS} redirects in a row")
+
+    def _judged(self, response: urllib3.BaseHTTPResponse) -> urllib3.BaseHTTPResponse:
+        if response.status == 416 or 200 <= response.status < 300:
+            return response
+        response.close()
+        answer = f"HTTP {response.status} {response.reason}"
+        if response.status in _PASSING:
+            wait = response.headers.get("Retry-After", "")
+            raise _Interrupted(answer, float(wait) if wait.isdigit() else None)
+        raise ConfigError(f"Expected a file at {self.url}, the server answers: {answer}")
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -150,33 +167,20 @@ class _Interrupted(Exception):  # noqa: N818 - always handled
         self.wait_s = wait_s
 
 
-# URLError and TimeoutError are OSErrors, as a full disk is, which must not be tried again
-_BROKEN = (URLError, TimeoutError, ConnectionError, HTTPException)
+def _proxy_for(url: str) -> str | None:
+    """What the environment or the system names for an address."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-class _Redirects(HTTPRedirectHandler):
-    """Redirect handler that keeps the headers of redirects."""
-
-    def __init__(self) -> None:
-        self.headers: list[Any] = []
-
-    def redirect_request(
-        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> Request | None:
-        """Follows, and keeps the headers."""
-        self.headers.append(headers)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _chunks(response: Any) -> Iterator[bytes]:
-    while True:
-        try:
-            chunk = response.read(_CHUNK)
-        except (*_BROKEN, OSError) as error:
-            raise _Interrupted(str(error) or repr(error)) from error
-        if not chunk:
-            return
-        yield chunk
+@cache
+def _pool(proxy: str | None) -> urllib3.PoolManager:
+    if proxy is None:
+        return urllib3.PoolManager()
+    parts = urllib3.util.parse_url(proxy)
+    secret = urllib3.make_headers(proxy_basic_auth=unquote(parts.auth)) if parts.auth else None
+    address = f"{parts.scheme or 'http'}://{parts.netloc}"
+    return urllib3.ProxyManager(address, proxy_headers=secret)
 
 
 def _first(content_range: str | None) -> int | None:

@@ -105,6 +105,24 @@ def test_a_hash_that_a_redirect_names_is_kept(site: Site, tmp_path: Path) -> Non
     assert sha256_of(one.run()) == one.sha256
 
 
+def test_a_proxy_of_the_environment_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "http://kidneys.invalid/file"
+    with serve(Site({url: CONTENT})) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//user:p%40ss@"))
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert Download(url, tmp_path / "file").run().read_bytes() == CONTENT
+    assert [asked for asked, _ in proxy.asked] == [url]
+
+
+def test_redirects_without_end_are_refused(site: Site, tmp_path: Path) -> None:
+    site.faults["/file"] = ["redirect"] * 99
+    site.hashes["/file"] = "0" * 64
+    with pytest.raises(ConfigError, match="redirects in a row"):
+        fetch(site, tmp_path)
+
+
 def test_a_stop_keeps_what_came(site: Site, tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
