@@ -38,10 +38,11 @@ RUN python3 -m venv /opt/venv && \
 COPY pyproject.toml README.md LICENSE /src/
 COPY renalseg /src/renalseg
 COPY bundles /src/bundles
-# The bundles of the wheel go where platforms of packaged applications look for models.
+# The bundles of the wheel go where platforms of packaged applications look for models. The methods also stay in the
+# wheel: their default numbers apply to models that are mounted there instead.
 RUN pip install --no-cache-dir --no-deps /src && python -m renalseg.runtime.cuda_runtime && \
-    mkdir -p /opt/holoscan && \
-    mv "$(python -c 'import renalseg; print(renalseg.__path__[0])')/bundles" ${HOLOSCAN_MODEL_PATH}
+    mkdir -p /opt/holoscan && cd "$(python -c 'import renalseg; print(renalseg.__path__[0])')" && \
+    mv bundles ${HOLOSCAN_MODEL_PATH} && mkdir bundles && cp -r ${HOLOSCAN_MODEL_PATH}/methods bundles
 
 COPY tools /src/tools
 COPY app ${HOLOSCAN_APPLICATION}

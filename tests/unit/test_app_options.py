@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from app import __main__ as application
 from app.options import parse_options
+from renalseg.commands.main import choices
 
 
 def test_folders_come_from_the_arguments() -> None:
@@ -49,3 +51,18 @@ def test_wrong_calls_end_with_2_and_say_what_to_do(
 @pytest.mark.parametrize("spelling", ["--localizer", "--localiser"])
 def test_both_spellings_of_the_localizer_are_known(spelling: str) -> None:
     assert parse_options(["-i", "in", "-o", "out", spelling, "mrb"]).localizer == "mrb"
+
+
+def test_an_application_without_bundles_beside_it_uses_those_of_the_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RENALSEG_BUNDLES", "HOLOSCAN_MODEL_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    assert application._default_bundles() == application.FOLDER.parent / "bundles"
+    monkeypatch.setattr(application, "FOLDER", tmp_path / "app")
+    assert application._default_bundles() is None
+
+
+def test_values_to_set_can_be_given_several_times() -> None:
+    options = parse_options(["-i", "in", "-o", "out", "--set", "a=1", "--set", "b=[1, 2]"])
+    assert choices(options)["overrides"] == {"a": 1, "b": [1, 2]}
