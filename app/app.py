@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from monai.deploy.conditions import CountCondition
 from monai.deploy.core import Application
 
-from app.operators import (
-    DicomLoaderOperator,
-    DicomSegWriterOperator,
-    KidneyLocalizerOperator,
-    TumorOperator,
-)
+from app.operator import StageOperator
 from app.run import Run
 from renalseg import pipeline
 from renalseg.dicom.read.choose import StudyPlan
@@ -25,37 +22,40 @@ from renalseg.output.study import StudyResult
 from renalseg.runtime.progress import bar_wanted
 from renalseg.settings import Settings
 
+OPERATORS = {
+    "read": "dicom_loader",
+    "localize": "kidney_localizer",
+    "tumor": "tumor",
+    "measure": "measurement",
+    "write": "dicom_seg_writer",
+}
+"""The stages of `renalseg.pipeline.STAGES` in their order, and their operators' names."""
+
 
 class RenalSegApp(Application):
-    """Reads a CT study, finds the kidneys, finds the tumors in them and writes the segmentation.
+    """Reads a CT study, finds kidneys and tumors, measures them and writes the segmentation.
 
     Args:
-        study: The series of the study.
-        output: Gets the files.
         run: What the operators share.
     """
 
-    def __init__(self, study: StudyPlan, output: Place, run: Run) -> None:
-        self._study = study
-        self._output = output
+    def __init__(self, run: Run) -> None:
         self._run = run
         # Only the program's name: Holoscan would parse the arguments, and does not know ours.
         super().__init__([sys.executable, "renalseg"])
 
     def compose(self) -> None:
-        """Wire the operators."""
-        run = self._run
-        once = CountCondition(self, 1)
-        loader = DicomLoaderOperator(self, once, study=self._study, run=run, name="dicom_loader")
-        localizer = KidneyLocalizerOperator(self, run=run, name="kidney_localizer")
-        tumor = TumorOperator(self, run=run, name="tumor")
-        writer = DicomSegWriterOperator(self, output=self._output, run=run, name="dicom_seg_writer")
-
-        self.add_flow(loader, localizer, {("series", "series")})
-        self.add_flow(loader, tumor, {("series", "series")})
-        self.add_flow(localizer, tumor, {("kidney", "kidney")})
-        self.add_flow(loader, writer, {("series", "series")})
-        self.add_flow(tumor, writer, {("judged", "judged")})
+        """Wire the operators: a chain of the stages."""
+        before, operators = None, {}
+        for stage, name in OPERATORS.items():
+            once = [CountCondition(self, 1)] if before is None else []
+            last = stage == [*OPERATORS][-1]
+            operators[stage] = StageOperator(
+                self, *once, run=self._run, stage=stage, before=before, last=last, name=name
+            )
+            before = stage
+        for one, other in pairwise(operators):
+            self.add_flow(operators[one], operators[other], {(one, one)})
 
 
 def run_graph(study: Path, output: Path, settings: Settings) -> Result:
@@ -64,7 +64,7 @@ def run_graph(study: Path, output: Path, settings: Settings) -> Result:
     Args:
         study: Folder with the DICOM files of one patient.
         output: Folder for the results.
-        settings: Bundles and device.
+        settings: Bundles, device, and what is written.
 
     Returns:
         What was written.
@@ -73,18 +73,19 @@ def run_graph(study: Path, output: Path, settings: Settings) -> Result:
         BaseException: What a stage raised, as it was raised.
         RenalSegError: A graph ended early, and no stage says why.
     """
-    with Models(settings, progress=bar_wanted()) as models:
-        return pipeline.run(study, output, models, segment_by_graph)
+    with Models(settings.choice, progress=bar_wanted()) as models:
+        segment = partial(segment_by_graph, models, settings)
+        return pipeline.run(study, output, models, settings, segment)
 
 
-def segment_by_graph(study: StudyPlan, place: Place, models: Models) -> StudyResult:
-    """Run the graph on one study; as `pipeline.segment_study`, which needs no Holoscan."""
-    run = Run(models)
-    RenalSegApp(study, place, run).run()
+def segment_by_graph(
+    models: Models, settings: Settings, study: StudyPlan, place: Place
+) -> StudyResult:
+    """Run the graph on one study; as `pipeline.run_stages`, which needs no Holoscan."""
+    run = Run(pipeline.stages(study, place, models, settings))
+    RenalSegApp(run).run()
     if run.error is not None:
         raise run.error
     if run.result is None:
-        raise RenalSegError(
-            f"the graph ended after the stages {list(run.timings)} without a result"
-        )
+        raise RenalSegError("the graph ended without a result, and no stage says why")
     return run.result

@@ -82,5 +82,5 @@ def segment(
         empty_frames=empty_frames,
         overrides=overrides,
     )
-    with Models(settings, progress=bar_wanted()) as models:
-        return pipeline.run(Path(dicom_dir), Path(out_dir), models)
+    with Models(settings.choice, progress=bar_wanted()) as models:
+        return pipeline.run(Path(dicom_dir), Path(out_dir), models, settings)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -29,18 +28,9 @@ from renalseg.inference.models import Models
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.output.archive_table import COLUMNS, SUMMARY_FILE, put_rows
 from renalseg.output.folder import RESULT_FILE, read_result
-from renalseg.output.place import Place, all_at_once
 from renalseg.output.result import Result, is_current
 from renalseg.output.study import REFUSED, StudyResult, weak_bundles
-from renalseg.pipeline import (
-    account,
-    find_kidneys,
-    find_tumors,
-    judge_found,
-    or_refusal,
-    refuse_unreadable,
-    timed,
-)
+from renalseg.pipeline import run_stages, segment_plan, timed
 from renalseg.runtime import log
 from renalseg.runtime.privacy import reason_of
 from renalseg.runtime.progress import announce, bar_wanted
@@ -102,8 +92,8 @@ class Outcome:
             EXIT_REFUSED if study is not None and refused else self.exit_code,
             study.finding if study is not None else "",
             *(f"{volumes[kind]:.1f}" if volumes else "" for kind in (KIDNEY, TUMOR, CYST)),
-            "" if self.settings is None else self.settings.algorithm,
-            "" if self.settings is None else self.settings.fingerprint,
+            "" if self.settings is None else self.settings.choice.algorithm,
+            "" if self.settings is None else self.settings.choice.fingerprint,
             f"{self.seconds:.2f}",
             message or _message(study),
         )
@@ -177,12 +167,12 @@ def segment_archive(
     outcomes: list[Outcome] = []
     if not studies:
         return outcomes
-    for warning in weak_bundles(settings):
+    for warning in weak_bundles(settings.choice):
         announce(f"Warning: {warning}")
     out_root.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=len(studies), unit="study", disable=not bar_wanted())
-    with Models(settings) as models, bar:
-        for outcome in segment_all(studies, out_root, models):
+    with Models(settings.choice) as models, bar:
+        for outcome in segment_all(studies, out_root, models, settings):
             outcomes.append(outcome)
             put_rows(out_root / SUMMARY_FILE, outcome.study.name, outcome.rows())
             with bar.external_write_mode():
@@ -205,7 +195,9 @@ def _tell(outcome: Outcome) -> None:
         log.say(f"{outcome.study.name}: {outcome.summary} ({outcome.seconds:.1f} s)")
 
 
-def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iterator[Outcome]:
+def segment_all(
+    studies: Sequence[Path], out_root: Path, models: Models, settings: Settings
+) -> Iterator[Outcome]:
     """Segments studies one by one; one that fails does not stop the others.
 
     At most two studies are in memory: the one that is segmented, and the one that is read.
@@ -214,6 +206,7 @@ def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iter
         studies: Folders with the DICOM files of a study each; only read.
         out_root: Gets a folder with the results of each study, under the name of its folder.
         models: What runs; they may still be compiled.
+        settings: What is read and written.
 
     Yields:
         How each study ended, in order, as soon as it did.
@@ -224,18 +217,18 @@ def segment_all(studies: Sequence[Path], out_root: Path, models: Models) -> Iter
     # Once around all: the setting is the process's, and reading and writing go on side by side.
     with disable_value_validation(), ThreadPoolExecutor(1, "reader") as reader:
         start = time.perf_counter()
-        readings = _ahead(reader, _read_all(studies, models.settings))
+        readings = _ahead(reader, _read_all(studies, settings))
         for folder, group in groupby(readings, key=lambda reading: reading.folder):
             result: Result | None = None
             error: Exception | None = None
             uids: list[str] = []
             try:
-                result = _segment(_noted(group, uids), out_root / folder.name, models)
+                result = _segment(_noted(group, uids), out_root / folder.name, models, settings)
             except Exception as raised:
                 models.check()  # what no study can do without ends them all
                 error = raised
             now = time.perf_counter()
-            yield Outcome(folder, result, error, now - start, tuple(uids), models.settings)
+            yield Outcome(folder, result, error, now - start, tuple(uids), settings)
             start = now
 
 
@@ -300,39 +293,21 @@ def _ahead(reader: ThreadPoolExecutor, readings: Iterator[_Reading]) -> Iterator
         yield reading
 
 
-def _segment(readings: Iterator[_Reading], out_dir: Path, models: Models) -> Result:
-    """Segments the studies of one folder."""
+def _segment(
+    readings: Iterator[_Reading], out_dir: Path, models: Models, settings: Settings
+) -> Result:
+    """Segments the studies of one folder, which were read ahead."""
     first = next(readings)
     if first.plan is None:
         raise first.error or AssertionError
-    refuse_unreadable(first.plan)
-    with all_at_once(out_dir) as place:
-        place.claim([study.study for study in first.plan.studies])
-        studies = [
-            or_refusal(reading.study, partial(_segment_study, reading, place, models))
-            for reading in chain((first,), readings)
-            if reading.study is not None
-        ]
-        result = account(first.plan, studies, out_dir, models.settings)
-        result.write(place.folder)
-    return result
+    coming = chain((first,), readings)
 
+    def read(study: StudyPlan, timings: dict[str, float]) -> CTSeries:
+        reading = next(coming)
+        if reading.series is None:
+            raise reading.error or AssertionError
+        timings["read"] = reading.seconds
+        return reading.series
 
-def _segment_study(reading: _Reading, place: Place, models: Models) -> StudyResult:
-    if reading.series is None:
-        raise reading.error or AssertionError
-    series, timings = reading.series, {"read": reading.seconds}
-    uid = None if reading.study is None else reading.study.study
-    with log.thread_about_study(uid):
-        return _run_stages(series, place, models, timings)
-
-
-def _run_stages(
-    series: CTSeries, place: Place, models: Models, timings: dict[str, float]
-) -> StudyResult:
-    with timed("localize", timings):
-        kidney = find_kidneys(series, models)
-    with timed("tumor", timings):
-        pred = find_tumors(series, kidney, models)
-        judged = judge_found(series, pred, models.settings)
-    return place.write(series, judged.pred, models.settings, timings, judged.judgment)
+    segment = run_stages(models, settings, read=read, watch=timed)
+    return segment_plan(first.plan, out_dir, settings, segment)

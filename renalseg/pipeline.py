@@ -1,15 +1,13 @@
-"""The stages from a DICOM study to a DICOM segmentation, one function each.
-
-The operators of the application call them one by one; `run` calls them all, without Holoscan.
-"""
+"""The one road from a DICOM study to its result: read, localize, tumor, measure, write."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from monai.data import MetaTensor
 
@@ -21,8 +19,9 @@ from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import CTSeries, read_best
 from renalseg.dicom.read.series_points import names_another_part
 from renalseg.errors import InputError, some_of
-from renalseg.findings.plausibility import Judged, judge
+from renalseg.findings.findings import Findings, find
 from renalseg.inference.models import Models
+from renalseg.limits import Numbers
 from renalseg.output.place import Place, all_at_once
 from renalseg.output.result import Result
 from renalseg.output.study import REFUSED, StudyResult, weak_bundles
@@ -30,13 +29,19 @@ from renalseg.runtime import log
 from renalseg.runtime.progress import announce, steps
 from renalseg.settings import Settings
 
-SegmentStudy = Callable[[StudyPlan, Place, Models], StudyResult]
+Read = Callable[[StudyPlan, dict[str, float]], CTSeries]
+"""Gives the series of a study, and puts the seconds that it took under "read"."""
+Watch = Callable[[str, dict[str, float]], AbstractContextManager[None]]
+"""Goes around a stage, and puts its seconds under its name."""
+Segment = Callable[[StudyPlan, Place], StudyResult]
+"""Runs the stages on one study."""
 
 LOOKING = "Looking through the folder"
 STAGES: Mapping[str, str] = {
     "read": "Reading the series",
     "localize": "Finding the kidneys",
     "tumor": "Finding tumors",
+    "measure": "Measuring what was found",
     "write": "Writing the segmentation",
 }
 
@@ -68,6 +73,52 @@ def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
     log.note("stage ended", stage=name, seconds=round(timings[name], 3))
 
 
+def stages(
+    study: StudyPlan,
+    place: Place,
+    models: Models,
+    settings: Settings,
+    *,
+    read: Read | None = None,
+    watch: Watch = stage,
+) -> Iterator[CTSeries | MetaTensor | Findings | StudyResult]:
+    """Runs the stages of one study, one each time the generator is advanced.
+
+    This is the only road from a study to its result. The command and the Python call run it to its
+    end, the application advances it by an operator a stage, the archive reads ahead of it.
+
+    Args:
+        study: What is planned for it.
+        place: Gets its files.
+        models: What runs; they may still be compiled.
+        settings: What is written.
+        read: Gives the series; `load_study` by default.
+        watch: Goes around each stage; announces it by default.
+
+    Yields:
+        What each stage of `STAGES` made: the series; the kidneys, see `Models.find_kidneys`; the
+        labels, see `Models.find_tumors`; the findings; the result.
+
+    Raises:
+        InputError: The study cannot be processed.
+    """
+    timings: dict[str, float] = {}
+    series = (read or load_study)(study, timings)
+    yield series
+    with watch("localize", timings):
+        kidney = localize(series, models)
+    yield kidney
+    with watch("tumor", timings):
+        pred = models.find_tumors(series.image, kidney)
+    yield pred
+    with watch("measure", timings):
+        findings = take_findings(series, pred, settings.choice.numbers)
+    yield findings
+    with watch("write", timings):
+        result = place.write(series, findings, settings, timings)
+    yield result
+
+
 def look_through(dicom_dir: Path, *, allow_gaps: bool = False, series: str | None = None) -> Plan:
     """Settles what is to be done with each study of a folder, from headers alone.
 
@@ -87,13 +138,17 @@ def look_through(dicom_dir: Path, *, allow_gaps: bool = False, series: str | Non
     return plan
 
 
-def load_study(study: StudyPlan) -> CTSeries:
-    """Reads the CT series of a study that suits best.
+def load_study(study: StudyPlan, timings: dict[str, float]) -> CTSeries:
+    """Reads the CT series of a study that suits best, and announces it.
+
+    Args:
+        study: What is planned for it.
+        timings: Gets the seconds.
 
     Raises:
         InputError: There is none that can be processed.
     """
-    with steps("slices") as progress:
+    with stage("read", timings), steps("slices") as progress:
         series = read_best(study, progress=progress)
     for warning in series.warnings:
         announce(f"Warning: {warning}")
@@ -106,17 +161,6 @@ def localize(series: CTSeries, models: Models) -> MetaTensor:
     Raises:
         InputError: Slices are missing at the kidneys.
     """
-    for warning in weak_bundles(models.settings):
-        announce(f"Warning: {warning}")
-    return find_kidneys(series, models)
-
-
-def find_kidneys(series: CTSeries, models: Models) -> MetaTensor:
-    """`localize`, without what is said about the bundles.
-
-    Raises:
-        InputError: Slices are missing at the kidneys.
-    """
     kidney = models.find_kidneys(series.image)
     if series.gaps:
         labels, affine = kidney[0].cpu().numpy(), series.image.affine.numpy()
@@ -124,52 +168,28 @@ def find_kidneys(series: CTSeries, models: Models) -> MetaTensor:
     return kidney
 
 
-def find_tumors(series: CTSeries, kidney: MetaTensor, models: Models) -> MetaTensor:
-    """Segments the kidneys: (1, X, Y, Z) uint8 on the grid of the series, 1 kidney, 2 tumor."""
-    return models.find_tumors(series.image, kidney)
-
-
-def judge_found(series: CTSeries, pred: MetaTensor, settings: Settings) -> Judged:
-    """Keeps of what was found what can be kidneys and tumors, see `renalseg.findings.plausibility`.
+def take_findings(series: CTSeries, pred: MetaTensor, numbers: Numbers) -> Findings:
+    """Keeps, divides and measures what can be kidneys and tumors, and announces what cannot.
 
     Args:
         series: The source.
-        pred: Of `find_tumors`.
-        settings: The limits of its method count.
+        pred: Labels (1, X, Y, Z) uint8 on its grid, of `Models.find_tumors`.
+        numbers: Of the method.
     """
     elsewhere = names_another_part(str(series.headers[0].get("BodyPartExamined") or ""))
-    judged = judge(series.image, pred, settings.numbers.plausibility, elsewhere=elsewhere)
-    reason = judged.judgment.reason
-    for text in (*([] if reason is None else [f"no kidney: {reason}"]), *judged.judgment.review):
+    findings = find(series.image, pred, numbers, elsewhere=elsewhere)
+    reason, review = findings.judgment.reason, findings.judgment.review
+    for text in (*([] if reason is None else [f"no kidney: {reason}"]), *review):
         announce(f"Warning: {text}")
-    return judged
-
-
-def segment_study(study: StudyPlan, place: Place, models: Models) -> StudyResult:
-    """Runs the stages on one study.
-
-    Args:
-        study: What is known of it.
-        place: Gets its files.
-        models: What runs; they may still be compiled.
-
-    Raises:
-        InputError: It cannot be processed.
-    """
-    timings: dict[str, float] = {}
-    with stage("read", timings):
-        series = load_study(study)
-    with stage("localize", timings):
-        kidney = localize(series, models)
-    with stage("tumor", timings):
-        pred = find_tumors(series, kidney, models)
-        judged = judge_found(series, pred, models.settings)
-    with stage("write", timings):
-        return place.write(series, judged.pred, models.settings, timings, judged.judgment)
+    return findings
 
 
 def run(
-    dicom_dir: Path, out_dir: Path, models: Models, segment: SegmentStudy = segment_study
+    dicom_dir: Path,
+    out_dir: Path,
+    models: Models,
+    settings: Settings,
+    segment: Segment | None = None,
 ) -> Result:
     """Segments each study of a folder.
 
@@ -180,50 +200,67 @@ def run(
             only read.
         out_dir: Gets the results of all studies when they are complete.
         models: What runs; they may still be compiled.
-        segment: Runs the stages on one study.
+        settings: What is read and written.
+        segment: Runs the stages on one study; `stages`, one after the other, by default.
 
     Raises:
         InputError: All studies were refused; the output folder is as it was.
     """
     announce(LOOKING)
     with unpacked(dicom_dir) as folder:
-        return _run(folder, out_dir, models, segment)
+        plan = look_through(folder, allow_gaps=settings.allow_gaps, series=settings.series)
+        for warning in weak_bundles(settings.choice) if plan.studies else ():
+            announce(f"Warning: {warning}")
+        return segment_plan(plan, out_dir, settings, segment or run_stages(models, settings))
 
 
-def _run(folder: Path, out_dir: Path, models: Models, segment: SegmentStudy) -> Result:
-    settings = models.settings
-    plan = look_through(folder, allow_gaps=settings.allow_gaps, series=settings.series)
-    refuse_unreadable(plan)
+def run_stages(
+    models: Models, settings: Settings, *, read: Read | None = None, watch: Watch = stage
+) -> Segment:
+    """What runs the stages of a study one after the other; the arguments are those of `stages`."""
+
+    def segment(study: StudyPlan, place: Place) -> StudyResult:
+        *_, result = stages(study, place, models, settings, read=read, watch=watch)
+        return cast(StudyResult, result)
+
+    return segment
+
+
+def segment_plan(plan: Plan, out_dir: Path, settings: Settings, segment: Segment) -> Result:
+    """Segments the studies of a folder that was looked through.
+
+    Args:
+        plan: What is to be done.
+        out_dir: Gets the results of all studies when they are complete.
+        settings: What runs.
+        segment: Runs the stages on one study.
+
+    Raises:
+        InputError: All studies were refused, or nothing can be read; the output folder is as it
+            was.
+    """
+    if not plan.studies and plan.scan.refused:
+        raise InputError(" ".join(plan.warnings))
     with all_at_once(out_dir) as place:
         place.claim([study.study for study in plan.studies])
         studies = []
         for number, study in enumerate(plan.studies, start=1):
             with log.about_study(study.study):
                 if len(plan.studies) > 1:
-                    announce(f"Study {number} of {len(plan.studies)}: {study.study}")
-                studies.append(or_refusal(study, partial(segment, study, place, models)))
-        result = account(plan, studies, out_dir, models.settings)
+                    log.say(f"Study {number} of {len(plan.studies)}: {study.study}")
+                studies.append(_or_refusal(study, partial(segment, study, place)))
+        result = account(plan, studies, out_dir, settings)
         result.write(place.folder)
     return result
 
 
-def or_refusal(study: StudyPlan, segment: Callable[[], StudyResult]) -> StudyResult:
+def _or_refusal(study: StudyPlan, segment: Callable[[], StudyResult]) -> StudyResult:
     """What a study gives, or its refusal."""
     try:
         return segment()
     except InputError as error:
         study.refuse(str(error))
         return StudyResult(study.study, "", REFUSED, reason=str(error))
-
-
-def refuse_unreadable(plan: Plan) -> None:
-    """Ends a run before it starts where nothing is left but what cannot be read.
-
-    Raises:
-        InputError: The folder has damaged DICOM files, and no CT series.
-    """
-    if not plan.studies and plan.scan.refused:
-        raise InputError(" ".join(plan.warnings))
 
 
 def account(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 
 from renalseg.errors import ConfigError
-from renalseg.inference.metadata import describe_bundle, short_hash
+from renalseg.inference.choice import Choice
+from renalseg.inference.metadata import describe_bundle
 from renalseg.inference.methods import (
     BUNDLES,
     LOCALIZER,
@@ -37,10 +37,7 @@ class Settings:
     """The choices of a run.
 
     Attributes:
-        bundles: Folder with the bundles.
-        localizer: Name of the kidney bundle.
-        tumor: Name of the tumor bundle.
-        device: Where the networks run.
+        choice: The networks.
         overlay: Folder that gets a picture of the result, if any.
         report: Folder that gets a page of the result, if any.
         allow_gaps: Whether slices may be missing away from the kidneys.
@@ -48,74 +45,15 @@ class Settings:
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
             (structured report), "pdf" (report), "sc" (picture as secondary capture).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.
-        networks: The bundles as results name them, with versions and fingerprints.
-        refiner: Name of a tumor bundle that outlines the kidneys anew before the tumor bundle
-            looks into them, if any.
-        name: Of the method, where it has a file; "" where only its stages name it.
-        numbers: Of the method, besides those of its bundles.
-        overrides: Values set for this run under their full names, see
-            `renalseg.inference.overrides`; those of the method stand in `numbers`, too.
     """
 
-    bundles: Path
-    localizer: str
-    tumor: str
-    device: torch.device
+    choice: Choice
     overlay: Path | None = None
     report: Path | None = None
     allow_gaps: bool = False
     series: str | None = None
     outputs: tuple[str, ...] = tuple(DEFAULT_OUTPUTS.split(","))
     empty_frames: bool = False
-    networks: tuple[str, ...] = ()
-    refiner: str | None = None
-    name: str = ""
-    numbers: Numbers = field(default_factory=default_numbers)
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def named_stages(self) -> dict[str, str]:
-        """The bundles that run, in their order, as localizer, refiner and tumor."""
-        named = {"localizer": self.localizer, "refiner": self.refiner, "tumor": self.tumor}
-        return {stage: name for stage, name in named.items() if name}
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """Names of the bundles, in the order in which they run."""
-        return tuple(self.named_stages.values())
-
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        """The folders of the bundles, in the order in which they run."""
-        return tuple(self.bundles / name for name in self.stages)
-
-    @property
-    def algorithm(self) -> str:
-        """Name for results, which is also a method's: that of its file, or of its stages."""
-        if self.name:
-            return self.name
-        return compose_name((self.localizer, self.refiner, self.tumor))
-
-    @property
-    def software(self) -> tuple[str, ...]:
-        """All that decides the result, as results name it: the method, then its networks."""
-        return (f"{self.algorithm} {short_hash(self.numbers.text)}", *self.networks)
-
-    @property
-    def fingerprint(self) -> str:
-        """What weights, settings and numbers come to, as 16 characters; versions do not count."""
-        return short_hash(*(line.split()[-1] for line in self.software))
-
-    def overridden(self, overrides: Mapping[str, Any] | None) -> Settings:
-        """These settings, where values of the bundles' configs are replaced by others.
-
-        Args:
-            overrides: As `renalseg.inference.models.Models` takes them.
-        """
-        if not overrides:
-            return self
-        text = ", ".join(f"{name}={overrides[name]!r}" for name in sorted(overrides))
-        return replace(self, networks=(*self.networks, f"overrides {short_hash(text)}"))
 
     @classmethod
     def resolve(
@@ -185,7 +123,7 @@ class Settings:
         second = pick("tumor", "method", default=DEFAULT_METHOD)
         stages = _combined(folder, _stages(folder, first), _stages(folder, second))
         name, numbers = _named(folder, (first, second, compose_name(stages)), stages)
-        settings = cls(
+        choice = Choice(
             bundles=folder,
             localizer=stages[0],
             refiner=stages[1],
@@ -193,6 +131,13 @@ class Settings:
             name=name,
             numbers=numbers,
             device=_device(pick("device", default="auto")),
+        )
+        folders = dict(zip(choice.named_stages, choice.folders, strict=True))
+        settled, numbers = settle_overrides(overrides or {}, folders, choice.numbers)
+        described = tuple(map(describe_bundle, choice.folders))
+        choice = replace(choice, networks=described, numbers=numbers, overrides=settled)
+        return cls(
+            choice.overridden(settled),
             overlay=Path(overlay) if overlay else None,
             report=Path(report) if report else None,
             allow_gaps=switch("allow_gaps", pick("allow_gaps", default="false")),
@@ -200,14 +145,6 @@ class Settings:
             outputs=_outputs(pick("outputs", default=DEFAULT_OUTPUTS)),
             empty_frames=switch("empty_frames", pick("empty_frames", default="false")),
         )
-        folders = dict(zip(settings.named_stages, settings.folders, strict=True))
-        settled, numbers = settle_overrides(overrides or {}, folders, settings.numbers)
-        return replace(
-            settings,
-            networks=tuple(map(describe_bundle, settings.folders)),
-            numbers=numbers,
-            overrides=settled,
-        ).overridden(settled)
 
 
 def _outputs(names: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ _PAGE_HEIGHT = 1290
 
 def software() -> str:
     """What decides how the pictures look: version, method, networks and their fingerprints."""
-    return "; ".join((f"RenalSeg {__version__}", *Settings.resolve(device="cpu").software))
+    return "; ".join((f"RenalSeg {__version__}", *Settings.resolve(device="cpu").choice.software))
 
 
 def stamp_of(path: Path) -> str | None:

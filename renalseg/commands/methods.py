@@ -47,15 +47,16 @@ def list_methods(bundles: Path | None = None) -> list[dict[str, Any]]:
     found = [
         Settings.resolve(method=name, bundles=folder, device="cpu") for name in method_names(folder)
     ]
-    found.sort(key=lambda settings: settings.algorithm != DEFAULT_METHOD)
+    found.sort(key=lambda settings: settings.choice.algorithm != DEFAULT_METHOD)
     return [
         {
-            "method": settings.algorithm,
-            "default": settings.algorithm == DEFAULT_METHOD,
-            "fingerprint": settings.fingerprint,
-            "numbers": asdict(settings.numbers),
+            "method": settings.choice.algorithm,
+            "default": settings.choice.algorithm == DEFAULT_METHOD,
+            "fingerprint": settings.choice.fingerprint,
+            "numbers": asdict(settings.choice.numbers),
             "stages": {
-                stage: _bundle(folder / name) for stage, name in settings.named_stages.items()
+                stage: _bundle(folder / name)
+                for stage, name in settings.choice.named_stages.items()
             },
         }
         for settings in found

@@ -9,8 +9,8 @@ from typing import Any
 from monai.data import MetaTensor
 
 from renalseg.inference.bundle import Bundle
+from renalseg.inference.choice import Choice
 from renalseg.inference.overrides import of_stage
-from renalseg.settings import Settings
 from renalseg.transforms import KeepConfirmedTumorsd
 
 
@@ -22,7 +22,7 @@ class Models:
     As a context manager it ends that work early, so that a study that is refused does not wait.
 
     Args:
-        settings: Names and folder of the bundles, the values set in them, and the device.
+        choice: Names and folder of the bundles, the values set in them, and the device.
         overrides: Values for every bundle that has their names in its inference.yaml.
         progress: Whether sliding windows show a progress bar.
 
@@ -32,23 +32,23 @@ class Models:
 
     def __init__(
         self,
-        settings: Settings,
+        choice: Choice,
         overrides: Mapping[str, Any] | None = None,
         progress: bool = False,
     ) -> None:
-        self.settings = settings.overridden(overrides)
-        share = settings.numbers.confirmation.min_share
+        self.choice = choice.overridden(overrides)
+        share = choice.numbers.confirmation.min_share
         self._confirmed = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
         # Not in the background: MONAI looks classes up by a walk through the imported modules,
         # which must not grow meanwhile.
         bundles = [
             Bundle(
-                settings.bundles / name,
-                settings.device,
+                choice.bundles / name,
+                choice.device,
                 progress,
-                {**(overrides or {}), **of_stage(settings.overrides, stage)},
+                {**(overrides or {}), **of_stage(choice.overrides, stage)},
             )
-            for stage, name in settings.named_stages.items()
+            for stage, name in choice.named_stages.items()
         ]
         # one thread: the bundle that is needed first comes first
         self._compiler = ThreadPoolExecutor(1, "models")
@@ -87,7 +87,7 @@ class Models:
             image: HU (1, X, Y, Z).
             kidney: The localizer's mask on the same grid.
         """
-        return kidney if self.settings.refiner is None else self._stages[1].result()(image, kidney)
+        return kidney if self.choice.refiner is None else self._stages[1].result()(image, kidney)
 
     def find_tumors(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
         """Segments the kidneys; where the method has a refiner, tumors are those that both see.
@@ -99,7 +99,7 @@ class Models:
         Returns:
             Labels (1, X, Y, Z) uint8 on the same grid.
         """
-        if self.settings.refiner is None:
+        if self.choice.refiner is None:
             return self.tumor(image, kidney)
         mask = kidney.as_tensor().clamp(max=1)
         pred = self.tumor(image, MetaTensor(mask, affine=kidney.affine))

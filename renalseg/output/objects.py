@@ -42,7 +42,9 @@ def make_objects(
         The kind, one of `renalseg.settings.OUTPUTS`, and the object.
     """
     content = content_hash(segmented, [*map(repr, segments), *map(repr, said)])
-    origin = Origin(series, settings.algorithm, __version__, settings.software, content)
+    origin = Origin(
+        series, settings.choice.algorithm, __version__, settings.choice.software, content
+    )
     segmentation: Dataset | None = None
     if segments:  # DICOM has no empty segmentation
         planes = series.to_slices(segmented)
@@ -75,7 +77,7 @@ def make_objects(
 
 def note(settings: Settings) -> str:
     """Say below a picture what made it, and what it may be used for."""
-    return f"{PRODUCT} {__version__} {settings.algorithm}. {USE}"
+    return f"{PRODUCT} {__version__} {settings.choice.algorithm}. {USE}"
 
 
 def _report(

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from monai.data import MetaTensor
-
 from renalseg.dicom.read.series import CTSeries
-from renalseg.findings.sentences import Judgment
+from renalseg.findings.findings import Findings
 from renalseg.output.earlier import files_of, find_earlier, refuse_others
 from renalseg.output.folder import complete_or_nothing
 from renalseg.output.study import StudyResult, write_study
@@ -44,15 +42,14 @@ class Place:
     def write(
         self,
         series: CTSeries,
-        pred: MetaTensor,
+        findings: Findings,
         settings: Settings,
         timings: Mapping[str, float],
-        judgment: Judgment,
     ) -> StudyResult:
         """Writes the files of a study; see `write_study`."""
         earlier = find_earlier(self.out_dir, series)
         study = write_study(
-            series, pred, self.folder, settings, timings, judgment, earlier=earlier, sealed=True
+            series, findings, self.folder, settings, timings, earlier=earlier, sealed=True
         )
         self.studies.add(study.study)
         return study

@@ -46,11 +46,11 @@ class Result:
         content = {
             "use": "research use only",
             **_asked(self.settings),
-            **self.settings.named_stages,
-            "device": str(self.settings.device),
-            "networks": list(self.settings.networks),
-            "numbers": asdict(self.settings.numbers),
-            "overrides": dict(self.settings.overrides),
+            **self.settings.choice.named_stages,
+            "device": str(self.settings.choice.device),
+            "networks": list(self.settings.choice.networks),
+            "numbers": asdict(self.settings.choice.numbers),
+            "overrides": dict(self.settings.choice.overrides),
             "warnings": list(self.warnings),
             "studies": [study.to_dict() for study in self.studies],
             "series": [series.to_json() for series in self.series],
@@ -84,8 +84,8 @@ def _asked(settings: Settings) -> dict[str, Any]:
     """What decides which objects a run writes, besides its input."""
     return {
         "version": __version__,
-        "algorithm": settings.algorithm,
-        "fingerprint": settings.fingerprint,
+        "algorithm": settings.choice.algorithm,
+        "fingerprint": settings.choice.fingerprint,
         "outputs": settings.outputs,
         "empty_frames": settings.empty_frames,
         "allow_gaps": settings.allow_gaps,

@@ -9,23 +9,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from monai.data import MetaTensor
-
 from renalseg import __version__
 from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.tags import is_uid
 from renalseg.dicom.write.references import refer_to_frames
 from renalseg.errors import ConfigError, InputError
-from renalseg.findings.measurements import measure
-from renalseg.findings.segments import split_segments
+from renalseg.findings.findings import Findings
 from renalseg.findings.sentences import (
     Judgment,
     Statement,
-    cut_off,
     finding,
     statements,
 )
+from renalseg.inference.choice import Choice
 from renalseg.inference.metadata import read_metadata
 from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.output.earlier import Earlier
@@ -94,11 +91,10 @@ class StudyResult:
 @damage_refused("the results cannot be made from the headers of their source")
 def write_study(
     series: CTSeries,
-    pred: MetaTensor,
+    findings: Findings,
     folder: Path,
     settings: Settings,
     timings: Mapping[str, float],
-    judgment: Judgment,
     *,
     earlier: Earlier | None = None,
     sealed: bool = False,
@@ -107,11 +103,10 @@ def write_study(
 
     Args:
         series: The source.
-        pred: (1, X, Y, Z) uint8 on its grid.
+        findings: What was found in it.
         folder: Gets what the settings ask for; the caller makes it appear as a whole.
         settings: What ran.
         timings: Seconds of the stages so far.
-        judgment: What is said of the labels besides their measures.
         earlier: What the final folder holds of this study.
         sealed: Whether DICOM files stay unreadable until `renalseg.runtime.sealed` unseals them.
 
@@ -120,14 +115,12 @@ def write_study(
     """
     start = time.perf_counter()
     earlier = earlier or Earlier()
-    segmented, found = split_segments(pred, series.image, settings.numbers.sides)
-    segments = name_images(series, segmented, measure(series.image, segmented, found))
-    if (cut := cut_off(segments)) is not None:
-        judgment = replace(judgment, review=(*judgment.review, cut))
+    segmented, judgment = findings.segmented, findings.judgment
+    segments = name_images(series, segmented, findings.segments)
     uids = (series.headers[0].get(f"{kind}InstanceUID", "") for kind in ("Study", "Series"))
     study, source = map(str, uids)
     stem = file_stem(study, source)
-    warnings = (*judgment.review, *series.warnings, *weak_bundles(settings))
+    warnings = (*judgment.review, *series.warnings, *weak_bundles(settings.choice))
     files = []
     said = statements(segments, judgment, warnings)
     made = make_objects(series, segmented, segments, judgment.phase, said, settings, earlier)
@@ -163,23 +156,23 @@ def write_study(
     if settings.report is not None:
         from renalseg.report.html.study import save_page
 
-        run = {"version": __version__, **settings.named_stages}
+        run = {"version": __version__, **settings.choice.named_stages}
         page = settings.report / f"{stem}.html"
         save_page(series, segmented, result.to_dict(), run, page)
         result = replace(result, pictures=(*result.pictures, page))
     return result
 
 
-def weak_bundles(settings: Settings) -> list[str]:
+def weak_bundles(choice: Choice) -> list[str]:
     """What to say about bundles whose own measured Dice, in their metadata, is low.
 
     A method that finds no tumors where there are some must not let "no tumor found" stand alone.
     """
     said = []
-    structures = {settings.localizer: "kidney", settings.tumor: "tumor"}
+    structures = {choice.localizer: "kidney", choice.tumor: "tumor"}
     for bundle, structure in structures.items():
         try:
-            metrics = read_metadata(settings.bundles / bundle).get("eval_metrics", {})
+            metrics = read_metadata(choice.bundles / bundle).get("eval_metrics", {})
         except ConfigError:
             continue  # the bundle itself says that it is broken, when it is loaded
         dice = metrics.get(f"{structure}_dice_unseen_synthetic", 1.0)

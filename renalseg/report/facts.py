@@ -36,7 +36,7 @@ def study_facts(series: CTSeries) -> dict[str, str]:
 
 def method_fact(series: CTSeries, settings: Settings) -> str:
     """Say what found the kidneys and the tumors, and in which input."""
-    *kidneys, tumor = settings.stages
+    *kidneys, tumor = settings.choice.stages
     return (
         f"{PRODUCT} {__version__} with the networks {', '.join(kidneys)} (kidneys) and "
         f"{tumor} (tumors), on input {series.input_hash[:16]}. A tumor is what looks like "

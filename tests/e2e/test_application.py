@@ -96,11 +96,11 @@ def test_the_bundles_alone_give_the_voxels_of_the_application(
 ) -> None:
     """The stages of the default, one by one through files and ``python -m monai.bundle run``."""
     default = Settings.resolve(device="cpu")
-    assert default.refiner is not None
+    assert default.choice.refiner is not None
     shutil.copytree(small_sample / "dicom", tmp_path / "cases" / "study")
 
     def run_bundle(name: str, *arguments: object) -> MetaTensor:
-        root = default.bundles / name
+        root = default.choice.bundles / name
         process = program(
             "-m", "monai.bundle", "run", "--config_file", root / "configs/inference.yaml",
             "--bundle_root", root, "--dataset_dir", tmp_path / "cases",
@@ -109,12 +109,14 @@ def test_the_bundles_alone_give_the_voxels_of_the_application(
         assert process.returncode == 0, process.stderr
         return load_nifti(tmp_path / name / "study.nii.gz", torch.uint8)
 
-    run_bundle(default.localizer)
-    refined = run_bundle(default.refiner, "--kidney_dir", tmp_path / default.localizer)
+    run_bundle(default.choice.localizer)
+    refined = run_bundle(
+        default.choice.refiner, "--kidney_dir", tmp_path / default.choice.localizer
+    )
     outlined = MetaTensor(refined.as_tensor().clamp(max=1), affine=refined.affine)
     save_nifti(outlined, tmp_path / "outlined" / "study.nii.gz")
-    pred = run_bundle(default.tumor, "--kidney_dir", tmp_path / "outlined")
-    share = default.numbers.confirmation.min_share
+    pred = run_bundle(default.choice.tumor, "--kidney_dir", tmp_path / "outlined")
+    share = default.choice.numbers.confirmation.min_share
     confirm = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
     expected = confirm({"pred": pred, "refined": refined})["pred"][0].numpy()
     assert set(np.unique(expected)) == {0, KIDNEY, TUMOR}

@@ -7,10 +7,22 @@ from pathlib import Path
 from monai.data import MetaTensor
 
 from renalseg.dicom.read.series import CTSeries
+from renalseg.findings.findings import Findings, describe
 from renalseg.findings.sentences import Judgment
 from renalseg.output.result import Result
 from renalseg.output.study import write_study
 from renalseg.settings import Settings
+
+
+def as_found(series: CTSeries, pred: MetaTensor, settings: Settings) -> Findings:
+    """What a study would give if all labels were plausible.
+
+    Args:
+        series: The source.
+        pred: (1, X, Y, Z) uint8 on its grid.
+        settings: Of the method that is said to have run.
+    """
+    return describe(series.image, pred, settings.choice.numbers.sides, Judgment())
 
 
 def write_as_run(series: CTSeries, pred: MetaTensor, out_dir: Path, settings: Settings) -> None:
@@ -23,5 +35,5 @@ def write_as_run(series: CTSeries, pred: MetaTensor, out_dir: Path, settings: Se
         settings: What is said to have run, and what is written.
     """
     out_dir.mkdir(parents=True)
-    study = write_study(series, pred, out_dir, settings, {}, Judgment())
+    study = write_study(series, as_found(series, pred, settings), out_dir, settings, {})
     Result(out_dir, settings, (study,)).write(out_dir)

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
@@ -26,13 +28,15 @@ from tests.factories.series import write_case
 pytest.importorskip("monai.deploy", reason="the MONAI Deploy SDK is not installed")
 
 from app.__main__ import main
-from app.app import run_graph, segment_by_graph
-from renalseg.findings.plausibility import Judged
+from app.app import OPERATORS, run_graph, segment_by_graph
+from renalseg.findings.findings import Findings
 from renalseg.findings.sentences import Judgment
+from renalseg.inference.choice import Choice
+from renalseg.output.study import StudyResult
 from renalseg.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-STAGES = ["load_study", "localize", "find_tumors", "judge_found", "write"]
+STAGES = ["load_study", "localize", "find_tumors", "take_findings", "write"]
 STUDY = StudyPlan("1.2", ())
 PLACE = Place(Path("hidden"), Path("out"))
 
@@ -43,18 +47,16 @@ class Stand:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: dict[str, tuple[Any, ...]] = {}
         self.values: dict[str, object] = {
-            "load_study": object(),
+            "load_study": SimpleNamespace(image=object()),
             "localize": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 2),
             "find_tumors": MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 3),
-            "judge_found": Judged(
-                MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4) * 4), Judgment()
-            ),
-            "write": object(),
+            "take_findings": Findings(np.ones((2, 3, 4), np.uint8), (), Judgment()),
+            "write": StudyResult("1.2", "1.3", "no tumor found"),
         }
         plan = Plan(Scan(Path("in"), (), (), ()), (STUDY,), ())
         monkeypatch.setattr(pipeline, "look_through", lambda folder, **_: plan)
         for name in STAGES:
-            owner = Place if name == "write" else pipeline
+            owner = {"write": Place, "find_tumors": Models}.get(name, pipeline)
             monkeypatch.setattr(owner, name, self.function(name))
 
     def function(self, name: str) -> Callable[..., object]:
@@ -78,26 +80,33 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Of bundles that nothing is asked of."""
     monkeypatch.setattr("renalseg.inference.models.Bundle", Mock())
     device = torch.device("cpu")
-    return Settings(tmp_path, "kidney_stand", "tumor_stand", device, numbers=ANYTHING)
+    return Settings(Choice(tmp_path, "kidney_stand", "tumor_stand", device, numbers=ANYTHING))
+
+
+def graph(settings: Settings) -> StudyResult:
+    return segment_by_graph(Models(settings.choice), settings, STUDY, PLACE)
 
 
 def test_operators_pass_the_very_objects_on(stand: Stand, settings: Settings) -> None:
-    result = segment_by_graph(STUDY, PLACE, Models(settings))
-    series, kidney, pred, judged, written = (stand.values[name] for name in STAGES)
-    assert isinstance(judged, Judged)
+    result = graph(settings)
+    series, kidney, pred, findings, written = (stand.values[name] for name in STAGES)
+    assert isinstance(series, SimpleNamespace)
     assert result is written
-    assert stand.calls["load_study"] == (STUDY,)
+    assert stand.calls["load_study"][0] is STUDY
     assert stand.calls["localize"][0] is series
-    assert stand.calls["find_tumors"][0] is series
-    assert stand.calls["find_tumors"][1] is kidney
+    assert stand.calls["find_tumors"][1] is series.image
+    assert stand.calls["find_tumors"][2] is kidney
+    assert stand.calls["take_findings"] == (series, pred, settings.choice.numbers)
     place, *given = stand.calls["write"]
     assert place is PLACE
     assert given[0] is series
-    assert stand.calls["judge_found"] == (series, pred, settings)
-    assert given[1] is judged.pred
-    assert given[4] is judged.judgment
+    assert given[1] is findings
     assert given[2] is settings
-    assert list(given[3]) == ["read", "localize", "tumor", "write"]
+    assert list(given[3]) == ["localize", "tumor", "measure", "write"]
+
+
+def test_the_operators_are_the_stages() -> None:
+    assert list(OPERATORS) == list(pipeline.STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -106,7 +115,7 @@ def test_failed_stage_ends_the_graph_with_its_own_error(
 ) -> None:
     error = stand.values[stage] = InputError("expected this, found that")
     with pytest.raises(InputError) as raised:
-        segment_by_graph(STUDY, PLACE, Models(settings))
+        graph(settings)
     assert raised.value is error
     assert list(stand.calls) == STAGES[: STAGES.index(stage) + 1]
 
@@ -135,9 +144,9 @@ def test_expected_error_in_an_operator_is_one_line_and_its_code(
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == pipeline.LOOKING
     assert lines[-1].startswith(f"renalseg: error: {said}")
-    announced = [name for name in STAGES if name != "judge_found"]  # belongs to finding tumors
-    before = announced.index("find_tumors" if stage == "judge_found" else stage)
-    assert len(lines) == before + 3  # the stages that began, and the error
+    began = [line for line in lines if line in pipeline.STAGES.values()]
+    # `load_study` announces its stage itself, and a stand-in has taken its place
+    assert began == [*pipeline.STAGES.values()][1 : STAGES.index(stage) + 1]
 
 
 def test_fault_in_an_operator_is_1_with_a_traceback(
@@ -147,7 +156,7 @@ def test_fault_in_an_operator_is_1_with_a_traceback(
     assert main(["-i", "in", "-o", str(tmp_path / "out")]) == 1
     message = capfd.readouterr().err
     assert "Traceback" in message
-    assert "kidney_localizer.py" in message
+    assert "operator.py" in message
 
 
 def test_exit_within_an_operator_is_a_fault(stand: Stand, tmp_path: Path) -> None:
@@ -177,9 +186,9 @@ def test_configuration_of_a_container_goes_before_the_own(
     assert "of_the_container" in capfd.readouterr().err
 
 
-def find_bright(series: Any, *_: object) -> MetaTensor:
-    """A localizer for the marker in the series of the tests."""
-    return MetaTensor((series.image.as_tensor() > 500).byte(), affine=series.image.affine)
+def find_bright(_: object, image: MetaTensor, *others: object) -> MetaTensor:
+    """Finds the marker in the series of the tests."""
+    return MetaTensor((image.as_tensor() > 500).byte(), affine=image.affine)
 
 
 def test_graph_and_plain_call_write_the_same_objects(
@@ -187,9 +196,10 @@ def test_graph_and_plain_call_write_the_same_objects(
 ) -> None:
     write_case(tmp_path / "in" / "a")
     write_case(tmp_path / "in" / "b", seed=1)
-    monkeypatch.setattr(pipeline, "localize", find_bright)
-    monkeypatch.setattr(pipeline, "find_tumors", find_bright)
-    plain = pipeline.run(tmp_path / "in", tmp_path / "plain", Models(settings))
+    monkeypatch.setattr(Models, "find_kidneys", find_bright)
+    monkeypatch.setattr(Models, "find_tumors", find_bright)
+    models = Models(settings.choice)
+    plain = pipeline.run(tmp_path / "in", tmp_path / "plain", models, settings)
     graph = run_graph(tmp_path / "in", tmp_path / "graph", settings)
 
     assert len(plain.studies) == 2

@@ -13,15 +13,19 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg import archive
-from renalseg.archive import SUMMARY_FILE, find_studies, segment_all, segment_archive, worst
+from renalseg.archive import SUMMARY_FILE, find_studies, segment_archive, worst
 from renalseg.dicom.read.choose import StudyPlan
 from renalseg.errors import ConfigError, InputError
+from renalseg.inference.choice import Choice
 from renalseg.output.archive_table import COLUMNS, put_rows
 from renalseg.settings import Settings
 from tests.factories.limits import ANYTHING
+from tests.factories.road import segment_all_with
 from tests.factories.series import write_case
 
-SETTINGS = Settings(Path("bundles"), "kidney_x", "tumor_x", torch.device("cpu"), numbers=ANYTHING)
+SETTINGS = Settings(
+    Choice(Path("bundles"), "kidney_x", "tumor_x", torch.device("cpu"), numbers=ANYTHING)
+)
 
 
 class StandIn:
@@ -122,7 +126,7 @@ def test_what_is_done_is_not_done_again(root: Path, tmp_path: Path) -> None:
 def test_the_table_names_method_and_weights(root: Path, tmp_path: Path) -> None:
     segment_archive(root, tmp_path / "out", SETTINGS)
     said = {(row["method"], row["fingerprint"]) for row in rows(tmp_path / "out")}
-    assert said == {("x", SETTINGS.fingerprint)}
+    assert said == {("x", SETTINGS.choice.fingerprint)}
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -141,12 +145,15 @@ def test_what_other_settings_have_left_is_done_anew(
 ) -> None:
     shutil.rmtree(root / "b")
     segment_archive(root, tmp_path / "out", SETTINGS)
-    other = replace(SETTINGS, **change)
+    networks = {name for name in change if name in ("networks", "tumor")}
+    choice = replace(SETTINGS.choice, **{name: change[name] for name in networks})
+    rest = {name: change[name] for name in change if name not in networks}
+    other = replace(SETTINGS, choice=choice, **rest)
     monkeypatch.setattr(archive, "Models", partial(StandIn, settings=other))
     assert [o.study.name for o in segment_archive(root, tmp_path / "out", other)] == [*"ac"]
     found = rows(tmp_path / "out")
     assert [(row["study"], row["fingerprint"]) for row in found] == [
-        (name, other.fingerprint) for name in "ac"
+        (name, other.choice.fingerprint) for name in "ac"
     ]
     assert segment_archive(root, tmp_path / "out", other) == []
 
@@ -195,7 +202,7 @@ def test_the_next_study_is_read_before_this_one_is_done(
             return super().find_kidneys(image)
 
     monkeypatch.setattr(archive, "read_best", note)
-    outcomes = segment_all([root / "a", root / "c"], tmp_path / "out", Patient())
+    outcomes = segment_all_with([root / "a", root / "c"], tmp_path / "out", Patient())
     assert next(outcomes).result is not None
     assert read == ["a", "c"]
     outcomes.close()
@@ -212,7 +219,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def test_broken_models_end_all_studies(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        list(segment_all([root / "a", root / "c"], tmp_path / "out", StandIn(broken=True)))
+        list(segment_all_with([root / "a", root / "c"], tmp_path / "out", StandIn(broken=True)))
 
 
 def test_a_folder_without_studies_is_refused(tmp_path: Path) -> None:

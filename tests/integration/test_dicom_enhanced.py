@@ -23,11 +23,12 @@ from renalseg.dicom.read.series import read_series
 from renalseg.dicom.write.derived import Origin
 from renalseg.dicom.write.seg import build_seg
 from renalseg.errors import InputError
-from renalseg.findings.sentences import Judgment
+from renalseg.inference.choice import Choice
 from renalseg.labels import KIDNEY, Segment, Side
 from renalseg.output.place import all_at_once
 from renalseg.settings import Settings
 from tests.factories.enhanced import write_enhanced
+from tests.factories.results import as_found
 from tests.factories.series import CASES, Case, Written, write_case
 
 
@@ -170,11 +171,13 @@ def test_no_reference_names_a_frame_as_an_object(tmp_path: Path, written: Writte
 def test_every_result_refers_to_the_frames(tmp_path: Path, written: Written) -> None:
     path = write_enhanced(tmp_path / "multi" / "ct.dcm", written.paths)
     outputs = ("labelmap", "seg", "sr", "pdf", "sc")
-    settings = Settings(tmp_path, "kidney_x", "tumor_x", torch.device("cpu"), outputs=outputs)
+    settings = Settings(
+        Choice(tmp_path, "kidney_x", "tumor_x", torch.device("cpu")), outputs=outputs
+    )
     series = read_series(path.parent)
     pred = MetaTensor((series.image.as_tensor() > 500).byte(), affine=series.image.affine)
     with all_at_once(tmp_path / "out") as place:
-        place.write(series, pred, settings, {}, Judgment())
+        place.write(series, as_found(series, pred, settings), settings, {})
     objects = sorted((tmp_path / "out").glob("*.dcm"))
     assert len(objects) == len(outputs)
     source = pydicom.dcmread(path).SOPInstanceUID

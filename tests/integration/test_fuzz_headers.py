@@ -20,16 +20,17 @@ import torch
 from monai.data import MetaTensor
 from pydicom.datadict import DicomDictionary
 
-from renalseg import pipeline
 from renalseg.commands.inspect import inspect_folder, print_inspection
 from renalseg.commands.main import report_error
 from renalseg.commands.summary import print_result
 from renalseg.errors import EXIT_REFUSED
+from renalseg.inference.choice import Choice
 from renalseg.runtime import log
 from renalseg.runtime.harmless import one_line
 from renalseg.settings import OUTPUTS, Settings
 from tests.factories.hostile import PIXELS, TAGS, TEXTS, VRS, Element, build, parse
 from tests.factories.limits import ANYTHING
+from tests.factories.road import run_with
 from tests.factories.series import write_case
 
 SEED = int(os.environ.get("RENALSEG_FUZZ_SEED", "18"))
@@ -69,13 +70,9 @@ class Bright:
 
     def __init__(self, outputs: tuple[str, ...], folder: Path) -> None:
         asked = folder if set(outputs) == set(OUTPUTS) else None
-        self.settings = Settings(
-            *(Path("bundles"), "kidney_x", "tumor_x", torch.device("cpu")),
-            outputs=outputs,
-            overlay=asked,
-            report=asked,
-            numbers=ANYTHING,
-        )
+        bundles = (Path("bundles"), "kidney_x", "tumor_x")
+        choice = Choice(*bundles, torch.device("cpu"), numbers=ANYTHING)
+        self.settings = Settings(choice, outputs=outputs, overlay=asked, report=asked)
 
     def find_kidneys(self, image: MetaTensor) -> MetaTensor:
         return MetaTensor((image.as_tensor() > 500).byte(), affine=image.affine)
@@ -179,7 +176,7 @@ def _inspect(root: Path, _outputs: tuple[str, ...]) -> None:
 
 
 def _run(root: Path, outputs: tuple[str, ...]) -> None:
-    pipeline.run(root / "in", root / "out", Bright(outputs, root / "pictures"))  # type: ignore[arg-type]
+    run_with(root / "in", root / "out", Bright(outputs, root / "pictures"))  # type: ignore[arg-type]
     print_result(root / "out")
 
 

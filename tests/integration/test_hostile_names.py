@@ -9,8 +9,6 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
-from renalseg import pipeline
-from renalseg.archive import segment_all
 from renalseg.commands.inspect import inspect_folder, print_inspection
 from renalseg.commands.main import report_error
 from renalseg.commands.summary import print_result
@@ -18,6 +16,7 @@ from renalseg.dicom.read import files
 from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import read_series
 from renalseg.errors import EXIT_REFUSED, InputError
+from tests.factories.road import run_with, segment_all_with
 from tests.factories.series import edit_all, write_case
 from tests.integration.test_run import Bright
 
@@ -51,7 +50,7 @@ def test_a_uid_that_is_none_is_refused_and_not_quoted(
     source = hostile(tmp_path / "a" / "b" / "in", **{keyword: value})
     before = all_files(tmp_path)
     with pytest.raises(InputError) as refusal:
-        pipeline.run(source, tmp_path / "a" / "b" / "out", Bright())
+        run_with(source, tmp_path / "a" / "b" / "out", Bright())
     assert report_error(refusal.value) == EXIT_REFUSED
     said = capsys.readouterr().err
     (line,) = (line for line in said.splitlines() if "error" in line)
@@ -66,7 +65,7 @@ def test_a_uid_that_is_none_is_refused_and_not_quoted(
 
 def test_uids_as_anonymizers_write_them_are_processed(tmp_path: Path) -> None:
     source = hostile(tmp_path / "in", SeriesInstanceUID="1.2.840.0.012", StudyInstanceUID="1.02")
-    pipeline.run(source, tmp_path / "out", Bright())
+    run_with(source, tmp_path / "out", Bright())
     assert len(list((tmp_path / "out").glob("1.2.840.0.012-*.seg.dcm"))) == 1
 
 
@@ -75,7 +74,7 @@ def test_one_file_with_a_bad_uid_is_left_out(tmp_path: Path) -> None:
     spoil(write_case(source / "extra", seed=3).paths[:2], SeriesInstanceUID="../x")
     for path in sorted((source / "extra").iterdir())[2:]:
         path.unlink()
-    result = pipeline.run(source, tmp_path / "out", Bright())
+    result = run_with(source, tmp_path / "out", Bright())
     (warning,) = result.warnings
     assert warning.startswith("2 files were left out")
     assert {path.parent for path in result.paths} == {tmp_path / "out"}
@@ -89,7 +88,7 @@ def test_two_studies_that_share_a_series_uid_get_two_results(tmp_path: Path) -> 
     models = Bright()
     object.__setattr__(models.settings, "overlay", tmp_path / "pictures")
     object.__setattr__(models.settings, "report", tmp_path / "pages")
-    result = pipeline.run(tmp_path / "in", tmp_path / "out", models)
+    result = run_with(tmp_path / "in", tmp_path / "out", models)
     assert len({path.name for path in result.paths}) == len(result.paths) == 7
     assert all(path.is_file() for path in result.paths)
     studies = {
@@ -104,7 +103,7 @@ def test_an_archive_keeps_what_others_have(tmp_path: Path) -> None:
     hostile(tmp_path / "in" / "a", SeriesInstanceUID="../b/1.2.3")
     hostile(tmp_path / "in" / "b", SeriesInstanceUID="1.2.3")
     folders = [tmp_path / "in" / name for name in "ab"]
-    outcomes = list(segment_all(folders, tmp_path / "out", Bright()))
+    outcomes = list(segment_all_with(folders, tmp_path / "out", Bright()))
     assert [outcome.exit_code for outcome in outcomes] == [EXIT_REFUSED, 0]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]
 
@@ -121,7 +120,7 @@ def test_what_is_said_of_headers_is_one_line_without_escapes(
         spoil(written.paths, **{"Modality" if number else "ConvolutionKernel": code})
     (source / "bad\nrenalseg: all is well.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 40)
     print_inspection(inspect_folder(source))
-    pipeline.run(source, tmp_path / "out", Bright())
+    run_with(source, tmp_path / "out", Bright())
     print_result(tmp_path / "out")
     said = capsys.readouterr()
     lines = (said.out + said.err).splitlines()
@@ -151,22 +150,22 @@ def test_the_digest_of_a_folder_changes_with_its_files(tmp_path: Path) -> None:
 
 def test_results_of_another_study_are_not_left_beside_the_new(tmp_path: Path) -> None:
     first, second = (write_case(tmp_path / name, seed=n).folder for n, name in enumerate("ab"))
-    pipeline.run(first, tmp_path / "out", Bright())
+    run_with(first, tmp_path / "out", Bright())
     before = {path: path.read_bytes() for path in all_files(tmp_path / "out")}
     with pytest.raises(InputError, match="no results of other studies in the output folder"):
-        pipeline.run(second, tmp_path / "out", Bright())
+        run_with(second, tmp_path / "out", Bright())
     assert {path: path.read_bytes() for path in all_files(tmp_path / "out")} == before
 
 
 def test_all_that_lies_in_the_output_is_listed(tmp_path: Path) -> None:
     """Also where another series of the study suits better now."""
     source = hostile(tmp_path / "in" / "a", StudyInstanceUID="1.2", SeriesDescription="x")
-    pipeline.run(source.parent, tmp_path / "out", Bright())
+    run_with(source.parent, tmp_path / "out", Bright())
     (tmp_path / "out" / "notes.txt").write_text("mine")
     before = {path.name for path in (tmp_path / "out").glob("*.dcm")}
     better = write_case(tmp_path / "in" / "b", seed=5, slices=40)
     spoil(better.paths, StudyInstanceUID="1.2")
-    result = pipeline.run(source.parent, tmp_path / "out", Bright())
+    result = run_with(source.parent, tmp_path / "out", Bright())
     there = {path.name for path in (tmp_path / "out").iterdir()}
     assert there == {path.name for path in result.paths} | {"notes.txt"}
     assert not there & before

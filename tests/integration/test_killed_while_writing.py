@@ -33,10 +33,13 @@ from renalseg.findings.sentences import Judgment
 from renalseg.runtime import staging
 from renalseg.output.result import Result
 from renalseg.output.place import all_at_once
+from renalseg.findings.findings import describe
+from renalseg.findings.sentences import Judgment
+from renalseg.inference.choice import Choice
 from renalseg.settings import Settings
 
 base, kills = Path(sys.argv[1]), int(sys.argv[2])
-settings = Settings(base, "kidney_x", "tumor_x", torch.device("cpu"))
+settings = Settings(Choice(base, "kidney_x", "tumor_x", torch.device("cpu")))
 whole, late = read_series(base / "in"), read_series(base / "fewer")
 move_to = staging.Staging.move_to
 
@@ -47,7 +50,8 @@ def write(series, out, mounted=False):
     pred = (series.image.as_tensor() > 500).byte()
     labels = MetaTensor(pred, affine=series.image.affine)
     with all_at_once(out) as place:
-        study = place.write(series, labels, settings, {}, Judgment())
+        found = describe(series.image, labels, settings.choice.numbers.sides, Judgment())
+        study = place.write(series, found, settings, {})
         Result(out, settings, (study,)).write(place.folder)
 
 def objects(folder):

@@ -14,11 +14,11 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.valuerep import validate_value
 
-from renalseg import pipeline
 from renalseg.commands.inspect import inspect_folder
 from renalseg.dicom.read.series import read_series
 from renalseg.errors import InputError
 from tests.factories.hostile import Element, build, parse
+from tests.factories.road import run_with
 from tests.factories.series import MARKER_HU, Written, write_case
 from tests.integration.test_run import Bright
 
@@ -95,7 +95,7 @@ def run(folder: Path, out: Path) -> str | None:
     models = Bright()
     models.settings = replace(models.settings, outputs=ALL)
     try:
-        pipeline.run(folder, out, models)
+        run_with(folder, out, models)
     except InputError as error:
         reason = str(error)
     else:

@@ -21,14 +21,16 @@ from renalseg.commands.summary import print_result
 from renalseg.dicom.read.segmentation import read_seg
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.dicom.write.derived import say
-from renalseg.findings.sentences import Judgment, Kind, Statement
+from renalseg.findings.sentences import Kind, Statement
 from renalseg.grids import Grid
+from renalseg.inference.choice import Choice
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.output.place import all_at_once
 from renalseg.output.result import Result
 from renalseg.output.study import StudyResult
 from renalseg.settings import Settings
 from tests.factories.pdf import count_pages, text_of
+from tests.factories.results import as_found
 from tests.factories.series import CASES, edit_all, write_case
 from tests.factories.stacks import stack_of, write_stack
 from tests.integration.test_dicom_seg import errors_of, segment_map
@@ -64,17 +66,11 @@ def write(
         top = np.flatnonzero(drawn.any(axis=(0, 1)))[-1]
         drawn[..., top:] = drawn[..., top, None]
     pred = np.asarray(kinds, np.uint8)[drawn]
-    settings = Settings(
-        folder,
-        "kidney_drawn",
-        "tumor_drawn",
-        torch.device("cpu"),
-        outputs=tuple(outputs),
-        **choices,
-    )
+    choice = Choice(folder, "kidney_drawn", "tumor_drawn", torch.device("cpu"))
+    settings = Settings(choice, outputs=tuple(outputs), **choices)
     labels = MetaTensor(torch.from_numpy(pred)[None], affine=series.image.affine)
     with all_at_once(out) as place:
-        study = place.write(series, labels, settings, {"read": 1.0}, Judgment())
+        study = place.write(series, as_found(series, labels, settings), settings, {"read": 1.0})
         Result(out, settings, (study,)).write(place.folder)
     return series, study
 

@@ -15,13 +15,14 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg import archive, pipeline
-from renalseg.archive import Outcome, find_studies, segment_all, segment_archive
+from renalseg import archive
+from renalseg.archive import Outcome, find_studies, segment_archive
 from renalseg.commands.inspect import inspect_folder
 from renalseg.commands.main import main
 from renalseg.dicom.read.choose import StudyPlan
 from renalseg.dicom.read.series import CTSeries, read_best
 from renalseg.errors import InputError
+from renalseg.inference.choice import Choice
 from renalseg.labels import MeasuredSegment, Side
 from renalseg.output.result import Result
 from renalseg.output.study import StudyResult
@@ -30,6 +31,7 @@ from renalseg.runtime.privacy import hash_uid
 from renalseg.settings import Settings
 from tests.factories.folders import write_series
 from tests.factories.limits import ANYTHING
+from tests.factories.road import run_with, segment_all_with
 from tests.factories.series import edit_all, write_case
 
 
@@ -39,7 +41,7 @@ class Bright:
     def __init__(self, *, allow_gaps: bool = False, blind: bool = False) -> None:
         device = torch.device("cpu")
         bundles = (Path("bundles"), "kidney_x", "tumor_x")
-        self.settings = Settings(*bundles, device, allow_gaps=allow_gaps, numbers=ANYTHING)
+        self.settings = Settings(Choice(*bundles, device, numbers=ANYTHING), allow_gaps=allow_gaps)
         self.blind = blind
 
     def check(self) -> None:
@@ -69,7 +71,7 @@ def three(tmp_path: Path) -> Path:
 
 
 def test_each_study_gets_a_result_and_one_refusal_stops_none(three: Path, tmp_path: Path) -> None:
-    result = pipeline.run(three, tmp_path / "out", Bright())
+    result = run_with(three, tmp_path / "out", Bright())
     content = result_of(tmp_path / "out")
     findings = [(study["study"], study["finding"]) for study in content["studies"]]
     assert findings == [
@@ -92,14 +94,14 @@ def test_all_refused_leaves_nothing(three: Path, tmp_path: Path) -> None:
         (three / number / "CT0010.dcm").unlink()
     reasons = r"study 1\.2\.1: .*study 1\.2\.2: .*study 1\.2\.3: "
     with pytest.raises(InputError, match=reasons) as caught:
-        pipeline.run(three, tmp_path / "out", Bright())
+        run_with(three, tmp_path / "out", Bright())
     assert caught.value.exit_code == 2
     assert not list(tmp_path.glob("out/*"))
 
 
 def test_a_folder_without_eligible_ct_ends_well_and_says_so(tmp_path: Path) -> None:
     write_series(tmp_path / "in", 1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
-    result = pipeline.run(tmp_path / "in", tmp_path / "out", Bright())
+    result = run_with(tmp_path / "in", tmp_path / "out", Bright())
     assert result.studies == ()
     content = result_of(tmp_path / "out")
     assert content["studies"] == []
@@ -113,7 +115,7 @@ def test_a_folder_with_nothing_but_a_damaged_file_is_refused(tmp_path: Path) -> 
         path.unlink()
     written.paths[0].write_bytes(data[:300])
     with pytest.raises(InputError, match="CT0001"):
-        pipeline.run(tmp_path / "in", tmp_path / "out", Bright())
+        run_with(tmp_path / "in", tmp_path / "out", Bright())
 
 
 UIDS = [f"2.25.{2**100 + number}" for number in range(3)]
@@ -147,7 +149,7 @@ def test_each_line_of_a_run_is_of_its_own_study(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_studies(tmp_path / "in")
-    pipeline.run(tmp_path / "in", tmp_path / "out", Bright())
+    run_with(tmp_path / "in", tmp_path / "out", Bright())
     lines = lines_of(capsys)
     hashes = [hash_uid(uid) for uid in UIDS]
     reading = [line["study"] for line in lines if line.get("stage") == "read"]
@@ -200,7 +202,7 @@ def test_each_line_of_an_archive_is_of_its_own_study(
 
 
 def test_an_archive_takes_folders_of_several_studies(three: Path, tmp_path: Path) -> None:
-    (outcome,) = segment_all([three], tmp_path / "out", Bright())
+    (outcome,) = segment_all_with([three], tmp_path / "out", Bright())
     assert outcome.exit_code == 0
     assert [(row["study"], row["exit_code"]) for row in outcome.rows()] == [
         ("in/1.2.1", 0), ("in/1.2.2", 2), ("in/1.2.3", 0),
@@ -222,11 +224,11 @@ def far_gap(tmp_path: Path) -> Path:
 
 def test_a_gap_is_refused_by_default(far_gap: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gap of 4\.50 mm at z=-135\.50"):
-        pipeline.run(far_gap, tmp_path / "out", Bright())
+        run_with(far_gap, tmp_path / "out", Bright())
 
 
 def test_a_gap_away_from_the_kidneys_may_be_allowed(far_gap: Path, tmp_path: Path) -> None:
-    result = pipeline.run(far_gap, tmp_path / "out", Bright(allow_gaps=True))
+    result = run_with(far_gap, tmp_path / "out", Bright(allow_gaps=True))
     (study,) = result.studies
     assert study.slices == 58
     assert "gap of 4.50 mm at z=-135.50 mm, filled by interpolation" in " ".join(study.warnings)
@@ -236,12 +238,12 @@ def test_a_gap_away_from_the_kidneys_may_be_allowed(far_gap: Path, tmp_path: Pat
 def test_a_gap_at_the_kidneys_is_refused_all_the_same(tmp_path: Path) -> None:
     write_case(tmp_path / "in", slices=60).paths[27].unlink()
     with pytest.raises(InputError, match="within 10 mm of the kidneys"):
-        pipeline.run(tmp_path / "in", tmp_path / "out", Bright(allow_gaps=True))
+        run_with(tmp_path / "in", tmp_path / "out", Bright(allow_gaps=True))
 
 
 def test_a_gap_is_refused_where_no_kidney_is_found(far_gap: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="where the kidneys may be"):
-        pipeline.run(far_gap, tmp_path / "out", Bright(allow_gaps=True, blind=True))
+        run_with(far_gap, tmp_path / "out", Bright(allow_gaps=True, blind=True))
 
 
 # renalseg inspect
@@ -249,7 +251,7 @@ def test_a_gap_is_refused_where_no_kidney_is_found(far_gap: Path, tmp_path: Path
 
 def test_inspect_says_what_a_run_would_do(three: Path, tmp_path: Path) -> None:
     told = inspect_folder(three)
-    pipeline.run(three, tmp_path / "out", Bright())
+    run_with(three, tmp_path / "out", Bright())
     content = result_of(tmp_path / "out")
     assert told["files"] == content["files"]
     assert [study["reason"] for study in told["studies"]] == [
@@ -293,13 +295,13 @@ def test_a_run_opens_an_archive_and_takes_the_series_that_is_asked_for(tmp_path:
     packed = Path(shutil.make_archive(str(tmp_path / "study"), "zip", tmp_path / "in"))
     models = Bright()
     models.settings = replace(models.settings, series="2")
-    (study,) = pipeline.run(packed, tmp_path / "out", models).studies
+    (study,) = run_with(packed, tmp_path / "out", models).studies
     assert (study.finding, study.slices) == ("no tumor found", 22)
     models.settings = replace(models.settings, series="3")
     with pytest.raises(InputError, match=r"number or description '3', found: 1 'Synthetic CT'"):
-        pipeline.run(packed, tmp_path / "none", models)
+        run_with(packed, tmp_path / "none", models)
     assert not (tmp_path / "none").exists()
-    outcomes = list(segment_all([tmp_path / "in"], tmp_path / "all", models))
+    outcomes = list(segment_all_with([tmp_path / "in"], tmp_path / "all", models))
     assert [outcome.exit_code for outcome in outcomes] == [2]
 
 
@@ -307,7 +309,7 @@ def test_an_archive_does_anew_what_is_asked_of_another_series(tmp_path: Path) ->
     for number in (1, 2):
         write_series(tmp_path / "in" / "a" / str(number), number, SeriesNumber=number)
     models, out = Bright(), tmp_path / "out"
-    list(segment_all([tmp_path / "in" / "a"], out, models))
+    list(segment_all_with([tmp_path / "in" / "a"], out, models))
     assert find_studies(tmp_path / "in", out, models.settings) == []
     other = replace(models.settings, series="2")
     assert find_studies(tmp_path / "in", out, other) == [tmp_path / "in" / "a"]

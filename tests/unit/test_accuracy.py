@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 
 from renalseg.cases import save_nifti
 from renalseg.errors import ConfigError, InputError, RenalSegError
+from renalseg.inference.choice import Choice
 from renalseg.settings import Settings
 from tests.factories.scenes import make_grid, volume
 from tools.accuracy import gate, variants, verdict_tables
@@ -23,7 +24,7 @@ from tools.markdown import check_marks
 
 GRID = make_grid("LPS")
 CPU = torch.device("cpu")
-SETTINGS = Settings(Path("bundles"), "kidney_one", "tumor_one", CPU)
+SETTINGS = Settings(Choice(Path("bundles"), "kidney_one", "tumor_one", CPU))
 
 
 def write(path: Path, **voxels: int) -> Path:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from renalseg.errors import ConfigError, InputError
+from renalseg.inference.choice import Choice
 from renalseg.settings import Settings
 from tests.factories.case_scores import make_score, tumor_free
 from tests.factories.scenes import make_grid, volume
@@ -49,7 +50,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     calls: list[tuple[str, str]] = []
 
     def count(models: Any, name: str, case: Any) -> Record:
-        calls.append((models.settings.algorithm, name))
+        calls.append((models.settings.choice.algorithm, name))
         return {"case": name, "dice": 0.5}
 
     def summarize(records: Sequence[Record]) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def test_a_record_counts_for_its_own_weights(tmp_path: Path) -> None:
             path = bundles / name / part
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(name)
-    settings = Settings(bundles, "kidney_one", "tumor_one", torch.device("cpu"))
+    settings = Settings(Choice(bundles, "kidney_one", "tumor_one", torch.device("cpu")))
     Kept(tmp_path, settings).put("suite", "3D-CT 1", {"dice": float("nan")})
     assert Kept(tmp_path, settings).get("suite", "3D-CT 2") is None
     found = Kept(tmp_path, settings).get("suite", "3D-CT 1")

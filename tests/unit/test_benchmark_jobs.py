@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from renalseg.errors import ConfigError, RenalSegError
+from renalseg.inference.choice import Choice
 from renalseg.settings import DEFAULT_METHOD, Settings
 from tools.benchmark import whole_job
 from tools.benchmark.all_methods import Options, Progress
@@ -16,7 +17,7 @@ from tools.benchmark.launch import launch
 from tools.benchmark.nnunet import measure_nnunet, plan_grid
 from tools.benchmark.whole_job import Job, graph_command, measure_job, plain_command
 
-SETTINGS = Settings(Path("bundles"), "kidney_a", "tumor_b", torch.device("cpu"))
+SETTINGS = Settings(Choice(Path("bundles"), "kidney_a", "tumor_b", torch.device("cpu")))
 
 # Writes the result of a run whose stages take as many seconds as there were runs before.
 PROGRAM = """
@@ -106,11 +107,11 @@ def test_goals_are_for_200_slices_where_they_are_measured(
 
 
 def test_all_methods_are_measured_the_default_one_first() -> None:
-    names = [settings.algorithm for settings in Options(device="cpu").settings()]
+    names = [settings.choice.algorithm for settings in Options(device="cpu").settings()]
     assert names[0] == DEFAULT_METHOD
     assert names[1:] == ["convlstm", "mrb", "msvnet", "resvnet", "sehdc"]
     chosen = Options(methods=("mrb", "sehdc"), device="cpu").settings()
-    assert [settings.algorithm for settings in chosen] == ["mrb", "sehdc"]
+    assert [settings.choice.algorithm for settings in chosen] == ["mrb", "sehdc"]
 
 
 def test_progress_is_a_line_for_each_step_where_nobody_looks(

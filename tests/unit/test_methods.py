@@ -19,13 +19,13 @@ from renalseg.commands.main import main
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.dicom.write.derived import Origin, content_hash
 from renalseg.errors import ConfigError
-from renalseg.findings.sentences import Judgment
 from renalseg.inference.methods import BUNDLES, default_numbers, find_method, method_names
 from renalseg.labels import KIDNEY
 from renalseg.output.study import write_study
 from renalseg.runtime.checksums import sha256_of
 from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
 from tests.factories.bundles import write_bundle
+from tests.factories.results import as_found
 from tests.factories.series import write_case
 from tools.accuracy.kept import Kept
 
@@ -77,7 +77,7 @@ def uids(settings: Settings, series: CTSeries, folder: Path) -> set[str]:
         torch.zeros(series.image.shape, dtype=torch.uint8), affine=series.image.affine
     )
     pred[0, 5:9, 5:9, 5:9] = KIDNEY
-    study = write_study(series, pred, folder, settings, {}, Judgment())
+    study = write_study(series, as_found(series, pred, settings), folder, settings, {})
     objects = [pydicom.dcmread(folder / name) for name in study.files]
     return {uid for ds in objects for uid in (ds.SOPInstanceUID, ds.SeriesInstanceUID)}
 
@@ -121,8 +121,8 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> CTSeries:
 
 def test_the_default_has_a_file() -> None:
     settings = Settings.resolve(device="cpu")
-    assert settings.algorithm == settings.name == DEFAULT_METHOD
-    assert settings.software[0].startswith(f"{DEFAULT_METHOD} ")
+    assert settings.choice.algorithm == settings.choice.name == DEFAULT_METHOD
+    assert settings.choice.software[0].startswith(f"{DEFAULT_METHOD} ")
     assert Settings.resolve(method="sehdc_sehdc_msvnet", device="cpu") == settings
 
 
@@ -131,9 +131,13 @@ def test_every_file_is_a_method_whose_bundles_are_there(name: str) -> None:
     method = find_method(BUNDLES, name)
     assert method is not None
     settings = Settings.resolve(method=name, device="cpu")
-    assert (settings.algorithm, settings.numbers) == (method.name, method.numbers)
-    assert (settings.localizer, settings.refiner, settings.tumor) == method.stages
-    assert Settings.resolve(method=settings.algorithm, device="cpu") == settings
+    assert (settings.choice.algorithm, settings.choice.numbers) == (method.name, method.numbers)
+    assert (
+        settings.choice.localizer,
+        settings.choice.refiner,
+        settings.choice.tumor,
+    ) == method.stages
+    assert Settings.resolve(method=settings.choice.algorithm, device="cpu") == settings
 
 
 def test_every_pair_of_bundles_has_a_file() -> None:
@@ -143,8 +147,8 @@ def test_every_pair_of_bundles_has_a_file() -> None:
 def test_a_file_may_have_any_name(methods: Path) -> None:
     (methods / "quick.yaml").write_text("localizer: kidney_mrb\ntumor: tumor_resvnet\n")
     settings = Settings.resolve(bundles=methods.parent, method="quick", device="cpu")
-    assert settings.stages == ("kidney_mrb", "tumor_resvnet")
-    assert settings.algorithm == "quick"
+    assert settings.choice.stages == ("kidney_mrb", "tumor_resvnet")
+    assert settings.choice.algorithm == "quick"
     other = Settings.resolve(bundles=methods.parent, method="quick", tumor="mrb", device="cpu")
     assert (other.algorithm, other.name) == ("mrb", "mrb")
 
@@ -164,8 +168,8 @@ def test_stages_chosen_one_by_one_are_the_method_that_has_them(methods: Path) ->
 
 def test_bundles_without_methods_have_the_shared_numbers(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles, device="cpu")
-    assert settings.algorithm == DEFAULT_METHOD
-    assert settings.numbers == default_numbers()
+    assert settings.choice.algorithm == DEFAULT_METHOD
+    assert settings.choice.numbers == default_numbers()
 
 
 @pytest.mark.parametrize(
@@ -200,9 +204,11 @@ def test_a_name_never_leads_out_of_the_folder(methods: Path, name: str) -> None:
 
 def test_overrides_tell_results_apart() -> None:
     settings = Settings.resolve(device="cpu")
-    assert settings.overridden({}) == settings
-    marks = {settings.overridden({"overlap": overlap}).fingerprint for overlap in (0.25, 0.5)}
-    assert len({settings.fingerprint, *marks}) == 3
+    assert settings.choice.overridden({}) == settings.choice
+    marks = {
+        settings.choice.overridden({"overlap": overlap}).fingerprint for overlap in (0.25, 0.5)
+    }
+    assert len({settings.choice.fingerprint, *marks}) == 3
 
 
 def test_other_voxels_have_other_uids(series: CTSeries) -> None:
@@ -212,7 +218,9 @@ def test_other_voxels_have_other_uids(series: CTSeries) -> None:
     one = content_hash(segmented)
     segmented[3, 4, 5] = 1
     other = content_hash(segmented)
-    made = {Origin(series, "a", "1", settings.software, text).uid("SEG") for text in (one, other)}
+    made = {
+        Origin(series, "a", "1", settings.choice.software, text).uid("SEG") for text in (one, other)
+    }
     assert len(made) == 2
     assert content_hash(segmented.copy(order="F")) == other
 
@@ -227,9 +235,9 @@ def test_the_command_lists_every_method_with_its_bundles(
     assert len(listed) == len(method_names(BUNDLES))
     for one in listed:
         settings = Settings.resolve(method=one["method"], device="cpu")
-        assert one["fingerprint"] == settings.fingerprint
+        assert one["fingerprint"] == settings.choice.fingerprint
         stages = {stage: about["bundle"] for stage, about in one["stages"].items()}
-        assert stages == settings.named_stages
+        assert stages == settings.choice.named_stages
         for about in one["stages"].values():
             weights = BUNDLES / about["bundle"] / "models" / "model.pt"
             assert about["sha256"] == sha256_of(weights)

@@ -12,10 +12,10 @@ from monai.data import MetaTensor
 
 from renalseg.errors import ConfigError
 from renalseg.inference import models
+from renalseg.inference.choice import Choice
 from renalseg.inference.models import Models
-from renalseg.settings import Settings
 
-SETTINGS = Settings(Path("bundles"), "kidney_x", "tumor_y", torch.device("cpu"))
+CHOICE = Choice(Path("bundles"), "kidney_x", "tumor_y", torch.device("cpu"))
 
 
 class FakeBundle:
@@ -50,7 +50,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_bundles_are_there_at_once_and_compiled_meanwhile() -> None:
-    loaded = Models(SETTINGS)
+    loaded = Models(CHOICE)
     assert [bundle.name for bundle in FakeBundle.made] == ["kidney_x", "tumor_y"]
     assert not any(bundle.prepared for bundle in FakeBundle.made)
     FakeBundle.go.set()
@@ -60,7 +60,7 @@ def test_bundles_are_there_at_once_and_compiled_meanwhile() -> None:
 
 def test_a_missing_bundle_is_told_before_anything_is_read() -> None:
     with pytest.raises(ConfigError, match="no tumor_y"):
-        Models(SETTINGS, {"tumor_y": 1})
+        Models(CHOICE, {"tumor_y": 1})
 
 
 def volume(*values: float) -> MetaTensor:
@@ -70,7 +70,7 @@ def volume(*values: float) -> MetaTensor:
 
 def test_a_refiner_outlines_the_kidneys_anew() -> None:
     FakeBundle.go.set()
-    loaded = Models(replace(SETTINGS, refiner="tumor_z"))
+    loaded = Models(replace(CHOICE, refiner="tumor_z"))
     assert [bundle.name for bundle in loaded.stages] == ["kidney_x", "tumor_z", "tumor_y"]
     refined = loaded.refine(volume(0.5, 1, 0), volume(1, 1, 1).byte())
     assert refined.tolist() == [[[[1, 2, 0]]]]
@@ -78,25 +78,25 @@ def test_a_refiner_outlines_the_kidneys_anew() -> None:
 
 def test_a_tumor_is_one_that_the_refiner_sees_too() -> None:
     FakeBundle.go.set()
-    loaded = Models(replace(SETTINGS, refiner="tumor_z"))
+    loaded = Models(replace(CHOICE, refiner="tumor_z"))
     image, refined = volume(1, 1, 0, 1, 1, 0), volume(2, 1, 1, 1, 1, 0).byte()
     found = loaded.find_tumors(image, refined)
     assert found.tolist() == [[[[2, 2, 0, 1, 1, 0]]]]
     assert torch.equal(found.affine, image.affine)
-    unconfirmed = Models(SETTINGS).find_tumors(image, refined.clamp(max=1))
+    unconfirmed = Models(CHOICE).find_tumors(image, refined.clamp(max=1))
     assert unconfirmed.tolist() == [[[[2, 2, 0, 2, 2, 0]]]]
 
 
 def test_without_a_refiner_kidneys_stay_as_they_are() -> None:
     FakeBundle.go.set()
-    loaded = Models(SETTINGS)
+    loaded = Models(CHOICE)
     assert len(loaded.stages) == 2
     kidney = volume(1, 1)
     assert loaded.refine(kidney, kidney) is kidney
 
 
 def test_what_compiling_raises_is_raised_where_the_bundle_is_asked_for() -> None:
-    loaded = Models(SETTINGS, {"engine": "torch"})
+    loaded = Models(CHOICE, {"engine": "torch"})
     FakeBundle.go.set()
     with pytest.raises(RuntimeError, match="cannot compile kidney_x"):
         _ = loaded.localizer
@@ -105,6 +105,6 @@ def test_what_compiling_raises_is_raised_where_the_bundle_is_asked_for() -> None
 
 
 def test_a_run_that_ends_early_compiles_only_what_it_began() -> None:
-    with Models(SETTINGS):
+    with Models(CHOICE):
         Timer(0.2, FakeBundle.go.set).start()  # the first is being compiled until then
     assert [bundle.prepared for bundle in FakeBundle.made] == [True, False]

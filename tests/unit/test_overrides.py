@@ -41,8 +41,8 @@ def test_a_text_that_sets_nothing_is_refused(text: str) -> None:
 @pytest.mark.parametrize("name", ["threshold", "tumor.threshold", "tumor_msvnet.threshold"])
 def test_a_knob_is_named_alone_by_stage_or_by_bundle(name: str) -> None:
     settings = resolve_all({name: 0.3})
-    assert settings.overrides == {"tumor.threshold": 0.3}
-    assert settings.numbers == resolve().numbers
+    assert settings.choice.overrides == {"tumor.threshold": 0.3}
+    assert settings.choice.numbers == resolve().choice.numbers
 
 
 def test_the_name_does_not_change_the_fingerprint_and_the_value_does() -> None:
@@ -54,7 +54,7 @@ def test_the_name_does_not_change_the_fingerprint_and_the_value_does() -> None:
 
 
 def test_a_whole_number_is_a_number() -> None:
-    found = resolve(fluid_hu=25).overrides["tumor.fluid_hu"]
+    found = resolve(fluid_hu=25).choice.overrides["tumor.fluid_hu"]
     assert (found, type(found)) == (25.0, float)
 
 
@@ -66,7 +66,7 @@ def test_a_name_of_several_bundles_needs_its_stage() -> None:
 
 def test_a_bundle_of_two_stages_gets_a_value_in_both() -> None:
     settings = resolve_all({"tumor_sehdc.margin_mm": 9}, method="sehdc+sehdc+sehdc")
-    assert settings.overrides == {"refiner.margin_mm": 9.0, "tumor.margin_mm": 9.0}
+    assert settings.choice.overrides == {"refiner.margin_mm": 9.0, "tumor.margin_mm": 9.0}
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_what_cannot_be_set_is_refused_by_name(name: str, value: Any, message: s
 def test_numbers_of_the_method_are_set_by_their_path() -> None:
     names = {"plausibility.tumor.large_share": 0.5, "plausibility.usual.length_mm": [40, 200]}
     settings = resolve_all(names)
-    assert settings.numbers.plausibility.tumor.large_share == 0.5
-    assert settings.numbers.plausibility.usual.length_mm == (40, 200)
-    assert settings.overrides == names
-    assert settings.fingerprint != resolve().fingerprint
+    assert settings.choice.numbers.plausibility.tumor.large_share == 0.5
+    assert settings.choice.numbers.plausibility.usual.length_mm == (40, 200)
+    assert settings.choice.overrides == names
+    assert settings.choice.fingerprint != resolve().choice.fingerprint
 
 
 def test_a_nested_value_of_a_config_can_be_set() -> None:
@@ -113,7 +113,7 @@ def test_a_nested_value_of_a_config_can_be_set() -> None:
 def test_the_knobs_of_every_shipped_bundle_can_be_set() -> None:
     settings = resolve(threshold=0.3, max_tumors=3)
     with Models(settings, {"engine": "torch"}) as models:
-        assert of_stage(settings.overrides, "tumor") == {"threshold": 0.3, "max_tumors": 3}
+        assert of_stage(settings.choice.overrides, "tumor") == {"threshold": 0.3, "max_tumors": 3}
         restored = models.tumor.postprocessing.transforms[0].transform.transforms[-1]
         assert restored.threshold == 0.3
     assert BUNDLES.is_dir()

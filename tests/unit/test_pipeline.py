@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from renalseg.inference.choice import Choice
 from renalseg.labels import KIDNEY, Segment, Side
 from renalseg.output.result import Result
 from renalseg.output.study import REFUSED, StudyResult, weak_bundles
@@ -15,7 +16,7 @@ from renalseg.runtime.memory import peak_mib
 from renalseg.runtime.progress import steps
 from renalseg.settings import Settings
 
-SETTINGS = Settings(Path("bundles"), "kidney_a", "tumor_b", torch.device("cpu"))
+SETTINGS = Settings(Choice(Path("bundles"), "kidney_a", "tumor_b", torch.device("cpu")))
 STUDY = StudyResult(
     study="1.1",
     series="1.2",
@@ -93,7 +94,7 @@ def test_a_bundle_with_a_low_measured_dice_runs_with_a_warning(tmp_path: Path) -
         (tmp_path / name / "configs" / "metadata.json").write_text(text)
 
     def warnings_of(localizer: str, tumor: str) -> list[str]:
-        return weak_bundles(Settings(tmp_path, localizer, tumor, torch.device("cpu")))
+        return weak_bundles(Choice(tmp_path, localizer, tumor, torch.device("cpu")))
 
     (warning,) = warnings_of("kidney_good", "tumor_blind")
     assert warning.startswith("tumor_blind reaches a tumor Dice of 0.00")

@@ -34,10 +34,10 @@ def config(tmp_path: Path) -> Path:
 
 def test_defaults(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles)
-    assert settings.stages == ("kidney_sehdc", "tumor_sehdc", "tumor_msvnet")
-    assert settings.folders == tuple(bundles / name for name in settings.stages)
+    assert settings.choice.stages == ("kidney_sehdc", "tumor_sehdc", "tumor_msvnet")
+    assert settings.choice.folders == tuple(bundles / name for name in settings.choice.stages)
     assert settings.overlay is None
-    assert [text.rsplit(" ", 1)[0] for text in settings.networks] == [
+    assert [text.rsplit(" ", 1)[0] for text in settings.choice.networks] == [
         "kidney_sehdc 1.2.3",
         "tumor_sehdc 1.2.3",
         "tumor_msvnet 1.2.3",
@@ -50,11 +50,11 @@ def test_the_application_has_the_same_default(repository: Path) -> None:
 
 def test_a_method_can_be_a_pair(bundles: Path, config: Path) -> None:
     settings = Settings.resolve(bundles=bundles, method="one+two")
-    assert (settings.localizer, settings.tumor) == ("kidney_one", "tumor_two")
-    assert Settings.resolve(bundles=bundles, method=settings.algorithm) == settings
+    assert (settings.choice.localizer, settings.choice.tumor) == ("kidney_one", "tumor_two")
+    assert Settings.resolve(bundles=bundles, method=settings.choice.algorithm) == settings
     config.write_text("method: two+one\n")
     settings = Settings.resolve(bundles=bundles, config=config, tumor="two")
-    assert (settings.localizer, settings.tumor) == ("kidney_two", "tumor_two")
+    assert (settings.choice.localizer, settings.choice.tumor) == ("kidney_two", "tumor_two")
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_a_method_can_be_a_pair(bundles: Path, config: Path) -> None:
 )
 def test_a_method_is_found_by_the_name_in_its_results(bundles: Path, method: str) -> None:
     settings = Settings.resolve(bundles=bundles, method=method)
-    assert settings.algorithm == method
-    assert Settings.resolve(bundles=bundles, method=settings.algorithm) == settings
+    assert settings.choice.algorithm == method
+    assert Settings.resolve(bundles=bundles, method=settings.choice.algorithm) == settings
 
 
 def test_the_second_of_three_methods_is_the_refiner(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles, method="alone+one+two")
-    assert settings.named_stages == {
+    assert settings.choice.named_stages == {
         "localizer": "kidney_alone",
         "refiner": "tumor_one",
         "tumor": "tumor_two",
@@ -87,7 +87,7 @@ def test_a_refiner_stays_while_a_stage_of_its_method_does(
     bundles: Path, stages: dict[str, str], refiner: str | None
 ) -> None:
     settings = Settings.resolve(bundles=bundles, method="one+one+one", **stages)
-    assert settings.refiner == refiner
+    assert settings.choice.refiner == refiner
 
 
 def test_four_methods_are_too_many(bundles: Path) -> None:
@@ -96,18 +96,18 @@ def test_four_methods_are_too_many(bundles: Path) -> None:
 
 
 def test_the_bundles_of_the_repository_are_the_default(repository: Path) -> None:
-    assert Settings.resolve().bundles == repository / "bundles"
+    assert Settings.resolve().choice.bundles == repository / "bundles"
 
 
 def test_a_file_comes_before_the_default(bundles: Path, config: Path) -> None:
-    assert Settings.resolve(bundles=bundles, config=config).localizer == "kidney_two"
+    assert Settings.resolve(bundles=bundles, config=config).choice.localizer == "kidney_two"
 
 
 def test_the_environment_comes_before_a_file(
     bundles: Path, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RENALSEG_METHOD", "one")
-    assert Settings.resolve(bundles=bundles, config=config).localizer == "kidney_one"
+    assert Settings.resolve(bundles=bundles, config=config).choice.localizer == "kidney_one"
 
 
 def test_an_option_comes_before_the_environment(
@@ -115,22 +115,22 @@ def test_an_option_comes_before_the_environment(
 ) -> None:
     monkeypatch.setenv("RENALSEG_METHOD", "one")
     settings = Settings.resolve(bundles=bundles, config=config, method="sehdc")
-    assert settings.localizer == "kidney_sehdc"
+    assert settings.choice.localizer == "kidney_sehdc"
 
 
 def test_an_empty_variable_is_no_choice(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RENALSEG_METHOD", "")
-    assert Settings.resolve(bundles=bundles).localizer == "kidney_sehdc"
+    assert Settings.resolve(bundles=bundles).choice.localizer == "kidney_sehdc"
 
 
 def test_an_empty_file_is_no_choice(bundles: Path, config: Path) -> None:
     config.write_text("# nothing\n")
-    assert Settings.resolve(bundles=bundles, config=config).localizer == "kidney_sehdc"
+    assert Settings.resolve(bundles=bundles, config=config).choice.localizer == "kidney_sehdc"
 
 
 def test_a_stage_can_have_another_method(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles, method="one", tumor="two")
-    assert (settings.localizer, settings.tumor) == ("kidney_one", "tumor_two")
+    assert (settings.choice.localizer, settings.choice.tumor) == ("kidney_one", "tumor_two")
 
 
 def test_a_stage_of_the_environment_comes_before_the_method_of_the_file(
@@ -138,17 +138,17 @@ def test_a_stage_of_the_environment_comes_before_the_method_of_the_file(
 ) -> None:
     monkeypatch.setenv("RENALSEG_LOCALIZER", "one")
     settings = Settings.resolve(bundles=bundles, config=config)
-    assert (settings.localizer, settings.tumor) == ("kidney_one", "tumor_two")
+    assert (settings.choice.localizer, settings.choice.tumor) == ("kidney_one", "tumor_two")
 
 
 def test_a_bundle_can_be_named_in_full(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles, localizer="kidney_one", tumor="tumor_two")
-    assert (settings.localizer, settings.tumor) == ("kidney_one", "tumor_two")
+    assert (settings.choice.localizer, settings.choice.tumor) == ("kidney_one", "tumor_two")
 
 
 @pytest.mark.parametrize(("tumor", "name"), [("one", "one"), ("two", "one+two")])
 def test_algorithm_names_the_methods(bundles: Path, tumor: str, name: str) -> None:
-    assert Settings.resolve(bundles=bundles, method="one", tumor=tumor).algorithm == name
+    assert Settings.resolve(bundles=bundles, method="one", tumor=tumor).choice.algorithm == name
 
 
 @pytest.mark.parametrize("variable", ["RENALSEG_BUNDLES", "HOLOSCAN_MODEL_PATH"])
@@ -156,7 +156,7 @@ def test_the_environment_says_where_bundles_are(
     bundles: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, str(bundles))
-    assert Settings.resolve().bundles == bundles
+    assert Settings.resolve().choice.bundles == bundles
 
 
 def test_our_own_variable_comes_before_holoscans(
@@ -164,7 +164,7 @@ def test_our_own_variable_comes_before_holoscans(
 ) -> None:
     monkeypatch.setenv("HOLOSCAN_MODEL_PATH", "/nowhere")
     monkeypatch.setenv("RENALSEG_BUNDLES", str(bundles))
-    assert Settings.resolve().bundles == bundles
+    assert Settings.resolve().choice.bundles == bundles
 
 
 def test_overlay_is_a_folder(bundles: Path) -> None:
@@ -205,19 +205,21 @@ def test_a_missing_file_is_named(bundles: Path, tmp_path: Path) -> None:
 
 def test_auto_takes_what_is_there(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert Settings.resolve(bundles=bundles).device == torch.device("cuda")
+    assert Settings.resolve(bundles=bundles).choice.device == torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert Settings.resolve(bundles=bundles).device == torch.device("cpu")
+    assert Settings.resolve(bundles=bundles).choice.device == torch.device("cpu")
 
 
 def test_a_file_can_choose_the_device(bundles: Path, config: Path) -> None:
     config.write_text("device: cpu\n")
-    assert Settings.resolve(bundles=bundles, config=config).device == torch.device("cpu")
+    assert Settings.resolve(bundles=bundles, config=config).choice.device == torch.device("cpu")
 
 
 def test_a_second_gpu_can_be_chosen(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert Settings.resolve(bundles=bundles, device="cuda:1").device == torch.device("cuda", 1)
+    assert Settings.resolve(bundles=bundles, device="cuda:1").choice.device == torch.device(
+        "cuda", 1
+    )
 
 
 @pytest.mark.parametrize("name", ["gpu", "meta", "cuda:x", "mps"])
@@ -237,9 +239,9 @@ def test_a_gpu_that_is_not_there_is_refused(
 
 def test_a_method_given_goes_before_a_bundle_in_the_file(bundles: Path, config: Path) -> None:
     config.write_text("localizer: two\n")
-    assert Settings.resolve(bundles=bundles, config=config).localizer == "kidney_two"
+    assert Settings.resolve(bundles=bundles, config=config).choice.localizer == "kidney_two"
     settings = Settings.resolve(bundles=bundles, config=config, method="one")
-    assert settings.localizer == "kidney_one"
+    assert settings.choice.localizer == "kidney_one"
 
 
 def test_a_bundle_without_weights_is_not_offered(bundles: Path) -> None:
@@ -292,7 +294,7 @@ def test_a_switch_is_true_or_false(bundles: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_the_file_says_of_the_package_is_left_to_it(bundles: Path, tmp_path: Path) -> None:
     config = tmp_path / "app.yaml"
     config.write_text("method: two\napplication: {title: T}\nresources: {gpu: 1}\n")
-    assert Settings.resolve(bundles=bundles, config=config).algorithm == "two"
+    assert Settings.resolve(bundles=bundles, config=config).choice.algorithm == "two"
 
 
 @pytest.mark.parametrize("name", ["allow_gaps", "empty_frames"])

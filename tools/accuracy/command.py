@@ -61,7 +61,7 @@ def _accuracy(options: argparse.Namespace) -> None:
     from tools.accuracy.report import MARK, markdown
     from tools.markdown import check_marks, put_between
 
-    bundles = Settings.resolve(device=options.device).bundles
+    bundles = Settings.resolve(device=options.device).choice.bundles
     if options.markdown:
         check_marks(options.markdown, MARK)
     if options.cards:

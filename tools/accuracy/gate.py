@@ -54,11 +54,11 @@ def run_gate(
     device_of = Settings.resolve(device=device)
     choices = [
         Settings.resolve(method=method, device=device)
-        for method in methods or (DEFAULT_METHOD, *available_methods(device_of.bundles))
+        for method in methods or (DEFAULT_METHOD, *available_methods(device_of.choice.bundles))
     ]
     with drawn_cases(samples, slices) as drawn:
         verdicts = judge(_measure_all(choices, [*given, *drawn]))
-    where = verdict_tables.conditions(device_of.device)
+    where = verdict_tables.conditions(device_of.choice.device)
     text = verdict_tables.markdown(verdicts, where)
     if json is not None:
         json.write_text(verdict_tables.to_json(verdicts, where), encoding="utf-8")
@@ -72,7 +72,7 @@ def run_gate(
 def _measure_all(choices: Sequence[Settings], cases: Sequence[LabeledCase]) -> list[Measured]:
     measured = []
     for settings in choices:
-        for variant, overrides in variants_for(settings.device).items():
-            announce(f"{settings.algorithm}: {variant}")
+        for variant, overrides in variants_for(settings.choice.device).items():
+            announce(f"{settings.choice.algorithm}: {variant}")
             measured.append(measure_apart(settings, variant, overrides, cases))
     return measured

@@ -23,10 +23,10 @@ class Kept:
     """
 
     def __init__(self, out_dir: Path, settings: Settings) -> None:
-        self.folder = out_dir / _FOLDER / settings.algorithm
+        self.folder = out_dir / _FOLDER / settings.choice.algorithm
         # of the files as they are now, and of all that no file of a bundle says
         self.fingerprint = short_hash(
-            _MEASURES, fingerprint(settings.folders), settings.fingerprint
+            _MEASURES, fingerprint(settings.choice.folders), settings.choice.fingerprint
         )
 
     def get(self, suite: str, case: str) -> Record | None:

@@ -59,13 +59,13 @@ def measure_accuracy(
     if count < 1:
         raise ConfigError(f"Expected one synthetic CT or more, got {count}")
     if not methods:
-        folder = Settings.resolve(device=device).bundles
+        folder = Settings.resolve(device=device).choice.bundles
         methods = (DEFAULT_METHOD, *available_methods(folder))
     choices = [Settings.resolve(method=method, device=device) for method in methods]
     chosen = _present(data_dir, suites or tuple(SUITES), count)
     records = _measure_all(choices, chosen, out_dir, again)
     content: dict[str, Any] = {
-        "conditions": conditions(choices[0].device),
+        "conditions": conditions(choices[0].choice.device),
         "methods": [_describe(settings, chosen, records) for settings in choices],
     }
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def _measure_all(
     choices: Sequence[Settings], suites: Sequence[Suite], out_dir: Path, again: bool
 ) -> Records:
     """The records of each method and suite; a case is loaded once for all methods."""
-    records: Records = {(s.algorithm, suite.name): [] for s in choices for suite in suites}
+    records: Records = {(s.choice.algorithm, suite.name): [] for s in choices for suite in suites}
     cases = [(suite, name) for suite in suites for name in suite.cases]
     kept = {settings: Kept(out_dir, settings) for settings in choices}
     with ExitStack() as stack, steps("case") as progress:
@@ -114,7 +114,7 @@ def _measure_all(
                     record = suite.measure(models.of(settings), name, case)
                     kept[settings].put(suite.name, name, record)
                 if record is not None:
-                    records[settings.algorithm, suite.name].append(record)
+                    records[settings.choice.algorithm, suite.name].append(record)
     return records
 
 
@@ -127,15 +127,15 @@ class _Loaded:
 
     def of(self, settings: Settings) -> Models:
         if settings not in self.models:
-            self.models[settings] = self.stack.enter_context(Models(settings))
+            self.models[settings] = self.stack.enter_context(Models(settings.choice))
         return self.models[settings]
 
 
 def _describe(settings: Settings, suites: Sequence[Suite], records: Records) -> dict[str, Any]:
-    versions = {folder.name: read_metadata(folder)["version"] for folder in settings.folders}
+    versions = {folder.name: read_metadata(folder)["version"] for folder in settings.choice.folders}
     results = {}
     for suite in suites:
-        own = records[settings.algorithm, suite.name]
+        own = records[settings.choice.algorithm, suite.name]
         rows = [suite.row(record) for record in own]
         results[suite.name] = {"summary": suite.summarize(own), "cases": rows}
-    return {"method": settings.algorithm, "bundles": versions, "suites": results}
+    return {"method": settings.choice.algorithm, "bundles": versions, "suites": results}

@@ -96,11 +96,11 @@ def measure(
         overrides: Values that replace those of the bundles' inference.yaml.
         cases: One or more.
     """
-    with Models(settings, overrides) as models:
+    with Models(settings.choice, overrides) as models:
         _segment(models, cases[0].image())
         results = [_score(models, case) for case in cases]
     scores, peaks = zip(*results, strict=True)
-    return Measured(settings.algorithm, variant, max(peaks), scores)
+    return Measured(settings.choice.algorithm, variant, max(peaks), scores)
 
 
 def _score(models: Models, case: LabeledCase) -> tuple[Score, float]:

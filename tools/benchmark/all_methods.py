@@ -73,7 +73,7 @@ class Options:
         Raises:
             ConfigError: There is no such method or device.
         """
-        bundles = Settings.resolve(device=self.device).bundles
+        bundles = Settings.resolve(device=self.device).choice.bundles
         names = self.methods or (DEFAULT_METHOD, *available_methods(bundles))
         return [Settings.resolve(method=name, device=self.device) for name in names]
 
@@ -112,8 +112,8 @@ def run_benchmark(options: Options) -> Benchmark:
         RenalSegError: A run of a program failed.
     """
     choices = options.settings()
-    reference, device = options.reference_slices, choices[0].device
-    graph_of, no_graph = choices[0].algorithm, why_no_graph()
+    reference, device = options.reference_slices, choices[0].choice.device
+    graph_of, no_graph = choices[0].choice.algorithm, why_no_graph()
     skipped = [no_graph] if no_graph else []
     runs = options.repeat + 1
     jobs = 1 + len(choices) * (runs + 1) + (0 if no_graph else runs)
@@ -133,7 +133,7 @@ def run_benchmark(options: Options) -> Benchmark:
             for settings in choices:
                 arguments = (settings, slices, sample / "dicom")
                 if slices == reference:
-                    graph = not no_graph and settings.algorithm == graph_of
+                    graph = not no_graph and settings.choice.algorithm == graph_of
                     result = _measure_method(*arguments, options, graph, progress.step)
                 else:
                     result = _measure_growth(*arguments, progress.step)
@@ -146,7 +146,7 @@ def run_benchmark(options: Options) -> Benchmark:
             rate = matmul_rate(device)
             progress.step("(d) MONAI's transforms alone")
             default = Settings.resolve(device=options.device)
-            stock = measure_stock(study, default.bundles / default.localizer, device)
+            stock = measure_stock(study, default.choice.bundles / default.choice.localizer, device)
             progress.step("(c) nnU-Net")
             shape = (options.size, options.size, reference)
             spacing = (*(mm * SIZE / options.size for mm in SPACING[:2]), SPACING[2])
@@ -170,11 +170,11 @@ def run_benchmark(options: Options) -> Benchmark:
 def _measure_growth(
     settings: Settings, slices: int, study: Path, step: Callable[[str], None]
 ) -> MethodResult:
-    name = f"{settings.algorithm}, {slices} slices"
+    name = f"{settings.choice.algorithm}, {slices} slices"
     job = measure_job(
         plain_command, study, settings, 1, lambda _: step(f"{name}: whole job"), warm_up=False
     )
-    return MethodResult(settings.algorithm, slices, job, windows=())
+    return MethodResult(settings.choice.algorithm, slices, job, windows=())
 
 
 def _measure_method(
@@ -185,7 +185,7 @@ def _measure_method(
     graph: bool,
     step: Callable[[str], None],
 ) -> MethodResult:
-    name = f"{settings.algorithm}, {slices} slices"
+    name = f"{settings.choice.algorithm}, {slices} slices"
 
     def measure(what: str, command: Command) -> Job:
         return measure_job(
@@ -196,4 +196,4 @@ def _measure_method(
     through_graph = measure("application", graph_command) if graph else None
     step(f"{name}: networks")
     windows = measure_networks(settings, study, eager=options.references)
-    return MethodResult(settings.algorithm, slices, job, windows, through_graph)
+    return MethodResult(settings.choice.algorithm, slices, job, windows, through_graph)

@@ -102,7 +102,7 @@ def measure_networks(settings: Settings, study: Path, eager: bool = True) -> tup
         study: Folder with the DICOM files.
         eager: Whether the networks are also timed in torch, and their operations counted.
     """
-    with Models(settings, overrides={"progress": False}) as models:
+    with Models(settings.choice, overrides={"progress": False}) as models:
         image = read_series(study).image
         bundles = models.stages
         networks = [bundle.network for bundle in bundles]
@@ -113,7 +113,7 @@ def measure_networks(settings: Settings, study: Path, eager: bool = True) -> tup
             models.find_tumors(image, models.find_kidneys(image))
     return tuple(
         windows
-        for name, recorder in zip(settings.stages, recorders, strict=True)
+        for name, recorder in zip(settings.choice.stages, recorders, strict=True)
         for windows in recorder.windows(name, eager)
     )
 

@@ -63,4 +63,4 @@ def measure_throughput(study: Path, slices: int, settings: Settings) -> Throughp
         _, peak_mib = run_program(command, Path(folder) / "report")
         with (out / SUMMARY_FILE).open(newline="", encoding="utf-8") as file:
             seconds = tuple(float(row["seconds"]) for row in csv.DictReader(file))
-    return Throughput(settings.algorithm, slices, seconds, peak_mib)
+    return Throughput(settings.choice.algorithm, slices, seconds, peak_mib)

@@ -77,9 +77,9 @@ def program() -> list[str]:
 def choices(settings: Settings) -> list[str]:
     """The options that choose the same bundles and device."""
     return [
-        *("-m", str(settings.bundles)),
-        *("--method", settings.algorithm),
-        *("--device", str(settings.device)),
+        *("-m", str(settings.choice.bundles)),
+        *("--method", settings.choice.algorithm),
+        *("--device", str(settings.choice.device)),
     ]
 
 

@@ -47,7 +47,9 @@ def convert(bundles: Path) -> list[str]:
 
     methods = available_methods(bundles)
     for method in methods:
-        with Models(Settings.resolve(method=method, device="cpu", bundles=bundles)) as models:
+        with Models(
+            Settings.resolve(method=method, device="cpu", bundles=bundles).choice
+        ) as models:
             models.check()
             for bundle in models.stages:
                 convert_stacks(bundle)

@@ -1,0 +1,62 @@
+"""What was found in a study: the product of the stage `measure`, and all that `write` takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from monai.data import MetaTensor
+
+from renalseg.findings.measurements import measure
+from renalseg.findings.plausibility import judge
+from renalseg.findings.segments import split_segments
+from renalseg.findings.sentences import Judgment, cut_off
+from renalseg.labels import MeasuredSegment
+from renalseg.limits import Numbers, Sides
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What may be reported of a study.
+
+    Attributes:
+        segmented: Segment numbers (X, Y, Z) uint8 on the grid of the image, 0 where there is none.
+        segments: The segments, measured, in the order of their numbers.
+        judgment: What is said of them besides their measures.
+    """
+
+    segmented: npt.NDArray[np.uint8]
+    segments: tuple[MeasuredSegment, ...]
+    judgment: Judgment
+
+
+def find(
+    image: MetaTensor, pred: MetaTensor, numbers: Numbers, *, elsewhere: bool = False
+) -> Findings:
+    """Keeps what can be kidneys and tumors, and divides and measures it.
+
+    Args:
+        image: HU (1, X, Y, Z), affine in RAS mm.
+        pred: (1, X, Y, Z) uint8 on its grid: 0 background, 1 kidney, 2 tumor, 3 cyst.
+        numbers: Of the method: its limits, and how it tells left from right.
+        elsewhere: Whether the header says that another part of the body was scanned.
+    """
+    judged = judge(image, pred, numbers.plausibility, elsewhere=elsewhere)
+    return describe(image, judged.pred, numbers.sides, judged.judgment)
+
+
+def describe(image: MetaTensor, pred: MetaTensor, sides: Sides, judgment: Judgment) -> Findings:
+    """Divides and measures labels.
+
+    Args:
+        image: HU (1, X, Y, Z), affine in RAS mm.
+        pred: (1, X, Y, Z) uint8 on its grid, as `find` takes it.
+        sides: How the method tells left from right.
+        judgment: What is said of them.
+    """
+    segmented, found = split_segments(pred, image, sides)
+    segments = measure(image, segmented, found)
+    if (cut := cut_off(segments)) is not None:
+        judgment = replace(judgment, review=(*judgment.review, cut))
+    return Findings(segmented, tuple(segments), judgment)

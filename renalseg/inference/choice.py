@@ -1,0 +1,87 @@
+"""Which bundles run, with which numbers between them, and on what device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from renalseg.inference.metadata import short_hash
+from renalseg.inference.methods import compose_name, default_numbers
+from renalseg.limits import Numbers
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The networks of a run: what decides which voxels it finds.
+
+    Attributes:
+        bundles: Folder with the bundles.
+        localizer: Name of the kidney bundle.
+        tumor: Name of the tumor bundle.
+        device: Where the networks run.
+        refiner: Name of a tumor bundle that outlines the kidneys anew before the tumor bundle
+            looks into them, if any.
+        name: Of the method, where it has a file; "" where only its stages name it.
+        numbers: Of the method, besides those of its bundles.
+        networks: The bundles as results name them, with versions and fingerprints.
+        overrides: Values set for this run under their full names, see
+            `renalseg.inference.overrides`; those of the method stand in `numbers`, too.
+    """
+
+    bundles: Path
+    localizer: str
+    tumor: str
+    device: torch.device
+    refiner: str | None = None
+    name: str = ""
+    numbers: Numbers = field(default_factory=default_numbers)
+    networks: tuple[str, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def named_stages(self) -> dict[str, str]:
+        """The bundles that run, in their order, as localizer, refiner and tumor."""
+        named = {"localizer": self.localizer, "refiner": self.refiner, "tumor": self.tumor}
+        return {stage: name for stage, name in named.items() if name}
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the bundles, in the order in which they run."""
+        return tuple(self.named_stages.values())
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders of the bundles, in the order in which they run."""
+        return tuple(self.bundles / name for name in self.stages)
+
+    @property
+    def algorithm(self) -> str:
+        """Name for results, which is also a method's: that of its file, or of its stages."""
+        if self.name:
+            return self.name
+        return compose_name((self.localizer, self.refiner, self.tumor))
+
+    @property
+    def software(self) -> tuple[str, ...]:
+        """All that decides the result, as results name it: the method, then its networks."""
+        return (f"{self.algorithm} {short_hash(self.numbers.text)}", *self.networks)
+
+    @property
+    def fingerprint(self) -> str:
+        """What weights, settings and numbers come to, as 16 characters; versions do not count."""
+        return short_hash(*(line.split()[-1] for line in self.software))
+
+    def overridden(self, overrides: Mapping[str, Any] | None) -> Choice:
+        """This choice, where values of the bundles' configs are replaced by others.
+
+        Args:
+            overrides: As `renalseg.inference.models.Models` takes them.
+        """
+        if not overrides:
+            return self
+        text = ", ".join(f"{name}={overrides[name]!r}" for name in sorted(overrides))
+        return replace(self, networks=(*self.networks, f"overrides {short_hash(text)}"))
