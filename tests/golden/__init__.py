@@ -51,7 +51,7 @@ def predict(method: str, overrides: Mapping[str, Any] | None = None) -> Labels:
     """The label map (X, Y, Z) of the sample by a method on the CPU."""
     settings = Settings.resolve(method=method, device="cpu", bundles=BUNDLES)
     image, _ = sample()
-    with Models(settings, overrides) as models:
+    with Models(settings.choice, overrides) as models:
         pred = models.find_tumors(image, models.find_kidneys(image))
     return np.ascontiguousarray(pred[0].numpy())
 

@@ -105,9 +105,9 @@ def test_every_number_tells_results_apart(
     place[path[-1]] = changed(place[path[-1]])
     file.write_text(yaml.safe_dump(content))
     after = resolve()
-    assert after.stages == before.stages
-    assert after.numbers != before.numbers
-    assert after.fingerprint != before.fingerprint
+    assert after.choice.stages == before.choice.stages
+    assert after.choice.numbers != before.choice.numbers
+    assert after.choice.fingerprint != before.choice.fingerprint
     assert Kept(tmp_path, after).fingerprint != Kept(tmp_path, before).fingerprint
     found = [uids(settings, series, tmp_path) for settings in (before, resolve(), after)]
     assert found[1] == found[2]
@@ -150,7 +150,7 @@ def test_a_file_may_have_any_name(methods: Path) -> None:
     assert settings.choice.stages == ("kidney_mrb", "tumor_resvnet")
     assert settings.choice.algorithm == "quick"
     other = Settings.resolve(bundles=methods.parent, method="quick", tumor="mrb", device="cpu")
-    assert (other.algorithm, other.name) == ("mrb", "mrb")
+    assert (other.choice.algorithm, other.choice.name) == ("mrb", "mrb")
 
 
 def test_stages_chosen_one_by_one_are_the_method_that_has_them(methods: Path) -> None:
@@ -158,12 +158,12 @@ def test_stages_chosen_one_by_one_are_the_method_that_has_them(methods: Path) ->
     file = methods / "mrb.yaml"
     file.write_text(file.read_text() + "sides: {body_hu: -200}\n")
     named = Settings.resolve(bundles=methods.parent, method="mrb", device="cpu")
-    assert named.numbers.sides.body_hu == -200
-    assert named.numbers.sides.body_step == default_numbers(methods.parent).sides.body_step
+    assert named.choice.numbers.sides.body_hu == -200
+    assert named.choice.numbers.sides.body_step == default_numbers(methods.parent).sides.body_step
     choices = {"bundles": methods.parent, "device": "cpu", "tumor": "mrb"}
     assert Settings.resolve(method="resvnet", localizer="mrb", **choices) == named
     mixed = Settings.resolve(method="resvnet", **choices)
-    assert mixed.numbers == default_numbers(methods.parent)
+    assert mixed.choice.numbers == default_numbers(methods.parent)
 
 
 def test_bundles_without_methods_have_the_shared_numbers(bundles: Path) -> None:

@@ -47,10 +47,10 @@ def test_a_knob_is_named_alone_by_stage_or_by_bundle(name: str) -> None:
 
 def test_the_name_does_not_change_the_fingerprint_and_the_value_does() -> None:
     plain, one, other = resolve(), resolve(threshold=0.3), resolve(threshold=0.4)
-    assert len({plain.fingerprint, one.fingerprint, other.fingerprint}) == 3
-    assert resolve_all({"tumor_msvnet.threshold": 0.3}).fingerprint == one.fingerprint
+    assert len({plain.choice.fingerprint, one.choice.fingerprint, other.choice.fingerprint}) == 3
+    assert resolve_all({"tumor_msvnet.threshold": 0.3}).choice.fingerprint == one.choice.fingerprint
     assert resolve_all({}) == plain
-    assert one.algorithm == plain.algorithm
+    assert one.choice.algorithm == plain.choice.algorithm
 
 
 def test_a_whole_number_is_a_number() -> None:
@@ -106,13 +106,13 @@ def test_numbers_of_the_method_are_set_by_their_path() -> None:
 
 def test_a_nested_value_of_a_config_can_be_set() -> None:
     settings = resolve_all({"tumor.inferer::inferer::batch_size": 2})
-    with Models(settings) as models:
+    with Models(settings.choice) as models:
         assert models.tumor.inferer.inferer.batch_size == 2
 
 
 def test_the_knobs_of_every_shipped_bundle_can_be_set() -> None:
     settings = resolve(threshold=0.3, max_tumors=3)
-    with Models(settings, {"engine": "torch"}) as models:
+    with Models(settings.choice, {"engine": "torch"}) as models:
         assert of_stage(settings.choice.overrides, "tumor") == {"threshold": 0.3, "max_tumors": 3}
         restored = models.tumor.postprocessing.transforms[0].transform.transforms[-1]
         assert restored.threshold == 0.3
