@@ -1,4 +1,4 @@
-"""What was found in a study: the product of the stage `measure`, and all that `write` takes."""
+"""The findings of a study: the product of the stage `measure` and the input of `write`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from renalseg.limits import Numbers, Sides
 
 @dataclass(frozen=True)
 class Findings:
-    """What may be reported of a study.
+    """The reportable findings of a study.
 
     Attributes:
         segmented: Segment numbers (X, Y, Z) uint8 on the grid of the image, 0 where there is none.
@@ -34,7 +34,7 @@ class Findings:
 def find(
     image: MetaTensor, pred: MetaTensor, numbers: Numbers, *, elsewhere: bool = False
 ) -> Findings:
-    """Keeps what can be kidneys and tumors, and divides and measures it.
+    """Keeps plausible kidneys and tumors, divides them into segments and measures them.
 
     Args:
         image: HU (1, X, Y, Z), affine in RAS mm.

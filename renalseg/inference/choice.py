@@ -1,4 +1,4 @@
-"""Which bundles run, with which numbers between them, and on what device."""
+"""The choice of a run: bundles, the method's numbers, and the device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from renalseg.limits import Numbers
 
 @dataclass(frozen=True)
 class Choice:
-    """The networks of a run: what decides which voxels it finds.
+    """The choice that determines which voxels a run finds.
 
     Attributes:
         bundles: Folder with the bundles.
@@ -44,39 +44,39 @@ class Choice:
 
     @property
     def named_stages(self) -> dict[str, str]:
-        """The bundles that run, in their order, as localizer, refiner and tumor."""
+        """Returns the bundles in run order, as localizer, refiner and tumor."""
         named = {"localizer": self.localizer, "refiner": self.refiner, "tumor": self.tumor}
         return {stage: name for stage, name in named.items() if name}
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the bundles, in the order in which they run."""
+        """Returns the names of the bundles, in run order."""
         return tuple(self.named_stages.values())
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """The folders of the bundles, in the order in which they run."""
+        """Returns the folders of the bundles, in run order."""
         return tuple(self.bundles / name for name in self.stages)
 
     @property
     def algorithm(self) -> str:
-        """Name for results, which is also a method's: that of its file, or of its stages."""
+        """Returns the name for results: that of the method's file, or of its stages."""
         if self.name:
             return self.name
         return compose_name((self.localizer, self.refiner, self.tumor))
 
     @property
     def software(self) -> tuple[str, ...]:
-        """All that decides the result, as results name it: the method, then its networks."""
+        """Returns what determines the result, as results name it: the method, then its networks."""
         return (f"{self.algorithm} {short_hash(self.numbers.text)}", *self.networks)
 
     @property
     def fingerprint(self) -> str:
-        """What weights, settings and numbers come to, as 16 characters; versions do not count."""
+        """Returns 16 characters for weights, settings and numbers; versions do not count."""
         return short_hash(*(line.split()[-1] for line in self.software))
 
     def overridden(self, overrides: Mapping[str, Any] | None) -> Choice:
-        """This choice, where values of the bundles' configs are replaced by others.
+        """Returns this choice with some values of the bundles' configs replaced.
 
         Args:
             overrides: As `renalseg.inference.models.Models` takes them.

@@ -1,4 +1,4 @@
-"""The bundles of a run, compiled while something else is done."""
+"""The bundles of a run, compiled in the background."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ class Models:
 
     @property
     def localizer(self) -> Bundle:
-        """The kidney bundle; waits until it is compiled."""
+        """Returns the kidney bundle; waits until it is compiled."""
         return self._stages[0].result()
 
     @property
     def tumor(self) -> Bundle:
-        """The tumor bundle; waits until it is compiled."""
+        """Returns the tumor bundle; waits until it is compiled."""
         return self._stages[-1].result()
 
     @property
     def stages(self) -> tuple[Bundle, ...]:
-        """All bundles in the order in which they run; waits until they are compiled."""
+        """Returns all bundles in run order; waits until they are compiled."""
         return tuple(stage.result() for stage in self._stages)
 
     def find_kidneys(self, image: MetaTensor) -> MetaTensor:
-        """What the last stage takes: the localizer's mask, or what the refiner makes of it.
+        """Finds the kidneys for the last stage: the localizer's mask, or the refiner's labels.
 
         Args:
             image: HU (1, X, Y, Z).
@@ -81,7 +81,7 @@ class Models:
         return self.refine(image, self.localizer(image))
 
     def refine(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
-        """Outlines kidneys anew where the method has a refiner, and else leaves them.
+        """Outlines the kidneys again if the method has a refiner; otherwise returns them unchanged.
 
         Args:
             image: HU (1, X, Y, Z).
@@ -90,7 +90,7 @@ class Models:
         return kidney if self.choice.refiner is None else self._stages[1].result()(image, kidney)
 
     def find_tumors(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
-        """Segments the kidneys; where the method has a refiner, tumors are those that both see.
+        """Segments the kidneys; a refiner, if any, must confirm the tumors.
 
         Args:
             image: HU (1, X, Y, Z).
@@ -116,7 +116,7 @@ class Models:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Waits for the bundle that is being compiled, and compiles no more."""
+        """Waits for the bundle that is being compiled, and starts no other."""
         self._compiler.shutdown(cancel_futures=True)
 
 
