@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from renalseg.runtime.checksums import sha256_of
 
 NAME = "renalseg-manifest.json"
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True)
+class Entry:
     """A file as it was when it was complete.
 
     Attributes:
@@ -37,8 +40,7 @@ class Manifest:
         self._entries: dict[str, Entry] = {}
         path = root / NAME
         if path.is_file():
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            self._entries = {name: Entry(**entry) for name, entry in stored.items()}
+            self._entries = msgspec.json.decode(path.read_bytes(), type=dict[str, Entry])
 
     def __contains__(self, path: Path) -> bool:
         """Whether a file of the folder is in the manifest."""
@@ -58,7 +60,7 @@ class Manifest:
         """
         with self._lock:
             self._entries[self._name(path)] = Entry(path.stat().st_size, sha256)
-            entries = {name: entry._asdict() for name, entry in sorted(self._entries.items())}
+            entries = {name: asdict(entry) for name, entry in sorted(self._entries.items())}
             partial = self.root / f".{NAME}.part"
             partial.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
             partial.replace(self.root / NAME)

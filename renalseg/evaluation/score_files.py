@@ -10,8 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from renalseg.evaluation.case_score import CaseScore, Volume
-from renalseg.evaluation.lesions import MIN_IOU, MIN_LESION_MM3, Detections, Lesion
+import msgspec
+
+from renalseg.evaluation.case_score import CaseScore
+from renalseg.evaluation.lesions import MIN_IOU, MIN_LESION_MM3
 from renalseg.evaluation.overlap import KITS23
 from renalseg.evaluation.summary import FAILED_BELOW, Summary
 from renalseg.runtime.harmless import csv_cell
@@ -47,15 +49,7 @@ def row_of(score: CaseScore) -> dict[str, str | float]:
 
 def score_from(stored: Mapping[str, Any]) -> CaseScore:
     """A score from what `dataclasses.asdict` made of it, and JSON may have kept."""
-    lesions, false = stored["tumors"]
-    return CaseScore(
-        case=stored["case"],
-        kits19=dict(stored["kits19"]),
-        dice=dict(stored["dice"]),
-        surface_dice=dict(stored["surface_dice"]),
-        volumes={name: Volume(**volume) for name, volume in stored["volumes"].items()},
-        tumors=Detections(tuple(Lesion(*lesion) for lesion in lesions), tuple(false)),
-    )
+    return msgspec.convert(stored, CaseScore)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, str | float]]) -> None:

@@ -14,6 +14,8 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from renalseg.errors import InputError
 from renalseg.worker.client import Change
 from renalseg.worker.database import Database
@@ -372,8 +374,5 @@ class Jobs:
 
 
 def _job(row: sqlite3.Row) -> Job:
-    values = dict(row)
-    values["state"] = State(values["state"])
-    for name in ("results", "sent"):
-        values[name] = tuple(json.loads(values[name]))
-    return Job(**values)
+    lists = {name: json.loads(row[name]) for name in ("results", "sent")}
+    return msgspec.convert({**dict(row), **lists}, Job)
