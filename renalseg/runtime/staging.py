@@ -21,6 +21,9 @@ try:
 except ImportError:  # Windows; abandoned folders stay there
     fcntl = None  # type: ignore[assignment]
 
+LOCKS = fcntl is not None
+"""Whether the system has locks of files."""
+
 PREFIX = ".renalseg-"
 _LOCK = "lock"
 
@@ -121,6 +124,29 @@ def remove_all() -> None:
             _remove(folder)
 
 
+def try_lock(number: int) -> bool:
+    """Takes the lock of an open file, which the system gives back when its process ends.
+
+    Args:
+        number: File descriptor of a file or a folder.
+
+    Returns:
+        False where another process holds it.
+
+    Raises:
+        OSError: The system (Windows) or the file system has no such locks.
+    """
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
 def sync_all(folder: Path) -> None:
     """Flushes everything to the disk before its name says that it is complete."""
     for path in (*folder.rglob("*"), folder):
@@ -154,14 +180,11 @@ def _make(parent: Path) -> tuple[Path, int]:
 
 
 def _take(lock: int) -> bool | None:
-    """Returns whether a lock could be taken; None if the file system has no locks."""
-    if fcntl is None:
-        return None
+    """Whether a lock could be taken; None where the file system has no locks."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
-    return True
+        return try_lock(lock)
+    except OSError:
+        return None
 
 
 def _remove_abandoned(folder: Path, before: Callable[[Path, str], None]) -> None:

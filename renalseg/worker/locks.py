@@ -9,12 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 from renalseg.errors import ConfigError, what_ran_out
+from renalseg.runtime.staging import LOCKS, try_lock
 
 
 @contextmanager
@@ -25,7 +21,7 @@ def only_worker(database: Path) -> Iterator[None]:
         ConfigError: Another one does, its folder cannot be written to, or the system has no such
             locks.
     """
-    if fcntl is None:
+    if not LOCKS:
         raise ConfigError("Expected Linux or macOS for the worker, found a system without flock")
     path = database.with_name(database.name + ".lock")
     try:
@@ -36,7 +32,7 @@ def only_worker(database: Path) -> Iterator[None]:
             raise
         raise ConfigError(f"Expected a folder for the worker at {path.parent}: {error}") from error
     try:
-        if not _try(number):
+        if not try_lock(number):
             raise ConfigError(f"Expected to be the only worker of {database}, found another one")
         yield
     finally:
@@ -63,7 +59,7 @@ def device_lock(device: str, give_up: Callable[[], bool]) -> Iterator[int | None
     name = "cuda-0" if device in ("auto", "cuda") else re.sub(r"\W+", "-", device)
     number = _open(Path(tempfile.gettempdir()) / f"renalseg-{name}.lock")
     try:
-        while not (held := _try(number)) and not give_up():
+        while not (held := try_lock(number)) and not give_up():
             pass
         yield number if held else None
     finally:
@@ -76,11 +72,3 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except PermissionError:  # what protects shared folders forbids O_CREAT of another's file
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-
-
-def _try(number: int) -> bool:
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -11,13 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows, where the worker ends before it needs it
-    fcntl = None  # type: ignore[assignment]
-
 from renalseg.errors import ConfigError, InputError, RetryableError, what_ran_out
-from renalseg.runtime.staging import sync, sync_all
+from renalseg.runtime.staging import sync, sync_all, try_lock
 
 _SLOT = "slot-"
 _SLOT_NAME = re.escape(_SLOT) + r"\w+-\w{8}"  # as `mkdtemp` makes them
@@ -65,13 +60,11 @@ class Scratch:
                 raise
             raise ConfigError(f"Expected a scratch folder at {self.root}: {error}") from error
         try:
-            try:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not try_lock(number):
                 raise ConfigError(
                     f"Expected to be the only worker of the scratch folder {self.root}, "
                     "found another one"
-                ) from error
+                )
             yield
         finally:
             os.close(number)
