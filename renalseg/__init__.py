@@ -37,7 +37,7 @@ def segment(
         out_dir: Gets segmentation and reports of each study and result.json when all are complete.
         method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet"; or two of them, such as
             "sehdc+msvnet", of which the first finds the kidneys; or three, of which the second
-            outlines them anew.
+            outlines them again.
         localizer: Name of a kidney bundle, such as "kidney_mrb", instead of the method's.
         tumor: Name of a tumor bundle, such as "tumor_mrb", instead of the method's.
         device: "auto", "cpu", "cuda" or "cuda:<n>".

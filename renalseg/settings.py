@@ -79,7 +79,7 @@ class Settings:
         Args:
             method: Name of a method, see `renalseg.inference.methods`, or of two whose bundles run,
                 such as "sehdc+msvnet", of which the first finds the kidneys; or of three, of which
-                the second outlines them anew with its tumor bundle (RENALSEG_METHOD).
+                the second outlines them again with its tumor bundle (RENALSEG_METHOD).
             localizer: Name of a kidney bundle, such as "kidney_mrb", instead of the method's; or of
                 the method that has it (RENALSEG_LOCALIZER).
             tumor: The same of a tumor bundle (RENALSEG_TUMOR).

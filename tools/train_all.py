@@ -3,7 +3,7 @@
     python -m tools.train_all [BUNDLE ...] [--export] [--epochs 20] [--data FOLDER] ...
 
 Every knob of the bundles' train.yaml can be given. A training that is complete is left as it is,
-one that was interrupted goes on, and one that fails does not keep the others from their turn.
+an interrupted one resumes, and a failure does not stop the others.
 """
 
 from __future__ import annotations

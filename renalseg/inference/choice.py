@@ -23,7 +23,7 @@ class Choice:
         localizer: Name of the kidney bundle.
         tumor: Name of the tumor bundle.
         device: Where the networks run.
-        refiner: Name of a tumor bundle that outlines the kidneys anew before the tumor bundle
+        refiner: Name of a tumor bundle that outlines the kidneys again before the tumor bundle
             looks into them, if any.
         name: Of the method, where it has a file; "" where only its stages name it.
         numbers: Of the method, besides those of its bundles.

@@ -74,7 +74,7 @@ class Patient(Protocol):
 
 
 class DrawnPatient:
-    """An anatomy whose CT is drawn anew for every scan.
+    """An anatomy whose CT is drawn for every scan.
 
     Args:
         anatomy: Its tissues.

@@ -52,7 +52,7 @@ def resume(trainer: Trainer, output_dir: Path, parts: dict[str, Any], iterations
 
 
 def saver(output_dir: Path, parts: dict[str, Any]) -> Callable[[], None]:
-    """A function that writes checkpoint.pt, from which `resume` goes on."""
+    """A function that writes checkpoint.pt, from which `resume` continues."""
 
     def save() -> None:
         save_whole({name: part.state_dict() for name, part in parts.items()}, output_dir / LAST)

@@ -100,7 +100,7 @@ def steady_then_cosine(
 class DecaySupervision:
     """Lowers the weight of the deeper outputs in the loss as training proceeds.
 
-    It follows from the epoch alone, so a resumed training goes on with the right weight.
+    It follows from the epoch alone, so a resumed training has the right weight.
 
     Args:
         loss: Its first weight, that of the last output, stays; the others are set.

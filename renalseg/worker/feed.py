@@ -22,7 +22,7 @@ from renalseg.worker.rules import Rule, content_hash
 SETTLE_SECONDS = 300.0
 """More than Orthanc's StableAge, which is 60 by default."""
 
-_PATIENCE = 3  # polls that wait for one series, before the others go on without it
+_PATIENCE = 3  # polls that wait for one series, before the others continue without it
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +66,7 @@ class Feed:
             Numbers of the new jobs.
 
         Raises:
-            RenalSegError: Orthanc does not answer; the next call goes on where this one was.
+            RenalSegError: Orthanc does not answer; the next call continues there.
         """
         cursor = self._bookmark.find(backlog=self.backlog)
         new: list[int] = []
@@ -105,7 +105,7 @@ class Feed:
         return arrivals, settled
 
     def _put_aside(self, name: str, error: AnswerError) -> None:
-        """Lets the others go on where Orthanc keeps failing at one series or instance.
+        """Continues with the others if Orthanc keeps failing at one series or instance.
 
         What came for it stays on the list, so it is asked for again after `settle`.
 

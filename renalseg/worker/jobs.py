@@ -69,7 +69,7 @@ class Jobs:
         All or nothing: after a crash the same part is read again, and makes no job twice.
 
         Args:
-            cursor: Where to go on from.
+            cursor: Where to continue.
             arrivals: Series that are complete for now.
             arrived: Instances that came.
             settled: Instances whose series was looked at, or that are gone.
@@ -300,7 +300,7 @@ class Jobs:
             self._end(job, state, "the worker ended without a word", due=self.clock())
 
     def retry(self, job: int) -> None:
-        """Queues a job anew, with all its tries.
+        """Queues a job again, with all its tries.
 
         Raises:
             InputError: It waits or runs already, or a newer job has more of its series.

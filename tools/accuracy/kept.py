@@ -1,4 +1,4 @@
-"""Records of finished cases on disk, so that a measurement goes on where it stopped."""
+"""Records of finished cases on disk, so that a measurement resumes where it stopped."""
 
 from __future__ import annotations
 

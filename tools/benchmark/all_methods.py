@@ -79,7 +79,7 @@ class Options:
 
 
 class Progress:
-    """A bar where somebody looks, else a line for each step.
+    """Shows a bar if somebody is watching, otherwise a line per step.
 
     Args:
         total: Number of steps.
