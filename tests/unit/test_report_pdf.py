@@ -18,6 +18,7 @@ from renalseg.report.pdf import Facts, draw_page, make_pages
 from renalseg.report.sheet import Sheet
 from renalseg.report.text import defaults, drawable, width_of, wrap
 from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, look
+from tests.factories.limits import SIDES
 from tests.factories.pdf import count_pages, text_of
 from tests.factories.scenes import ellipsoid, make_grid, volume
 
@@ -43,7 +44,7 @@ def pages(warnings: int, *, empty: bool = False) -> tuple:  # type: ignore[type-
         pred[ellipsoid(grid, (42, -16, 76), (15, 14, 24))] = KIDNEY
         pred[ellipsoid(grid, (-30, -4, 176), (11, 11, 11))] = TUMOR
     image = volume(hu, grid)
-    segmented, found = split_segments(volume(pred, grid), image)
+    segmented, found = split_segments(volume(pred, grid), image, sides=SIDES)
     series = CTSeries(image, (), "", (), {}, SourcePlanes.regular(grid.shape))
     view = look(series.image, segmented)
     panels = choose_panels(view, found, (AXIAL, CORONAL, SAGITTAL))
