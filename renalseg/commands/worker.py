@@ -144,7 +144,7 @@ def _start_log(options: argparse.Namespace) -> None:
     log.start(as_json=options.log_json)
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.NOTSET)  # the loggers decide
-    logging.getLogger("renalseg.worker").setLevel(level)
+    _log().setLevel(level)
     # It warns at every retry; the worker reports once that Orthanc is unavailable.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
@@ -216,7 +216,8 @@ def _open(make: Callable[[], Jobs]) -> Jobs:
 
 
 def _log() -> logging.Logger:
-    return logging.getLogger(__name__)
+    """Returns the logger of the worker's package, whose level this command sets."""
+    return logging.getLogger("renalseg.worker")
 
 
 def _positive(text: str) -> float:
