@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 
 from renalseg.findings.plausibility import NOT_ENHANCED, Judged, judge
 from renalseg.findings.plausibility.phase import Signs, phase_of
-from renalseg.findings.plausibility.tumors import most_islands
+from renalseg.findings.plausibility.tumors import most_islands, solidity
 from renalseg.inference.methods import default_numbers
 from renalseg.labels import KIDNEY, TUMOR, ContrastPhase
 from tests.factories.bodies import SHAPE, Body
@@ -316,6 +316,29 @@ def test_islands_are_to_be_reviewed() -> None:
     result = judged(body)
     assert (result.pred == TUMOR).any()
     assert any("islands in one slice" in text for text in result.judgment.review)
+
+
+def test_slabs_on_a_stalk_are_to_be_reviewed() -> None:
+    body = both()
+    for z in (-24, -8, 8, 24):
+        body.fill((65, -35, z), (18, 18, 3), 60, TUMOR)
+    body.fill((65, -35, 0), (3, 3, 24), 60, TUMOR)
+    result = judged(body)
+    assert (result.pred == TUMOR).any()
+    (text,) = [text for text in result.judgment.review if "in fragments" in text]
+    assert text.startswith("The tumor of ")
+    assert "on the right is in fragments: it fills only " in text
+
+
+def test_a_tumor_is_as_solid_as_its_hull_is_full() -> None:
+    mask = np.zeros((9, 9, 9), dtype=bool)
+    mask[2:7, 2:7, 2:7] = True
+    assert solidity(mask, (2, 2, 5)) == pytest.approx(1)
+    mask[2:7, 2:7, 3:6] = False
+    mask[4, 4, 3:6] = True
+    assert solidity(mask, (2, 2, 5)) == pytest.approx((2 * 25 + 3) / 125)
+    one = np.ones((1, 1, 1), dtype=bool)
+    assert solidity(one, (2, 2, 5)) == pytest.approx(1)
 
 
 def test_islands_are_counted_slice_by_slice() -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 
 from renalseg.components import Mask
 from renalseg.findings.plausibility.scene import Scene
@@ -62,6 +63,9 @@ def reasons_for_review(region: Region, scene: Scene, limits: TumorLimits) -> lis
     most = most_islands(region.mask, scene.spacing, limits.island_mm2)
     if most > limits.islands:
         said.append(f"is scattered: {most} islands in one slice")
+    filled = solidity(region.mask, scene.spacing)
+    if filled < limits.solidity:
+        said.append(f"is in fragments: it fills only {filled:.0%} of its hull")
     if _overlap(region, scene) > limits.overlap:
         said.append("has the densities of the other kidney")
     return said
@@ -82,6 +86,20 @@ def most_islands(mask: Mask, spacing: npt.ArrayLike, island_mm2: float) -> int:
     sizes = np.bincount(numbered.ravel())[1:] * float(np.prod(np.asarray(spacing)[:2]))
     planes = [box[2].start for box, mm2 in zip(boxes, sizes, strict=True) if mm2 >= island_mm2]
     return int(np.bincount(planes).max()) if planes else 0
+
+
+def solidity(mask: Mask, spacing: npt.ArrayLike) -> float:
+    """Share of its convex hull that a mask (X, Y, Z) fills, from 0 to 1; whole voxels count.
+
+    Args:
+        mask: A region of one voxel or more.
+        spacing: Mm along x, y and z.
+    """
+    padded = np.pad(mask, 1)
+    surface = np.argwhere(padded & ~ndimage.binary_erosion(padded))
+    corners = np.concatenate([surface + corner for corner in np.ndindex(2, 2, 2)])
+    step = np.asarray(spacing, dtype=np.float64)
+    return float(mask.sum() * step.prod() / ConvexHull(corners * step).volume)
 
 
 def _overlap(region: Region, scene: Scene) -> float:
