@@ -7,6 +7,7 @@ from renalseg.networks.msvnet import MultiScaleVNet
 from renalseg.networks.resunet import ResUNet
 from renalseg.networks.resvnet import CascadeResVNet
 from renalseg.networks.sehdc import SEHDCUNet
+from renalseg.networks.unet import SliceUNet
 
 __all__ = [
     "CascadeResVNet",
@@ -16,4 +17,5 @@ __all__ = [
     "MultiScaleVNet",
     "ResUNet",
     "SEHDCUNet",
+    "SliceUNet",
 ]

@@ -10,6 +10,7 @@ from renalseg.transforms.fluid_tumors import DropFluidTumorsd
 from renalseg.transforms.grow_mask import RandGrowMaskd
 from renalseg.transforms.imperfect_mask import RandImperfectMaskd
 from renalseg.transforms.keep_largest import KeepLargestComponentsd
+from renalseg.transforms.lesions_in_mask import LesionsInMaskd
 from renalseg.transforms.level_slices import LevelSlicesd
 from renalseg.transforms.merge import EachKidney, MergeKidneysd
 from renalseg.transforms.nest import NestLabelsd
@@ -32,6 +33,7 @@ __all__ = [
     "JoinKidneysd",
     "KeepConfirmedTumorsd",
     "KeepLargestComponentsd",
+    "LesionsInMaskd",
     "LevelSlicesd",
     "LimitSpacingd",
     "MergeKidneysd",

@@ -33,8 +33,9 @@ every_trained_bundle = pytest.mark.parametrize("bundle", TRAINED, ids=lambda pat
 
 def test_bundles_come_in_pairs() -> None:
     names = [path.name for path in BUNDLES]
-    methods = {name.split("_")[1] for name in names}
-    assert names == sorted(f"{stage}_{m}" for stage in ("kidney", "tumor") for m in methods)
+    methods = {name.split("_")[1] for name in names} - {"unet"}  # that has another's localizer
+    pairs = {f"{stage}_{m}" for stage in ("kidney", "tumor") for m in methods}
+    assert names == sorted(pairs | {"tumor_unet"})
     assert {"kidney_sehdc", "tumor_sehdc"} <= {path.name for path in TRAINED}
 
 
@@ -65,6 +66,15 @@ def test_version_is_in_the_changelog(bundle: Path) -> None:
 def test_the_package_that_holds_the_code_is_a_requirement(bundle: Path) -> None:
     metadata = json.loads((bundle / "configs/metadata.json").read_text())
     assert metadata["required_packages_version"]["renalseg"] == __version__
+
+
+def test_the_folds_of_the_bundle_part_their_patients() -> None:
+    listed = yaml.safe_load((ROOT / "bundles/tumor_unet/configs/folds.yaml").read_text())
+    patients = [patient for fold in listed["folds"] for patient in fold]
+    assert len(listed["folds"]) == 5
+    assert len(set(patients)) == len(patients)
+    assert not set(patients) & set(listed["never"])
+    assert {"kits 0", "kits 1"} <= set(listed["never"])
 
 
 @every_trained_bundle

@@ -19,6 +19,7 @@ from renalseg.errors import InputError
 from renalseg.synthesis.library import save_anatomy
 from renalseg.training import export_weights
 from renalseg.training.history import read_history
+from tests.factories import slabs
 from tests.factories.anatomies import box_anatomy
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
@@ -38,9 +39,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "tumor_msvnet": {"size": 32, "val_cases": 8},
     "tumor_resvnet": {"box_size": [32, 32, 16]},
     "tumor_sehdc": {"roi_size": [32, 32, 16]},
+    "tumor_unet": {"field": [96, 64]},
 }
 SHORT = {"epochs": 1, "epoch_length": 2, "batch_size": 2, "workers": 0, "val_cases": 12}
 every_bundle = pytest.mark.parametrize("name", sorted(SMALL))
+every_paper = pytest.mark.parametrize("name", sorted(SMALL.keys() - {"tumor_unet"}))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,15 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("library")
     for i in range(2):
         save_anatomy(folder / f"box_{i}.npz", box_anatomy())
+    slabs.save_all(folder / "slabs")
     return folder
+
+
+def data_of(name: str, library: Path) -> dict[str, str]:
+    """What a bundle trains on."""
+    if name != "tumor_unet":
+        return {"data": str(library)}
+    return {"data": str(library / "slabs"), "folds": str(library / "slabs" / "folds.yaml")}
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +85,9 @@ def train(name: str, library: Path, out: Path, *overlays: str, **settings: Any) 
     run(
         config_file=configs(BUNDLES / name, "train", *overlays),
         bundle_root=str(BUNDLES / name),
-        data=str(library),
         output_dir=str(out),
         device="$torch.device('cpu')",
-        **SHORT | SMALL[name] | settings,
+        **data_of(name, library) | SHORT | SMALL[name] | settings,
     )
     return torch.load(out / "checkpoint.pt", weights_only=False)
 
@@ -93,9 +103,11 @@ def test_a_bundle_trains_and_then_segments_and_scores_a_case(
     assert len(moved) == len(checkpoint["optimizer"]["param_groups"][0]["params"])
     assert all(torch.isfinite(moment).all() for moment in moved)
     (epoch,) = read_history(tmp_path / "train")
-    scored = {"tumor_msvnet": {"tumor"}, "tumor_resvnet": {"tumor"}}.get(
-        name, {"kidney"} if name.startswith("kidney_") else {"kidney", "tumor"}
-    )
+    scored = {
+        "tumor_msvnet": {"tumor"},
+        "tumor_resvnet": {"tumor"},
+        "tumor_unet": {"kidney", "tumor", "cyst"},
+    }.get(name, {"kidney"} if name.startswith("kidney_") else {"kidney", "tumor"})
     assert {key[5:] for key in epoch if key.startswith("dice_")} == scored
     assert (tmp_path / "train" / "best.pt").is_file()
 
@@ -120,7 +132,7 @@ def test_a_bundle_trains_and_then_segments_and_scores_a_case(
     values = np.asanyarray(pred.dataobj)
     assert values.shape == (40, 30, 24)
     assert values.dtype == np.uint8
-    assert set(np.unique(values)) <= ({0, 1} if name.startswith("kidney_") else {0, 1, 2})
+    assert set(np.unique(values)) <= ({0, 1} if name.startswith("kidney_") else {0, 1, 2, 3})
     np.testing.assert_allclose(pred.affine, AFFINE)
     with (tmp_path / "out" / "metrics.csv").open() as file:
         (row,) = csv.DictReader(file)
@@ -128,7 +140,7 @@ def test_a_bundle_trains_and_then_segments_and_scores_a_case(
     assert ("tumor" in row) == name.startswith("tumor_")
 
 
-@every_bundle
+@every_paper
 def test_the_schedule_of_the_paper_trains_too(name: str, library: Path, tmp_path: Path) -> None:
     checkpoint = train(name, library, tmp_path, "paper", width=4, val_every=0)
     assert checkpoint["trainer"]["iteration"] == 2
@@ -164,7 +176,12 @@ def test_two_processes_train_one_network(name: str, library: Path, tmp_path: Pat
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
             *("-m", "monai.bundle", "run", "--bundle_root", BUNDLES / name),
             *("--config_file", str(configs(BUNDLES / name, "train", "multi_gpu_train"))),
-            *("--data", library, "--output_dir", tmp_path),
+            *(
+                part
+                for key, value in data_of(name, library).items()
+                for part in (f"--{key}", value)
+            ),
+            *("--output_dir", tmp_path),
             *(part for key, value in settings.items() for part in (f"--{key}", str(value))),
         ],
         capture_output=True,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+from monai.data import MetaTensor
 from scipy import ndimage
 
 from renalseg.labels import KIDNEY, TUMOR
-from renalseg.transforms import RandImperfectMaskd
+from renalseg.transforms import LesionsInMaskd, RandImperfectMaskd
 from tests.factories import slabs
 
 
@@ -61,3 +62,11 @@ def test_the_mask_that_is_given_is_left_alone() -> None:
     for seed in range(20):
         RandImperfectMaskd("mask").set_random_state(seed=seed)(given)
     assert torch.equal(given["mask"], before)
+
+
+def test_lesions_end_with_the_mask_and_kidney_does_not() -> None:
+    pred = MetaTensor(torch.tensor([0, 1, 2, 3, 1, 2, 3])[None, :, None, None].to(torch.uint8))
+    kidney = MetaTensor(torch.tensor([0, 0, 0, 0, 1, 1, 1])[None, :, None, None])
+    labels = LesionsInMaskd("pred")({"pred": pred, "kidney": kidney})["pred"]
+    assert labels.flatten().tolist() == [0, 1, 0, 0, 1, 2, 3]
+    assert labels.dtype == torch.uint8
