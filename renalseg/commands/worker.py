@@ -200,7 +200,7 @@ def _build(options: argparse.Namespace) -> Any:
 def _open(make: Callable[[], Jobs]) -> Jobs:
     """Opens the database, waiting until that is possible."""
     from renalseg.worker.database import DatabaseError
-    from renalseg.worker.trouble import Trouble
+    from renalseg.worker.http import Trouble
     from renalseg.worker.work import DATABASE as NAME
 
     trouble = Trouble()

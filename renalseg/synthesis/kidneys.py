@@ -12,8 +12,7 @@ from torch import Generator, Tensor
 from renalseg.components import Box, bounding_box, components
 from renalseg.labels import BACKGROUND
 from renalseg.synthesis.appearance import PHASE_SHARES
-from renalseg.synthesis.patient import Patient, Piece, as_patient
-from renalseg.synthesis.stream import CaseStream
+from renalseg.synthesis.patient import CaseStream, Patient, Piece, as_patient
 from renalseg.synthesis.tissues import Anatomy
 
 Item = dict[str, Any]

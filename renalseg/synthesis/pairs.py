@@ -14,9 +14,9 @@ from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.synthesis.fields import chance, gaussian_blur, smooth_field, uniform
 from renalseg.synthesis.pair_appearance import Canvas, draw_parenchyma, noise, paint_pair
 from renalseg.synthesis.pair_lesions import depth_in_slices, implant, lesion_shapes, place
+from renalseg.synthesis.patient import CaseStream
 from renalseg.synthesis.scanner import Phase
 from renalseg.synthesis.slabs import LesionSpan, Slab
-from renalseg.synthesis.stream import CaseStream
 
 _TUMOR_ML, _CYST_ML = (0.0, 6.0, 40.0), (0.0, 4.0)  # where classes of size begin
 _TUMOR_SHARES = (0.5, 0.3, 0.2)  # of the stacks drawn for a tumor, small ones first

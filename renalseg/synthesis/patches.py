@@ -10,8 +10,7 @@ from torch import Generator, Tensor
 
 from renalseg.synthesis.appearance import PHASE_SHARES
 from renalseg.synthesis.fields import chance, uniform
-from renalseg.synthesis.patient import Patient
-from renalseg.synthesis.stream import CaseStream
+from renalseg.synthesis.patient import CaseStream, Patient
 from renalseg.synthesis.tissues import Anatomy, Tissue
 
 

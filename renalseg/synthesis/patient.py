@@ -1,14 +1,16 @@
-"""Patients of training patches: anatomies whose CT is drawn, or real CTs with labels."""
+"""Patients of training patches, drawn or real, and the endless streams of cases from them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
 from renalseg.components import Box, Mask, bounding_box, components
 from renalseg.labels import BACKGROUND
@@ -23,6 +25,7 @@ CENTERS = (Tissue.KIDNEY, Tissue.TUMOR, Tissue.CYST, Tissue.VISCERAL)
 _LANDMARKS = 2000  # of each tissue
 _MIN_VOXELS = 2000  # of an anatomy; smaller components are crumbs of a kidney
 _AS_CYST = 0.3  # share of the scans whose tumors are cysts, so that shape and place tell nothing
+Drawn = TypeVar("Drawn")
 
 
 class Piece(NamedTuple):
@@ -173,3 +176,45 @@ def _join(parts: Sequence[Anatomy]) -> Anatomy:
     x, y, z = np.mean([part.spacing for part in parts], axis=0).tolist()
     tissue = torch.cat([part.tissue for part in parts], dim=2)
     return Anatomy(tissue, torch.cat([part.depth for part in parts], dim=2), (x, y, z))
+
+
+class CaseStream(IterableDataset[Any], Generic[Drawn], ABC):
+    """Endless training cases, drawn from patients and transformed.
+
+    Args:
+        anatomies: What to draw from: patients, or anatomies whose CT is drawn.
+        transform: From a case as it is drawn to what the network trains on; None leaves it.
+        seed: Start of the random stream; each worker gets its own.
+
+    Attributes:
+        patients: What cases are drawn from.
+        weights: How often each patient is drawn, (number of patients,), in memory that the
+            worker processes share.
+    """
+
+    def __init__(
+        self,
+        anatomies: Sequence[Anatomy | Patient],
+        transform: Callable[[Drawn], Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.patients = [as_patient(one) for one in anatomies]
+        self.transform = transform
+        self.seed = seed
+        self.weights = torch.ones(len(self.patients)).share_memory_()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Transformed cases without end, other ones in each worker."""
+        worker = get_worker_info()
+        generator = Generator().manual_seed(self.seed + 7919 * (worker.id if worker else 0))
+        while True:
+            case = self.draw(generator)
+            yield case if self.transform is None else self.transform(case)
+
+    @abstractmethod
+    def draw(self, generator: Generator) -> Drawn:
+        """One case."""
+
+    def draw_patient(self, generator: Generator) -> int:
+        """The number of the patient of a case."""
+        return int(torch.multinomial(self.weights, 1, generator=generator))

@@ -136,7 +136,7 @@ class FavorHardCases:
 
     Args:
         weights: Of the cases, (number of cases,), changed in place: those of the stream,
-            `renalseg.synthesis.stream.CaseStream.weights`.
+            `renalseg.synthesis.patient.CaseStream.weights`.
         smoothing: Share of the past in the moving average of a case.
         limit: The hardest case is drawn at most so many times as often as the average one, the
             easiest at least the inverse.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from renalseg.errors import ConfigError
 from renalseg.inference.inferers import AutocastInferer
-from renalseg.synthesis.stream import CaseStream
+from renalseg.synthesis.patient import CaseStream
 from renalseg.training.checkpoints import BEST, save_whole
 from renalseg.training.distributed import rank
 from renalseg.training.patch_scores import PatchScore, PatchScores

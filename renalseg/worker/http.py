@@ -1,8 +1,10 @@
-"""HTTP to an Orthanc server: the address, the credentials, and what goes wrong."""
+"""HTTP to an Orthanc server: address, credentials, and what is in the way, logged once."""
 
 from __future__ import annotations
 
 import json
+import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +25,8 @@ _AGAIN = urllib3.Retry(
     total=2, backoff_factor=0.3, allowed_methods=None,
     status_forcelist=_AWAY, raise_on_status=False,
 )  # fmt: skip
+
+_log = logging.getLogger(__name__)
 
 
 class GoneError(InputError):
@@ -176,3 +180,31 @@ def _authorization(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _is_local(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+class Trouble:
+    """Keeps what is in the way, so that a log holds one line and not one for each try."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kinds: dict[str, type[BaseException]] = {}
+
+    def begins(self, what: str, error: BaseException) -> None:
+        """Notes that something is in the way; says so where it was not, or in another way."""
+        with self._lock:
+            known = self._kinds.get(what)
+            self._kinds[what] = type(error)
+        if known is not type(error):
+            _log.warning("waiting for %s: %s", what, error or type(error).__name__)
+
+    def is_over(self, what: str) -> None:
+        """Notes that something is no longer in the way; says so if it was."""
+        with self._lock:
+            known = self._kinds.pop(what, None)
+        if known is not None:
+            _log.info("%s is well again", what)
+
+    def any(self) -> bool:
+        """Whether anything is in the way."""
+        with self._lock:
+            return bool(self._kinds)

@@ -20,13 +20,12 @@ from renalseg.runtime import log
 from renalseg.runtime.harmless import one_line
 from renalseg.worker.client import Orthanc
 from renalseg.worker.database import DatabaseError
-from renalseg.worker.http import PREFIX, GoneError, UnreachableError
+from renalseg.worker.http import PREFIX, GoneError, Trouble, UnreachableError
 from renalseg.worker.job import Job, State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.process import Ended, run
 from renalseg.worker.rules import OWN_MANUFACTURER, content_hash
 from renalseg.worker.scratch import NoRoomError, Scratch, TooLargeError
-from renalseg.worker.trouble import Trouble
 
 HANDED_BACK = "handed back"
 SUPERSEDED = "superseded"

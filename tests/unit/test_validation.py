@@ -13,8 +13,7 @@ from torch import Generator, Tensor, nn
 
 from renalseg.errors import ConfigError
 from renalseg.synthesis.library import save_anatomy
-from renalseg.synthesis.patient import DrawnPatient
-from renalseg.synthesis.stream import CaseStream
+from renalseg.synthesis.patient import CaseStream, DrawnPatient
 from renalseg.training import validation as module
 from renalseg.training.patch_scores import PatchScore
 from renalseg.training.validation import (

@@ -6,7 +6,7 @@ import torch
 from torch import Generator
 
 from renalseg.synthesis.patches import SyntheticPatches
-from renalseg.synthesis.stream import CaseStream
+from renalseg.synthesis.patient import CaseStream
 from tests.factories.anatomies import box_anatomy
 
 
