@@ -61,7 +61,9 @@ def test_a_whole_number_is_a_number() -> None:
 def test_a_name_of_several_bundles_needs_its_stage() -> None:
     with pytest.raises(ConfigError, match=r"expected one of localizer\.window, refiner\.window"):
         resolve(window=[0, 1])
-    assert resolve_all({"refiner.window": [0.0, 1.0]}).overrides == {"refiner.window": [0.0, 1.0]}
+    assert resolve_all({"refiner.window": [0.0, 1.0]}).choice.overrides == {
+        "refiner.window": [0.0, 1.0]
+    }
 
 
 def test_a_bundle_of_two_stages_gets_a_value_in_both() -> None:
