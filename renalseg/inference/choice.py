@@ -40,7 +40,7 @@ class Choice:
     name: str = ""
     numbers: Numbers = field(default_factory=default_numbers)
     networks: tuple[str, ...] = ()
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def named_stages(self) -> dict[str, str]:
