@@ -164,18 +164,21 @@ def write_study(
 
 
 def weak_bundles(choice: Choice) -> list[str]:
-    """What to say about bundles whose own measured Dice, in their metadata, is low.
+    """What to say about bundles that are on trial, or whose own measured Dice is low.
 
-    A method that finds no tumors where there are some must not let "no tumor found" stand alone.
+    Their metadata say so: `trial` is a sentence, `eval_metrics` has the Dice. A method that finds
+    no tumors where there are some must not let "no tumor found" stand alone.
     """
     said = []
     structures = {choice.localizer: "kidney", choice.tumor: "tumor"}
     for bundle, structure in structures.items():
         try:
-            metrics = read_metadata(choice.bundles / bundle).get("eval_metrics", {})
+            metadata = read_metadata(choice.bundles / bundle)
         except ConfigError:
             continue  # the bundle itself says that it is broken, when it is loaded
-        dice = metrics.get(f"{structure}_dice_unseen_synthetic", 1.0)
+        if trial := metadata.get("trial"):
+            said.append(f"{bundle} is on trial: {trial}")
+        dice = metadata.get("eval_metrics", {}).get(f"{structure}_dice_unseen_synthetic", 1.0)
         if dice < LEAST_DICE:
             said.append(
                 f"{bundle} reaches a {structure} Dice of {dice:.2f} on synthetic CTs: "
