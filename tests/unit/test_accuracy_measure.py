@@ -34,8 +34,8 @@ CASE = Labeled(
 class FakeModels:
     """Stands for the bundles of a method."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
 
     def __enter__(self) -> FakeModels:
         return self
@@ -50,7 +50,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     calls: list[tuple[str, str]] = []
 
     def count(models: Any, name: str, case: Any) -> Record:
-        calls.append((models.settings.choice.algorithm, name))
+        calls.append((models.choice.algorithm, name))
         return {"case": name, "dice": 0.5}
 
     def summarize(records: Sequence[Record]) -> dict[str, Any]:
