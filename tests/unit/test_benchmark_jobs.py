@@ -25,7 +25,7 @@ import json, sys
 from pathlib import Path
 out = Path(sys.argv[1])
 out.mkdir()
-stages = dict.fromkeys(("read", "localize", "tumor", "write"), float(out.name))
+stages = dict.fromkeys(("read", "localize", "tumor", "measure", "write"), float(out.name))
 (out / "result.json").write_text(json.dumps({"studies": [{"seconds": stages}]}))
 """
 
@@ -60,7 +60,7 @@ def test_the_first_run_does_not_count_and_the_median_of_the_others_does(tmp_path
         said.append,
     )
     assert len(done.runs) == 3
-    assert done.stages == dict.fromkeys(("read", "localize", "tumor", "write"), 2.0)
+    assert done.stages == dict.fromkeys(("read", "localize", "tumor", "measure", "write"), 2.0)
     assert said == ["a run that does not count", "run 1 of 3", "run 2 of 3", "run 3 of 3"]
 
 

@@ -106,8 +106,8 @@ def test_every_bundle_ships_the_checksums_of_all_its_files(bundle: Path) -> None
     assert {"configs/inference.yaml", "configs/metadata.json", "models/model.pt"} <= listed
 
 
-def test_there_are_ten_bundles() -> None:
-    assert len(BUNDLES) == 10
+def test_there_are_eleven_bundles() -> None:
+    assert len(BUNDLES) == 11
 
 
 def test_git_leaves_the_line_ends_of_what_is_checked(repository: Path) -> None:

@@ -141,5 +141,5 @@ def test_the_shipped_configuration_and_bundles_are_enough(environment: dict[str,
     config = yaml.safe_load((ROOT / "app/app.yaml").read_text())
     assert application_manifest(config, environment)["title"] == "RenalSeg"
     manifest = package_manifest(config, environment, ROOT / "bundles", gpu=True)
-    assert len(manifest["models"]) == 10
+    assert len(manifest["models"]) == 11
     assert set(manifest["resources"]) == {"cpu", "memory", "gpu"}

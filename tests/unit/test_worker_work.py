@@ -607,7 +607,7 @@ def fill_up(database: sqlite3.Connection) -> None:
 
 HOSTILE = """
 from renalseg.commands.main import report_error
-from renalseg.pipeline import run
+from tests.factories.road import run_with
 from tests.factories.series import edit_all, write_case
 from tests.integration.test_run import Bright
 def spoil(ds):
@@ -617,7 +617,7 @@ edit_all(sorted((source / "spoiled").iterdir()), spoil)
 for path in source.glob("*.dcm"):
     path.unlink()
 try:
-    run(source, out, Bright())
+    run_with(source, out, Bright())
 except Exception as error:
     sys.exit(report_error(error))
 """

@@ -51,7 +51,8 @@ def print_report(benchmark: Benchmark, console: Console) -> None:
 
 
 def _table(title: str, *headings: str) -> Table:
-    table = Table(headings[0], title=title, title_justify="left")
+    # without a space before each value, so that all stages fit
+    table = Table(headings[0], title=title, title_justify="left", padding=(0, 1, 0, 0))
     for heading in headings[1:]:
         table.add_column(heading, justify="right")
     return table
