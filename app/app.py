@@ -10,7 +10,7 @@ from pathlib import Path
 from monai.deploy.conditions import CountCondition
 from monai.deploy.core import Application
 
-from app.operator import StageOperator
+from app.stage_operator import StageOperator
 from app.run import Run
 from renalseg import pipeline
 from renalseg.dicom.read.choose import StudyPlan

@@ -156,7 +156,7 @@ def test_fault_in_an_operator_is_1_with_a_traceback(
     assert main(["-i", "in", "-o", str(tmp_path / "out")]) == 1
     message = capfd.readouterr().err
     assert "Traceback" in message
-    assert "operator.py" in message
+    assert "stage_operator.py" in message
 
 
 def test_exit_within_an_operator_is_a_fault(stand: Stand, tmp_path: Path) -> None:
