@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,10 @@ def test_an_application_without_bundles_beside_it_uses_those_of_the_package(
 def test_values_to_set_can_be_given_several_times() -> None:
     options = parse_options(["-i", "in", "-o", "out", "--set", "a=1", "--set", "b=[1, 2]"])
     assert choices(options)["overrides"] == {"a": 1, "b": [1, 2]}
+
+
+def test_no_module_of_the_application_hides_one_of_python() -> None:
+    """The folder is searched first when it is run as a program."""
+    modules = {path.stem for path in (Path(__file__).parents[2] / "app").glob("*.py")}
+    assert {"app", "run", "stage_operator"} <= modules
+    assert not modules - {"__init__", "__main__"} & set(sys.stdlib_module_names)
