@@ -17,6 +17,7 @@ from renalseg.cases import load_nifti, save_nifti
 from renalseg.dicom.read.series import read_series
 from renalseg.evaluation.overlap import dice
 from renalseg.labels import KIDNEY, TUMOR
+from renalseg.output.study import file_stem
 from renalseg.settings import Settings
 from renalseg.transforms import KeepConfirmedTumorsd
 from tests.e2e.conftest import Program, Run
@@ -44,8 +45,8 @@ def test_ends_with_success_and_says_what_it_did(application_run: Run) -> None:
 
 def test_writes_segmentation_reports_result_and_picture(application_run: Run) -> None:
     names = sorted(path.name for path in application_run.out.iterdir())
-    series = application_run.study["series"]
-    assert names == [f"{series}.{kind}.dcm" for kind in ("pdf", "seg", "sr")] + ["result.json"]
+    stem = file_stem(application_run.study["study"], application_run.study["series"])
+    assert names == [f"{stem}.{kind}.dcm" for kind in ("pdf", "seg", "sr")] + ["result.json"]
     (picture,) = application_run.study["pictures"]
     assert Path(picture).read_bytes().startswith(b"\x89PNG")
 
