@@ -103,4 +103,4 @@ def test_a_bundle_with_a_low_measured_dice_runs_with_a_warning(tmp_path: Path) -
     (tmp_path / "tumor_new" / "configs" / "metadata.json").write_text(text)
     said = ["tumor_new is on trial: it sees tumors everywhere"]
     assert warnings_of("kidney_good", "tumor_new") == said
-    assert warnings_of("kidney_absent", "tumor_new") == []
+    assert warnings_of("kidney_absent", "tumor_new") == said
