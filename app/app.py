@@ -10,8 +10,8 @@ from pathlib import Path
 from monai.deploy.conditions import CountCondition
 from monai.deploy.core import Application
 
-from app.stage_operator import StageOperator
 from app.run import Run
+from app.stage_operator import StageOperator
 from renalseg import pipeline
 from renalseg.dicom.read.choose import StudyPlan
 from renalseg.errors import RenalSegError
