@@ -65,7 +65,7 @@ def find_method(bundles: Path, name: str) -> Method | None:
     path = bundles / METHODS / f"{name.replace('+', '_')}.yaml"
     if not _NAME.fullmatch(name) or name == DEFAULTS or not path.is_file():
         return None
-    content = _read(path)
+    content = read_yaml(path)
     stages = {stage: content.pop(stage, None) for stage in _STAGES}
     if not all(isinstance(stage, str) for stage in stages.values() if stage is not None):
         raise ConfigError(f"Expected names of bundles in {path}, found {stages}")
@@ -123,14 +123,23 @@ def _defaults(bundles: Path) -> tuple[Path, dict[str, Any]]:
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise ConfigError(f"Expected the numbers of methods in {paths[0]}, found no file")
-    return path, _read(path)
+    return path, read_yaml(path)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, what: str = "a YAML file with a method") -> dict[str, Any]:
+    """Reads a file of names and values.
+
+    Args:
+        path: The file.
+        what: What is expected there, for messages.
+
+    Raises:
+        ConfigError: It cannot be read, is no YAML, or holds something else.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"Expected a YAML file with a method in {path}: {error}") from error
+        raise ConfigError(f"Expected {what} in {path}: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"Expected names with values in {path}, found {content!r}")
     return content

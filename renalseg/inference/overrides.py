@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from renalseg.errors import ConfigError
-from renalseg.inference.methods import build_numbers
+from renalseg.inference.methods import build_numbers, read_yaml
 from renalseg.limits import Numbers
 
 _SEPARATOR = "::"  # MONAI's, between the names of nested values
@@ -167,11 +167,4 @@ def _leaves(content: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    path = folder / "configs" / "inference.yaml"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"Expected the config of a bundle in {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"Expected names with values in {path}, found {content!r}")
-    return content
+    return read_yaml(folder / "configs" / "inference.yaml", "the config of a bundle")
