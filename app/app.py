@@ -46,14 +46,10 @@ class RenalSegApp(Application):
 
     def compose(self) -> None:
         """Wire the operators: a chain of the stages."""
-        before, operators = None, {}
+        operators: dict[str, StageOperator] = {}
         for stage, name in OPERATORS.items():
-            once = [CountCondition(self, 1)] if before is None else []
-            last = stage == [*OPERATORS][-1]
-            operators[stage] = StageOperator(
-                self, *once, run=self._run, stage=stage, before=before, last=last, name=name
-            )
-            before = stage
+            once = [] if operators else [CountCondition(self, 1)]  # the first starts by itself
+            operators[stage] = StageOperator(self, *once, run=self._run, stage=stage, name=name)
         for one, other in pairwise(operators):
             self.add_flow(operators[one], operators[other], {(one, one)})
 

@@ -7,6 +7,7 @@ from typing import Any
 from monai.deploy.core import Operator, OperatorSpec
 
 from app.run import Run
+from renalseg.pipeline import STAGES
 
 PYTHON_OBJECT = "PyObject"
 """Type to emit with: Holoscan then passes the object itself, and a MetaTensor keeps its affine."""
@@ -25,24 +26,15 @@ class StageOperator(Operator):
     Args:
         run: What the operators of this run share.
         stage: Name of the stage, a key of `renalseg.pipeline.STAGES`.
-        before: Name of the stage before it; None for the first.
-        last: Whether no operator comes after this one.
     """
 
-    def __init__(
-        self,
-        fragment: Any,
-        *args: Any,
-        run: Run,
-        stage: str,
-        before: str | None,
-        last: bool,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, fragment: Any, *args: Any, run: Run, stage: str, **kwargs: Any) -> None:
+        order = list(STAGES)
+        place = order.index(stage)
         self._run = run
         self._stage = stage
-        self._before = before
-        self._last = last
+        self._before = order[place - 1] if place else None
+        self._last = stage == order[-1]
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
