@@ -72,12 +72,6 @@ def wrap(text: str, width: float, size: float, *, bold: bool = False) -> list[st
     return [*lines, line] if line else lines
 
 
-def shorten(text: str, width: float, size: float) -> str:
-    """Cuts a text that is longer than a line of `width` mm."""
-    lines = wrap(text, width - width_of(" …", size), size)
-    return lines[0] + " …" if len(lines) > 1 else "".join(lines)
-
-
 def drawable(text: str) -> str:
     """Gives a text that the fonts can draw: what they lack is named, never drawn as boxes."""
     text = text.removeprefix(_LEFT_TO_RIGHT)
