@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import torch
 from torch import distributed, nn
@@ -46,3 +47,16 @@ def wrap(network: nn.Module, device: torch.device) -> DistributedDataParallel:
 def bare(network: nn.Module) -> nn.Module:
     """Returns the unwrapped network, as it is saved."""
     return network.module if isinstance(network, DistributedDataParallel) else network
+
+
+def mean_over_all(values: Sequence[float]) -> float | None:
+    """The mean of the values of all processes, the same in each; None where no process has one.
+
+    All processes must call it together.
+    """
+    summed, count = sum(values), float(len(values))
+    if distributed.is_initialized():
+        both = torch.tensor([summed, count], dtype=torch.float64, device=local_device())
+        distributed.all_reduce(both)
+        summed, count = both.tolist()
+    return summed / count if count else None

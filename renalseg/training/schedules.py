@@ -14,12 +14,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from renalseg.training.distributed import mean_over_all
+
 
 class LossPlateau:
     """Lowers the learning rate when the training loss stalls, and ends a training at its floor.
 
-    The loss is the mean of an epoch. Synthetic cases are never seen twice, so that it says what
-    the loss of validation cases would.
+    The loss is the mean of an epoch, over all processes, so that they lower the rate and end
+    together. Synthetic cases are never seen twice, so that it says what the loss of validation
+    cases would.
 
     Args:
         optimizer: Whose learning rate is lowered.
@@ -63,10 +66,10 @@ class LossPlateau:
             self._losses.append(loss)
 
     def _step(self, engine: Engine) -> None:
-        if not self._losses:
-            return
-        mean = sum(self._losses) / len(self._losses)
+        mean = mean_over_all(self._losses)
         self._losses.clear()
+        if mean is None:
+            return
         past = mean if self.average is None else self.average
         self.average = self.smoothing * past + (1 - self.smoothing) * mean
         self.plateau.step(self.average)

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import json
+import math
+import os
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.losses import DeepSupervisionLoss, DiceLoss
 from torch import Tensor
 from torch.optim import SGD
 
+from renalseg.training.distributed import start, stop
 from renalseg.training.schedules import (
     DecaySupervision,
     FavorHardCases,
@@ -66,6 +72,42 @@ def test_a_resumed_schedule_goes_on_where_it_stopped(optimizer: SGD) -> None:
     second.load_state_dict(first.state_dict())
     follow(second, [[1.0]])
     assert lr_of(optimizer) == pytest.approx(0.001)
+
+
+def plateau_of_rank(rank: int, port: int, folder: Path) -> None:
+    """One of two processes; writes the rate after each epoch, until the training ends."""
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    os.environ.update(address, RANK=str(rank), CUDA_VISIBLE_DEVICES="")
+    start()
+    optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
+    # Alone, rank 0 would stall at once, and rank 1 never. In the first epoch rank 0 has no loss.
+    own = (
+        [math.nan, *(1 + i / 10 for i in range(19))]
+        if rank == 0
+        else [3 - i / 10 for i in range(20)]
+    )
+    rates: list[float] = []
+    stream = iter(own)
+    engine = Engine(lambda engine, batch: [{"loss": next(stream)}])
+    LossPlateau(optimizer, factor=0.1, patience=2, min_lr=1e-4).attach(engine)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: rates.append(lr_of(optimizer)))
+    engine.run([0], max_epochs=len(own))
+    (folder / f"{rank}.json").write_text(json.dumps(rates))
+    stop()
+
+
+def test_all_processes_lower_the_rate_and_end_together(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # forked, because to import all of this again takes longer than the test
+    torch.multiprocessing.start_processes(
+        plateau_of_rank, (port, tmp_path), nprocs=2, start_method="fork"
+    )
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    assert 3 < len(first) < 20
+    assert first[-1] < 1e-4
 
 
 def test_one_long_schedule_rises_stays_and_falls() -> None:
