@@ -39,9 +39,12 @@ def stop() -> None:
     distributed.destroy_process_group()
 
 
-def wrap(network: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """Wraps a network so that gradients are averaged over all processes."""
-    return DistributedDataParallel(network.to(device))
+def parallel(network: nn.Module) -> nn.Module:
+    """Averages the gradients of a network over all processes, where there are several.
+
+    They start from the weights of the first process.
+    """
+    return DistributedDataParallel(network) if distributed.is_initialized() else network
 
 
 def bare(network: nn.Module) -> nn.Module:

@@ -18,7 +18,7 @@ from torch.utils.data import IterableDataset
 
 from renalseg.inference.inferers import AutocastInferer, training_dtype
 from renalseg.training.checkpoints import resume, saver
-from renalseg.training.distributed import bare, rank
+from renalseg.training.distributed import bare, parallel, rank
 from renalseg.training.history import History
 from renalseg.training.stability import SkipBrokenUpdates, WeightAverage
 from renalseg.training.tracking import track
@@ -75,7 +75,8 @@ def make_trainer(
     """A trainer in mixed precision that logs, steps its schedule, validates, saves, and resumes.
 
     Args:
-        network: On `device` already.
+        network: On `device` already. Several processes that `renalseg.training.distributed.start`
+            joined train it together.
         optimizer: Of the parameters of `network`.
         scheduler: Stepped after every iteration; or a handler with a state, such as
             `renalseg.training.schedules.LossPlateau`.
@@ -98,6 +99,7 @@ def make_trainer(
     """
     scaled = training_dtype(device) == torch.float16  # gradients would vanish without a scale
     torch.backends.cudnn.benchmark = True  # all patches of a training have one size
+    network = parallel(network)
     trainer = SupervisedTrainer(
         device=device,
         max_epochs=epochs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ FILES = (
     "configs/multi_gpu_train.yaml", "configs/metadata.json", "configs/logging.conf",
     "docs/README.md", "docs/data_license.txt",
 )  # fmt: skip
+DATA = ("folds.yaml", "ccrcc_kidneys.yaml")  # which no config is laid over
 MAX_WEIGHTS_BYTES = 12_000_000
 
 TRAINED = [path for path in BUNDLES if (path / "models/model.pt").exists()]
@@ -153,3 +155,36 @@ def test_exported_network_gives_the_same_logits(bundle: Path, tmp_path: Path) ->
     x = torch.randn((1, image["num_channels"], *size), generator=torch.manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(torch.jit.load(exported)(x), network(x), atol=1e-4, rtol=1e-4)
+
+
+def names_used(parser: ConfigParser, name: str) -> set[str]:
+    """The names of a config, top level, that go into one of them."""
+    used: set[str] = set()
+    rest = [name]
+    while rest:
+        one = rest.pop()
+        if one not in used and one in parser.config:
+            used.add(one)
+            text = json.dumps(parser.config[one], default=str)
+            rest += re.findall(r"[@%](\w+)", text)
+    return used
+
+
+@every_bundle
+def test_no_overlay_of_the_training_takes_a_knob_away(bundle: Path) -> None:
+    config = str(bundle / "configs/train.yaml")
+    alone = ConfigParser(ConfigParser.load_config_files(config))
+    knobs = {name for name, value in alone.config.items() if not is_component(value)}
+    used = names_used(alone, "trainer") & knobs
+    assert {"data", "start_from", "learning_rate"} <= used
+    overlays = {path.name for path in (bundle / "configs").glob("*.yaml")} - {
+        "train.yaml", "inference.yaml", "evaluate.yaml", *DATA,
+    }  # fmt: skip
+    assert "multi_gpu_train.yaml" in overlays
+    for name in overlays:
+        both = ConfigParser.load_config_files([config, str(bundle / "configs" / name)])
+        assert used <= names_used(ConfigParser(both), "trainer"), name
+
+
+def is_component(value: object) -> bool:
+    return "_target_" in json.dumps(value, default=str)
