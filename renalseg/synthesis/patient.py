@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import count
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -181,15 +182,21 @@ def _join(parts: Sequence[Anatomy]) -> Anatomy:
 class CaseStream(IterableDataset[Any], Generic[Drawn], ABC):
     """Endless training cases, drawn from patients and transformed.
 
+    The cases are numbered, and each follows from the seed, its number and the weights alone. So
+    the same ones come from any number of workers, and a training that resumes gets those that it
+    has not seen.
+
     Args:
         anatomies: What to draw from: patients, or anatomies whose CT is drawn.
         transform: From a case as it is drawn to what the network trains on; None leaves it.
-        seed: Start of the random stream; each worker gets its own.
+        seed: Of all randomness, that of the transform included.
 
     Attributes:
         patients: What cases are drawn from.
         weights: How often each patient is drawn, (number of patients,), in memory that the
             worker processes share.
+        batch_size: Cases of a batch, which come from one worker.
+        start: The number of the first batch.
     """
 
     def __init__(
@@ -202,14 +209,27 @@ class CaseStream(IterableDataset[Any], Generic[Drawn], ABC):
         self.transform = transform
         self.seed = seed
         self.weights = torch.ones(len(self.patients)).share_memory_()
+        self.batch_size = 1
+        self.start = 0
 
     def __iter__(self) -> Iterator[Any]:
-        """Transformed cases without end, other ones in each worker."""
+        """Transformed cases without end; workers take turns by batches."""
         worker = get_worker_info()
-        generator = Generator().manual_seed(self.seed + 7919 * (worker.id if worker else 0))
-        while True:
-            case = self.draw(generator)
-            yield case if self.transform is None else self.transform(case)
+        first, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        for batch in count(self.start + first, workers):
+            for number in range(batch * self.batch_size, (batch + 1) * self.batch_size):
+                yield self.numbered(number)
+
+    def numbered(self, number: int) -> Any:
+        """The transformed case of a number."""
+        words = np.random.SeedSequence((self.seed, number)).generate_state(2).tolist()
+        case = self.draw(Generator().manual_seed(words[0]))
+        if self.transform is None:
+            return case
+        set_state = getattr(self.transform, "set_random_state", None)
+        if set_state is not None:
+            set_state(seed=words[1])
+        return self.transform(case)
 
     @abstractmethod
     def draw(self, generator: Generator) -> Drawn:

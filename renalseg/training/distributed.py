@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import distributed, nn
@@ -15,8 +17,16 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def seed(base: int = 0) -> int:
-    """Returns a seed that no other process has."""
+def seed(weights: str | Path | None = None) -> int:
+    """Returns a seed that no other process has, and no training from other weights.
+
+    Args:
+        weights: The file that the training starts from, if any: whoever goes on from earlier
+            weights wants other cases than those that made them.
+    """
+    base = 0
+    if weights is not None and Path(weights).is_file():  # what loads it names one that is missing
+        base = zlib.crc32(Path(weights).read_bytes())
     return base + 1_000_003 * rank()
 
 

@@ -161,6 +161,16 @@ class FavorHardCases:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._reweight)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Returns the state for a checkpoint."""
+        return {"losses": self._losses, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Goes on from a checkpoint, unless that is of another number of cases."""
+        if len(state["weights"]) == len(self.weights):
+            self._losses.copy_(state["losses"])
+            self.weights.copy_(state["weights"])
+
     def _collect(self, engine: Engine) -> None:
         loss = float(from_engine("loss", first=True)(engine.state.output))
         if not math.isfinite(loss):  # the update was left out as well

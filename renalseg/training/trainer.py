@@ -14,9 +14,9 @@ from monai.engines import SupervisedTrainer
 from monai.handlers import LrScheduleHandler
 from monai.inferers import SimpleInferer
 from torch import Tensor, nn
-from torch.utils.data import IterableDataset
 
 from renalseg.inference.inferers import AutocastInferer, training_dtype
+from renalseg.synthesis.patient import CaseStream
 from renalseg.training.checkpoints import resume, saver
 from renalseg.training.distributed import bare, parallel, rank
 from renalseg.training.history import History
@@ -25,9 +25,7 @@ from renalseg.training.tracking import track
 from renalseg.training.validation import Validation
 
 
-def make_loader(
-    cases: IterableDataset[Any], batch_size: int, workers: int | None = None
-) -> DataLoader:
+def make_loader(cases: CaseStream[Any], batch_size: int, workers: int | None = None) -> DataLoader:
     """Batches of an endless stream of cases, drawn in worker processes.
 
     Args:
@@ -36,6 +34,7 @@ def make_loader(
         workers: Processes; 0 draws in the process that trains, None is `default_workers`.
     """
     workers = default_workers() if workers is None else workers
+    cases.batch_size = batch_size
     return DataLoader(
         cases,
         batch_size=batch_size,
@@ -81,14 +80,15 @@ def make_trainer(
         scheduler: Stepped after every iteration; or a handler with a state, such as
             `renalseg.training.schedules.LossPlateau`.
         loss: Of (logits, label).
-        data: Batches with `image` and `label`, endless or longer than an epoch.
+        data: Batches with `image` and `label`, endless or longer than an epoch. Those of a
+            `CaseStream` go on where a resumed training stopped.
         epochs: When to stop.
         epoch_length: Iterations of an epoch.
         device: Where training runs.
         output_dir: Gets after each epoch checkpoint.pt, history.csv and the TensorBoard events,
             best.pt whenever a validation is the best so far, and summary.png at the end; a
             checkpoint.pt that is there already is resumed from.
-        handlers: Further MONAI handlers.
+        handlers: Further MONAI handlers; those with a state are saved and resumed.
         validation: Finds the best weights; None keeps the last ones alone.
         ema: Decay of a moving average of the weights, such as 0.998, which is then validated and
             exported in place of the weights; None keeps none.
@@ -117,6 +117,9 @@ def make_trainer(
     )
     parts = {"network": bare(network), "optimizer": optimizer, "scheduler": scheduler}
     parts["trainer"] = trainer
+    parts |= {type(one).__name__: one for one in handlers if hasattr(one, "state_dict")}
+    if scaled:
+        parts["scaler"] = trainer.scaler
     output_dir = Path(output_dir)
     if rank() == 0:
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -125,7 +128,14 @@ def make_trainer(
         trainer.add_event_handler(Events.EPOCH_COMPLETED, saver(output_dir, parts))
         trainer.add_event_handler(Events.COMPLETED, lambda: _summarize(output_dir))
     resume(trainer, output_dir, parts, epochs * epoch_length)
+    stream = getattr(data, "dataset", None)
+    if isinstance(stream, CaseStream):
+        trainer.add_event_handler(Events.STARTED, _go_on, stream)  # after what resumes
     return trainer
+
+
+def _go_on(trainer: SupervisedTrainer, stream: CaseStream[Any]) -> None:
+    stream.start = trainer.state.iteration
 
 
 def _steps_of(scheduler: Any) -> Any:

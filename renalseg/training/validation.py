@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -61,11 +60,6 @@ def make_validation(
     if count < 1:
         raise ConfigError(f"Expected at least one patch to validate on, got {count}")
     stream = draw(anatomies=load(source, split="validation"), seed=_SEED)
-    # A copy, because the training's own shall not start from the seed of the validation.
-    stream.transform = copy.deepcopy(stream.transform)
-    set_state = getattr(stream.transform, "set_random_state", None)
-    if set_state is not None:
-        set_state(seed=_SEED)
     return Validation(FixedBatches(stream, count, batch_size), structures, every)
 
 

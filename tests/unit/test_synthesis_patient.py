@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Generator
+from monai.transforms import RandShiftIntensityd
+from torch import Generator, Tensor
 
 from renalseg.synthesis.patches import SyntheticPatches
 from renalseg.synthesis.patient import CaseStream
+from renalseg.training import make_loader
 from tests.factories.anatomies import box_anatomy
 
 
@@ -25,6 +27,36 @@ def test_a_seed_gives_the_same_stream_and_another_seed_another() -> None:
     streams = [Numbers([box_anatomy()] * 8, seed=seed) for seed in (0, 0, 1)]
     one, same, other = (first(stream, 20) for stream in streams)
     assert one == same != other
+
+
+class Noise(CaseStream[dict[str, Tensor]]):
+    """Gives a random number, to which its transform adds another."""
+
+    def draw(self, generator: Generator) -> dict[str, Tensor]:
+        return {"image": torch.rand(1, generator=generator)}
+
+
+def batches(workers: int, start: int = 0, seed: int = 0) -> list[float]:
+    stream = Noise([], RandShiftIntensityd("image", offsets=1.0, prob=0.5), seed)
+    loader = make_loader(stream, batch_size=2, workers=workers)
+    stream.start = start
+    return torch.stack(
+        [batch["image"] for batch, _ in zip(loader, range(5), strict=False)]
+    ).tolist()
+
+
+def test_the_same_cases_come_from_any_number_of_workers() -> None:
+    alone = batches(workers=0)
+    assert alone == batches(workers=1) == batches(workers=2)
+    assert len({value for batch in alone for (value,) in batch}) == 10
+
+
+def test_a_stream_goes_on_from_any_batch() -> None:
+    assert batches(workers=0, start=2)[:3] == batches(workers=2)[2:]
+
+
+def test_a_seed_decides_the_transform_too() -> None:
+    assert batches(workers=0) == batches(workers=0) != batches(workers=0, seed=1)
 
 
 def test_anatomies_are_drawn_by_their_weights() -> None:

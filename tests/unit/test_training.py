@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from ignite.engine import Engine, Events
+from torch import Tensor
 
 from renalseg.errors import ConfigError
 from renalseg.inference.bundle import load_network
-from renalseg.training import export_weights, make_trainer
+from renalseg.synthesis.patient import CaseStream
+from renalseg.training import export_weights, make_loader, make_trainer
+from renalseg.training.distributed import seed
+from renalseg.training.schedules import FavorHardCases
 from renalseg.training.trainer import default_workers
+from tests.factories.anatomies import box_anatomy
 
 
 def test_exported_weights_are_half_precision(tmp_path: Path) -> None:
@@ -59,6 +66,7 @@ def train(output_dir: Path, epochs: int = 2, cycle: int | None = None, **setting
     network = torch.nn.Conv3d(1, 1, 1)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     batch = {"image": torch.ones(2, 1, 2, 2, 2), "label": torch.ones(2, 1, 2, 2, 2)}
+    settings = {"data": [batch] * 2} | settings
     scheduler = (
         torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
         if cycle is None
@@ -69,7 +77,6 @@ def train(output_dir: Path, epochs: int = 2, cycle: int | None = None, **setting
         optimizer=optimizer,
         scheduler=scheduler,
         loss=torch.nn.functional.mse_loss,
-        data=[batch] * 2,
         epochs=epochs,
         epoch_length=2,
         device=torch.device("cpu"),
@@ -105,6 +112,60 @@ def test_one_cycle_goes_on_to_its_end(tmp_path: Path) -> None:
     train(tmp_path, epochs=1, cycle=5)
     assert stopped.is_file()
     assert train(tmp_path, epochs=2, cycle=5).state.iteration == 4
+
+
+class Cases(CaseStream[dict[str, Any]]):
+    """Single voxels, by whose number the second patient is harder than the first."""
+
+    def draw(self, generator: torch.Generator) -> dict[str, Any]:
+        case = self.draw_patient(generator)
+        image = torch.rand((1, 1, 1, 1), generator=generator)
+        return {"image": image, "label": image + 3 * case, "case": case}
+
+
+def seen(output_dir: Path, *epochs: int) -> tuple[list[float], Tensor]:
+    """The images of a training in runs that each go on to an epoch; the weights at its end."""
+    images: list[float] = []
+    for last in epochs:
+        stream = Cases([box_anatomy()] * 2)
+
+        def note(engine: Engine) -> None:
+            images.extend(float(item["image"]) for item in engine.state.batch)
+
+        train(
+            output_dir,
+            epochs=last,
+            data=make_loader(stream, batch_size=2, workers=0),
+            handlers=[FavorHardCases(stream.weights), Noter(note)],
+        )
+    return images, stream.weights
+
+
+class Noter:
+    """Calls a function after each iteration."""
+
+    def __init__(self, note: Callable[[Engine], None]) -> None:
+        self.note = note
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.note)
+
+
+def test_a_resumed_training_sees_what_an_uninterrupted_one_would(tmp_path: Path) -> None:
+    whole, hard = seen(tmp_path / "whole", 4)
+    resumed, also_hard = seen(tmp_path / "resumed", 1, 3, 4)
+    assert len(set(whole)) == 16
+    assert resumed == whole
+    assert torch.equal(hard, also_hard)
+    assert hard[1] > hard[0]
+
+
+def test_other_weights_to_start_from_give_other_cases(tmp_path: Path) -> None:
+    for name in ("one.pt", "other.pt"):
+        (tmp_path / name).write_text(name)
+    seeds = [seed(), seed(tmp_path / "one.pt"), seed(tmp_path / "other.pt")]
+    assert len(set(seeds)) == 3
+    assert seed(tmp_path / "one.pt") == seeds[1]
 
 
 def test_more_epochs_than_one_cycle_has_are_refused_with_what_to_do(tmp_path: Path) -> None:
