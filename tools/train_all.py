@@ -19,11 +19,12 @@ from typing import Any
 
 import yaml
 
-from renalseg.errors import ConfigError, RenalSegError, causes, exit_code_for
+from renalseg.errors import ConfigError, exit_code_for
 from renalseg.runtime.checksums import renew_manifest
 from renalseg.runtime.progress import announce
 from renalseg.training.checkpoints import export_weights
 from renalseg.training.history import HISTORY, Row, best_of, read_history
+from renalseg.training.run import train_bundle
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,7 @@ def train_all(
                 text += f", exported to {model}"
             outcome = Outcome(bundle.name, text)
         except Exception as error:
-            cause = next((e for e in causes(error) if isinstance(e, RenalSegError)), error)
-            said = str(cause) or type(cause).__name__
+            said = str(error) or type(error).__name__
             outcome = Outcome(bundle.name, f"failed: {said}", exit_code_for(error))
         announce(f"{outcome.name}: {outcome.text}")
         outcomes.append(outcome)
@@ -128,8 +128,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(bundle: Path, output_dir: Path, knobs: dict[str, Any]) -> str:
     """What there is to say about the training of one bundle."""
-    from monai.bundle import run
-
     config = bundle / "configs" / "train.yaml"
     epochs = knobs.get("epochs", yaml.safe_load(config.read_text(encoding="utf-8"))["epochs"])
     if (output_dir / HISTORY).exists():
@@ -137,8 +135,7 @@ def _train(bundle: Path, output_dir: Path, knobs: dict[str, Any]) -> str:
         if rows[-1]["epoch"] >= epochs:
             return f"trained before, {_best(rows)}"
     start = time.perf_counter()
-    folders = {"bundle_root": str(bundle), "output_dir": str(output_dir)}
-    run(config_file=str(config), **folders, **knobs)
+    train_bundle(bundle, output_dir, knobs)
     minutes = (time.perf_counter() - start) / 60
     return f"trained in {minutes:.1f} min, {_best(read_history(output_dir))}"
 

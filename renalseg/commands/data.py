@@ -44,7 +44,11 @@ def add_data_command(commands: Any) -> argparse.ArgumentParser:
     )
     prepare.add_argument("source", type=Path, nargs="+", help="KiTS folder or data list (.json)")
     prepare.set_defaults(action=_prepare)
-    for command in (kits19, check, prepare):
+    held_out = actions.add_parser("held-out", help="link the cases that validate a training")
+    held_out.add_argument("source", type=Path, help="KiTS folder or data list (.json)")
+    held_out.add_argument("out", type=Path, help="folder for the folders cases and labels")
+    held_out.set_defaults(action=_held_out)
+    for command in (kits19, check, prepare, held_out):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return data
 
@@ -122,6 +126,14 @@ def _prepare(options: argparse.Namespace) -> None:
 
     patients = load_patients(options.source)
     announce(f"{len(patients)} cases are ready")
+
+
+def _held_out(options: argparse.Namespace) -> None:
+    from renalseg.data.held_out import link_held_out
+    from renalseg.runtime.progress import announce
+
+    names = link_held_out(options.source, options.out)
+    announce(f"{len(names)} cases validate: {', '.join(names)}")
 
 
 def _at_least_one_job(jobs: int | None) -> None:

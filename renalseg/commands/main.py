@@ -17,6 +17,7 @@ from renalseg.commands.jobs import add_jobs_command
 from renalseg.commands.methods import add_methods_command
 from renalseg.commands.report import add_report_command
 from renalseg.commands.synthesis import add_synthesis_commands
+from renalseg.commands.train import add_train_command
 from renalseg.commands.worker import add_worker_command
 from renalseg.errors import (
     EXIT_FAULT,
@@ -162,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     add_evaluate_command(commands)
     add_synthesis_commands(commands)
     add_data_command(commands)
+    add_train_command(commands)
     add_report_command(commands)
     add_worker_command(commands)
     add_jobs_command(commands)

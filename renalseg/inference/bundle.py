@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import nn
 
-from renalseg.errors import EXIT_RETRYABLE, ConfigError, causes, exit_code_for
+from renalseg.errors import EXIT_RETRYABLE, ConfigError, causes, exit_code_for, some_of
 from renalseg.grids import Grid
 from renalseg.inference.engine import OpenVINOEngine, make_engine
 from renalseg.inference.inferers import AutocastInferer, autocast
@@ -71,7 +71,11 @@ def load_network(
     except Exception as error:
         if exit_code_for(error) == EXIT_RETRYABLE:
             raise
-        raise ConfigError(f"The weights {path} do not fit their network: {error}") from error
+        # torch names every weight; the first ones tell as much
+        lines = [" ".join(line.split()) for line in str(error).splitlines()]
+        raise ConfigError(
+            f"The weights {path} do not fit their network: {some_of(lines, most=3)}"
+        ) from error
     channels_last(network.to(device))
     return make_engine(network.eval(), device, engine, input_shape)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from renalseg.data.volumes import (
 from renalseg.errors import InputError
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.runtime.progress import steps
+from renalseg.runtime.staging import remove_abandoned, staging
 from renalseg.synthesis.patient import kidney_boxes, landmarks_of
 from renalseg.synthesis.tissues import Tissue
 
@@ -53,6 +53,7 @@ def prepare_all(cases: Sequence[LabeledCase], cache: Path, jobs: int | None = No
         jobs: Number of parallel conversions, each up to 2 GB of memory; None uses up to four
         processors.
     """
+    remove_abandoned(cache)
     done = 0
     lock = threading.Lock()
 
@@ -94,20 +95,18 @@ def prepare(case: LabeledCase, cache: Path) -> Path:
     if _is_current(folder, state):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache))
-    try:
+    with staging(cache) as partial:
         image, label, spacing = _load(case)
-        np.save(partial / IMAGE, image)
-        np.save(partial / LABEL, label)
-        np.savez(partial / FACTS, state=state, spacing=spacing, **_facts(image, label, spacing))
+        np.save(partial.files / IMAGE, image)
+        np.save(partial.files / LABEL, label)
+        facts = _facts(image, label, spacing)
+        np.savez(partial.files / FACTS, state=state, spacing=spacing, **facts)
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            partial.rename(folder)
+            partial.files.rename(folder)
         except OSError:
             if not _is_current(folder, state):  # else another process was quicker
                 raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

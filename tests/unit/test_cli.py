@@ -17,7 +17,7 @@ from tests.factories.scenes import make_grid, volume
 
 COMMANDS = (
     *("run", "archive", "sample", "summary", "evaluate"),
-    *("library", "implant", "data", "worker", "jobs", "export", "manifest"),
+    *("library", "implant", "data", "train", "worker", "jobs", "export", "manifest"),
 )
 GRID = make_grid("LPS")
 

@@ -110,6 +110,12 @@ def test_a_case_whose_label_changed_is_converted_anew(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
+def test_others_may_read_a_converted_case(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    folder = prepare(case(write_case(tmp_path)), tmp_path / "cache")
+    assert folder.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_cases_of_one_name_stay_apart(tmp_path: Path) -> None:
     cases = [case(write_case(tmp_path / part)) for part in ("a", "b")]
     assert len(set(prepare_all(cases, tmp_path / "cache", jobs=1))) == 2

@@ -18,7 +18,7 @@ def bundles(tmp_path: Path) -> Path:
     for name in ("kidney_a", "tumor_a"):
         config = tmp_path / "bundles" / name / "configs" / "train.yaml"
         config.parent.mkdir(parents=True)
-        config.write_text("epochs: 2\n")
+        config.write_text("epochs: 2\nwidth: 8\n")
     return tmp_path / "bundles"
 
 
