@@ -2,7 +2,7 @@
 # Variables: PYTHON, VENV, TORCH (requirement of the torch build), TORCH_INDEX (package index to take
 # torch from, such as that of its CPU builds; the default index has the CUDA build on Linux), BUNDLE
 # (what `make train` trains), BUNDLES (what `make train-all` trains, all by default), KNOBS (of train.yaml,
-# such as "--epochs 20"), EXPORT (1: `make train-all` puts the weights into the bundles), DATA (folder with the label maps that `make train` draws from as well),
+# such as "--epochs 20"), EXPORT (1: `make train-all` makes bundles of the weights), DATA (folder with the label maps that `make train` draws from as well),
 # SLICES (sizes that `make bench` measures), RESULTS (files that it writes, without .json and .png).
 # Of the container image: IMAGE (its name), BASE (image that it is built on; CUDA 13 by default), IMAGE_TOOL
 # (docker, podman or buildah, the one that works by default), BUILD_FLAGS (further options of its `build`).
@@ -86,7 +86,7 @@ pictures: $(DEV)  ## make the pictures of the guides anew: needs Chromium and po
 train: $(RUN) build/.library  ## train a bundle on synthetic CTs: make train BUNDLE=tumor_sehdc
 	$(BIN)/python -m monai.bundle run --config_file bundles/$(BUNDLE)/configs/train.yaml \
 		--bundle_root bundles/$(BUNDLE) $(KNOBS)
-	@echo "To put the weights into the bundle: $(BIN)/renalseg export build/train/$(BUNDLE) bundles/$(BUNDLE)"
+	@echo "To make a bundle of it: $(BIN)/renalseg export build/train/$(BUNDLE) bundles/$(BUNDLE)"
 
 train-all: $(RUN) build/.library  ## train bundles one after another: make train-all BUNDLES="kidney_sehdc tumor_sehdc"
 	$(BIN)/python -m tools.train_all $(BUNDLES) $(if $(EXPORT),--export) $(KNOBS)

@@ -20,9 +20,8 @@ from typing import Any
 import yaml
 
 from renalseg.errors import ConfigError, exit_code_for
-from renalseg.runtime.checksums import renew_manifest
 from renalseg.runtime.progress import announce
-from renalseg.training.checkpoints import export_weights
+from renalseg.training.export import export_bundle
 from renalseg.training.history import HISTORY, Row, best_of, read_history
 from renalseg.training.run import train_bundle
 
@@ -51,16 +50,15 @@ def train_all(
         bundles: Folders of bundles.
         output_dir: Gets a folder for each.
         knobs: In place of those in each train.yaml.
-        export: Puts the weights into the bundles.
+        export: Makes a new bundle of each, in the folder `bundles` of `output_dir`.
     """
     outcomes = []
     for bundle in bundles:
         try:
             text = _train(bundle, output_dir / bundle.name, knobs)
             if export:
-                model = export_weights(output_dir / bundle.name, bundle / "models" / "model.pt")
-                renew_manifest(bundle)
-                text += f", exported to {model}"
+                new = output_dir / "bundles" / f"{bundle.name}_trained"
+                text += f", exported to {export_bundle(output_dir / bundle.name, bundle, new)}"
             outcome = Outcome(bundle.name, text)
         except Exception as error:
             said = str(error) or type(error).__name__
@@ -112,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("bundles", nargs="*", metavar="BUNDLE", help="all by default")
     parser.add_argument("--bundle_dir", type=Path, default=Path("bundles"))
     parser.add_argument("--output_dir", type=Path, default=Path("build/train"))
-    parser.add_argument("--export", action="store_true", help="put the weights into the bundles")
+    parser.add_argument("--export", action="store_true", help="make bundles of the weights")
     options, words = parser.parse_known_args(argv)
     try:
         bundles = find_bundles(options.bundles, options.bundle_dir)

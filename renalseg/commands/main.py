@@ -17,16 +17,11 @@ from renalseg.commands.jobs import add_jobs_command
 from renalseg.commands.methods import add_methods_command
 from renalseg.commands.report import add_report_command
 from renalseg.commands.synthesis import add_synthesis_commands
-from renalseg.commands.train import add_train_command
+from renalseg.commands.train import add_export_command, add_train_command
 from renalseg.commands.worker import add_worker_command
-from renalseg.errors import (
-    EXIT_FAULT,
-    InputError,
-    RenalSegError,
-    exit_code_for,
-)
+from renalseg.errors import EXIT_FAULT, RenalSegError, exit_code_for
 from renalseg.runtime import log
-from renalseg.runtime.checksums import add_checksums_command, renew_manifest
+from renalseg.runtime.checksums import add_checksums_command
 from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
 from renalseg.runtime.imports import import_monai_quickly, may_lack_imports, start_again_with_all
 from renalseg.runtime.privacy import format_traceback, reason_of
@@ -171,14 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     add_methods_command(commands)
     checksums = add_checksums_command(commands)
 
-    export = commands.add_parser("export", help="export the weights of a training run to a bundle")
-    export.add_argument("train_dir", type=Path, help="output_dir of the training")
-    export.add_argument("bundle", type=Path, help="folder of the bundle")
-    export.add_argument(
-        "--last", action="store_true", help="export the last weights instead of the best"
-    )
-    export.set_defaults(action=_export)
-    for command in (summary, export, checksums):
+    add_export_command(commands)
+    for command in (summary, checksums):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
 
@@ -222,18 +211,6 @@ def _summary(options: argparse.Namespace) -> None:
     from renalseg.commands.summary import print_result
 
     print_result(options.folder)
-
-
-def _export(options: argparse.Namespace) -> None:
-    from renalseg.training import export_weights
-
-    if not (options.bundle / "configs").is_dir():
-        raise InputError(f"Expected a bundle with a folder configs, found none at {options.bundle}")
-    model = options.bundle / "models" / "model.pt"
-    print(export_weights(options.train_dir, model, last=options.last))
-    renewed = renew_manifest(options.bundle)
-    if renewed is not None:
-        print(renewed)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The subcommand `renalseg train`."""
+"""The subcommands `renalseg train` and `renalseg export`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 from typing import Any
+
+from renalseg.errors import ConfigError
 
 
 def add_train_command(commands: Any) -> None:
@@ -22,6 +24,38 @@ def add_train_command(commands: Any) -> None:
     train.add_argument("--set", dest="knobs", action="append", metavar="NAME=VALUE", help=knob)
     train.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     train.set_defaults(action=_train)
+
+
+def add_export_command(commands: Any) -> None:
+    """Adds `export` to the subcommands of a parser."""
+    export: argparse.ArgumentParser = commands.add_parser(
+        "export", help="make a bundle of the weights of a training"
+    )
+    export.add_argument("train_dir", type=Path, help="output_dir of the training")
+    export.add_argument("bundle", type=Path, help="folder of the bundle that was trained")
+    out = "folder of the new bundle (bundles/<bundle>_trained, beside TRAIN_DIR)"
+    export.add_argument("out", type=Path, nargs="?", help=out)
+    last = "export the last weights instead of the best"
+    export.add_argument("--last", action="store_true", help=last)
+    replace = "put weights and settings into BUNDLE itself, whose card and scores then are yours"
+    export.add_argument("--replace", action="store_true", help=replace)
+    export.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
+    export.set_defaults(action=_export)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from renalseg.runtime.checksums import renew_manifest
+    from renalseg.training.export import export_bundle, replace_weights
+
+    if options.replace and options.out is not None:
+        raise ConfigError(f"Expected either {options.out} or --replace, got both")
+    if options.replace:
+        print(replace_weights(options.train_dir, options.bundle, last=options.last))
+        renew_manifest(options.bundle)
+        return
+    name = f"{options.bundle.resolve().name}_trained"
+    out = options.out or options.train_dir.resolve().parent / "bundles" / name
+    print(export_bundle(options.train_dir, options.bundle.resolve(), out, last=options.last))
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from renalseg.inference.inferers import AutocastInferer, training_dtype
 from renalseg.synthesis.patient import CaseStream
 from renalseg.training.checkpoints import resume, saver
 from renalseg.training.distributed import bare, parallel, rank
+from renalseg.training.export import write_record
 from renalseg.training.history import History
 from renalseg.training.stability import SkipBrokenUpdates, WeightAverage
 from renalseg.training.tracking import track
@@ -70,6 +71,8 @@ def make_trainer(
     validation: Validation | None = None,
     ema: float | None = None,
     mlflow: str | None = None,
+    inference: Mapping[str, Any] | None = None,
+    source: str | Path | Sequence[str | Path] = (),
 ) -> SupervisedTrainer:
     """A trainer in mixed precision that logs, steps its schedule, validates, saves, and resumes.
 
@@ -93,6 +96,9 @@ def make_trainer(
         ema: Decay of a moving average of the weights, such as 0.998, which is then validated and
             exported in place of the weights; None keeps none.
         mlflow: Tracking URI of MLflow, or a folder; None does without.
+        inference: What an export writes into inference.yaml, see
+            `renalseg.training.export.write_record`; None: the training is not to be exported.
+        source: What it trains on, for the card of the exported bundle.
 
     Raises:
         ConfigError: The checkpoint does not go with the settings, or MLflow is not installed.
@@ -123,6 +129,8 @@ def make_trainer(
     output_dir = Path(output_dir)
     if rank() == 0:
         output_dir.mkdir(parents=True, exist_ok=True)
+        if inference is not None:
+            write_record(output_dir, inference, source)
         parts |= _keep_track(trainer, bare(network), output_dir, validation, ema)
         track(trainer, output_dir, epoch_length, mlflow)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, saver(output_dir, parts))

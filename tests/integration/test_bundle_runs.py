@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from monai.bundle import run
 
 from renalseg.errors import InputError
 from renalseg.synthesis.library import save_anatomy
-from renalseg.training import export_weights
+from renalseg.training.export import export_bundle
 from renalseg.training.history import read_history
 from tests.factories import slabs
 from tests.factories.anatomies import box_anatomy
@@ -92,6 +91,22 @@ def train(name: str, library: Path, out: Path, *overlays: str, **settings: Any) 
     return torch.load(out / "checkpoint.pt", weights_only=False)
 
 
+def infer_and_score(bundle: Path, cases: Path, out: Path) -> None:
+    """Runs a bundle with the settings that it has."""
+    small = {"grid_size": [32, 32, 32]} if bundle.name.startswith("kidney_resvnet") else {}
+    run(
+        config_file=configs(bundle, "inference", "evaluate"),
+        bundle_root=str(bundle),
+        dataset_dir=str(cases / "cases"),
+        label_dir=str(cases / "labels"),
+        output_dir=str(out),
+        device="$torch.device('cpu')",
+        engine="torch",  # converting ten networks takes longer than the rest of the test
+        **({"kidney_dir": str(cases / "kidneys")} if bundle.name.startswith("tumor_") else {}),
+        **small,
+    )
+
+
 @every_bundle
 def test_a_bundle_trains_and_then_segments_and_scores_a_case(
     name: str, library: Path, cases: Path, tmp_path: Path
@@ -111,23 +126,8 @@ def test_a_bundle_trains_and_then_segments_and_scores_a_case(
     assert {key[5:] for key in epoch if key.startswith("dice_")} == scored
     assert (tmp_path / "train" / "best.pt").is_file()
 
-    bundle = tmp_path / name
-    shutil.copytree(BUNDLES / name / "configs", bundle / "configs")
-    export_weights(tmp_path / "train", bundle / "models" / "model.pt")
-    size = {key: value for key, value in SMALL[name].items() if key != "size"}
-    if name == "kidney_resvnet":
-        size = {"grid_size": size["roi_size"]}
-    run(
-        config_file=configs(bundle, "inference", "evaluate"),
-        bundle_root=str(bundle),
-        dataset_dir=str(cases / "cases"),
-        label_dir=str(cases / "labels"),
-        output_dir=str(tmp_path / "out"),
-        device="$torch.device('cpu')",
-        engine="torch",  # converting ten networks takes longer than the rest of the test
-        **({"kidney_dir": str(cases / "kidneys")} if name.startswith("tumor_") else {}),
-        **(size if name not in ("kidney_mrb", "kidney_msvnet", "tumor_msvnet") else {}),
-    )
+    bundle = export_bundle(tmp_path / "train", BUNDLES / name, tmp_path / f"{name}_own")
+    infer_and_score(bundle, cases, tmp_path / "out")
     pred = nib.load(tmp_path / "out" / "one.nii.gz")
     values = np.asanyarray(pred.dataobj)
     assert values.shape == (40, 30, 24)
@@ -144,6 +144,17 @@ def test_a_bundle_trains_and_then_segments_and_scores_a_case(
 def test_the_schedule_of_the_paper_trains_too(name: str, library: Path, tmp_path: Path) -> None:
     checkpoint = train(name, library, tmp_path, "paper", width=4, val_every=0)
     assert checkpoint["trainer"]["iteration"] == 2
+
+
+@pytest.mark.slow
+@every_paper
+def test_what_was_trained_as_in_the_paper_is_exported_and_segments(
+    name: str, library: Path, cases: Path, tmp_path: Path
+) -> None:
+    train(name, library, tmp_path / "train", "paper", val_every=0)
+    bundle = export_bundle(tmp_path / "train", BUNDLES / name, tmp_path / f"{name}_paper")
+    infer_and_score(bundle, cases, tmp_path / "out")
+    assert (tmp_path / "out" / "metrics.csv").is_file()
 
 
 def test_a_training_goes_on_where_it_stopped(library: Path, tmp_path: Path) -> None:

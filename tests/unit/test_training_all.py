@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from renalseg.errors import ConfigError
+from renalseg.training.export import write_record
+from tests.factories.bundles import write_bundle
 from tools.train_all import find_bundles, main, parse_knobs, train_all
 
 HEADER = "epoch,loss,learning_rate,dice\n"
@@ -16,9 +18,8 @@ HEADER = "epoch,loss,learning_rate,dice\n"
 @pytest.fixture
 def bundles(tmp_path: Path) -> Path:
     for name in ("kidney_a", "tumor_a"):
-        config = tmp_path / "bundles" / name / "configs" / "train.yaml"
-        config.parent.mkdir(parents=True)
-        config.write_text("epochs: 2\nwidth: 8\n")
+        bundle = write_bundle(tmp_path / "bundles" / name)
+        (bundle / "configs" / "train.yaml").write_text("epochs: 2\nwidth: 8\n")
     return tmp_path / "bundles"
 
 
@@ -34,7 +35,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         out = Path(settings["output_dir"])
         out.mkdir(parents=True)
         (out / "history.csv").write_text(HEADER + "1,1.5,0.1,0.5\n2,1.0,0.1,0.75\n")
-        torch.save({"weight": torch.ones(1)}, out / "best.pt")
+        write_record(out, {}, "library")
+        weights = {"weight": torch.ones(1, 1, 1, 1, 1), "bias": torch.zeros(1)}
+        torch.save(weights, out / "best.pt")
 
     monkeypatch.setattr(monai.bundle, "run", run)
     return asked
@@ -95,8 +98,8 @@ def test_weights_are_exported_when_asked(
 ) -> None:
     folders = ["--bundle_dir", str(bundles), "--output_dir", str(tmp_path / "out")]
     assert main(["tumor_a", "--export", *folders]) == 0
-    assert (bundles / "tumor_a" / "models" / "model.pt").is_file()
-    assert not (bundles / "kidney_a" / "models").exists()
+    assert (tmp_path / "out" / "bundles" / "tumor_a_trained" / "models" / "model.pt").is_file()
+    assert not (tmp_path / "out" / "bundles" / "kidney_a_trained").exists()
 
 
 def test_the_program_ends_with_the_code_of_a_failure(
