@@ -11,6 +11,8 @@ from typing import Any
 from renalseg.errors import ConfigError
 
 METADATA_FILE = "configs/metadata.json"
+TUMOR_METRIC = "tumor_dice_unseen_synthetic"
+"""Begin of the names of a tumor bundle's Dice in `eval_metrics`, one for what runs before it."""
 _DECIDES = ("configs/inference.yaml", "models/model.pt")  # what decides a bundle's output
 _FINGERPRINT = 16  # characters
 
@@ -29,6 +31,16 @@ def read_metadata(bundle: Path) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise ConfigError(f"Expected a JSON object in {path}, found {type(metadata).__name__}")
     return metadata
+
+
+def tumor_metric(before: Iterable[str], metric: str = TUMOR_METRIC) -> str:
+    """Names a metric of a tumor bundle that depends on the bundles before it.
+
+    Args:
+        before: Names of the localizer and, if any, the refiner.
+        metric: What was measured.
+    """
+    return f"{metric}_after_{'_and_'.join(before)}"
 
 
 def fingerprint(bundles: Iterable[Path]) -> str:

@@ -23,7 +23,7 @@ from renalseg.findings.sentences import (
     statements,
 )
 from renalseg.inference.choice import Choice
-from renalseg.inference.metadata import read_metadata
+from renalseg.inference.metadata import TUMOR_METRIC, read_metadata, tumor_metric
 from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.output.earlier import Earlier
 from renalseg.output.objects import make_objects, note
@@ -33,6 +33,7 @@ from renalseg.settings import Settings
 
 REFUSED = "refused"  # the finding where there is none
 LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
+_UNRELIABLE = "do not rely on what it finds or does not find"
 _DIGITS = 8  # of the study's hash: two studies that share a series UID are few
 
 
@@ -164,26 +165,32 @@ def write_study(
 
 
 def weak_bundles(choice: Choice) -> list[str]:
-    """What to say about bundles that are on trial, or whose own measured Dice is low.
+    """What to say about bundles that are on trial, or whose measured Dice is low.
 
-    Their metadata say so: `trial` is a sentence, `eval_metrics` has the Dice. A method that finds
-    no tumors where there are some must not let "no tumor found" stand alone.
+    Their metadata say so: `trial` is a sentence, `eval_metrics` has the Dice. That of a tumor
+    bundle depends on the bundles before it, so it counts only after those that it was measured
+    after. A method that finds no tumors where there are some must not let "no tumor found" stand
+    alone.
     """
     said = []
-    structures = {choice.localizer: "kidney", choice.tumor: "tumor"}
-    for bundle, structure in structures.items():
+    *before, tumor = choice.stages
+    names = {choice.localizer: "kidney_dice_unseen_synthetic", tumor: tumor_metric(before)}
+    for bundle, name in names.items():
         try:
             metadata = read_metadata(choice.bundles / bundle)
         except ConfigError:
             continue  # the bundle itself says that it is broken, when it is loaded
         if trial := metadata.get("trial"):
             said.append(f"{bundle} is on trial: {trial}")
-        dice = metadata.get("eval_metrics", {}).get(f"{structure}_dice_unseen_synthetic", 1.0)
-        if dice < LEAST_DICE:
+        metrics = metadata.get("eval_metrics", {})
+        structure = name.partition("_")[0]
+        if metrics.get(name, 1.0) < LEAST_DICE:
             said.append(
-                f"{bundle} reaches a {structure} Dice of {dice:.2f} on synthetic CTs: "
-                "do not rely on what it finds or does not find"
+                f"{bundle} reaches a {structure} Dice of {metrics[name]:.2f} on synthetic CTs: "
+                f"{_UNRELIABLE}"
             )
+        elif name not in metrics and any(other.startswith(TUMOR_METRIC) for other in metrics):
+            said.append(f"{bundle} was not measured after {' and '.join(before)}: {_UNRELIABLE}")
     return said
 
 

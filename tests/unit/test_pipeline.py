@@ -82,22 +82,30 @@ def test_peak_memory_is_that_of_a_process_with_libraries() -> None:
 
 
 def test_a_bundle_with_a_low_measured_dice_runs_with_a_warning(tmp_path: Path) -> None:
-    metrics = {
+    metrics: dict[str, dict[str, float]] = {
         "kidney_good": {"kidney_dice_unseen_synthetic": 0.9},
         "tumor_blind": {},
         "tumor_new": {},
     }
-    metrics["tumor_blind"]["tumor_dice_unseen_synthetic"] = 0.0
+    measured = {"kidney_good": 0.0, "kidney_good_and_tumor_new": 0.4, "kidney_best": 0.8}
+    metrics["tumor_blind"] = {
+        f"tumor_dice_unseen_synthetic_after_{before}": dice for before, dice in measured.items()
+    }
     for name, values in metrics.items():
         (tmp_path / name / "configs").mkdir(parents=True)
         text = json.dumps({"eval_metrics": values})
         (tmp_path / name / "configs" / "metadata.json").write_text(text)
 
-    def warnings_of(localizer: str, tumor: str) -> list[str]:
-        return weak_bundles(Choice(tmp_path, localizer, tumor, torch.device("cpu")))
+    def warnings_of(localizer: str, tumor: str, refiner: str | None = None) -> list[str]:
+        return weak_bundles(Choice(tmp_path, localizer, tumor, torch.device("cpu"), refiner))
 
     (warning,) = warnings_of("kidney_good", "tumor_blind")
     assert warning.startswith("tumor_blind reaches a tumor Dice of 0.00")
+    (warning,) = warnings_of("kidney_good", "tumor_blind", "tumor_new")
+    assert warning.startswith("tumor_blind reaches a tumor Dice of 0.40")
+    assert warnings_of("kidney_best", "tumor_blind") == []
+    (warning,) = warnings_of("kidney_other", "tumor_blind")
+    assert warning.startswith("tumor_blind was not measured after kidney_other: do not rely")
     assert warnings_of("kidney_good", "tumor_new") == []
     text = json.dumps({"trial": "it sees tumors everywhere"})
     (tmp_path / "tumor_new" / "configs" / "metadata.json").write_text(text)

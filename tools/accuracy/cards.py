@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from renalseg.evaluation.bootstrap import mean_of
-from renalseg.inference.metadata import METADATA_FILE, read_metadata
+from renalseg.inference.metadata import METADATA_FILE, TUMOR_METRIC, read_metadata, tumor_metric
 from renalseg.runtime.checksums import renew_manifest
 from tools.accuracy.report import estimate, found, number
 from tools.markdown import check_marks, put_between, table
@@ -47,7 +47,7 @@ def write_cards(content: Content, bundles: Path) -> list[Path]:
         if name.startswith("kidney"):
             text, metrics = _localizer([s for (first, *_), s in chains.items() if name == first])
         else:
-            own = {" and ".join(before): s for (*before, last), s in chains.items() if name == last}
+            own = {tuple(before): s for (*before, last), s in chains.items() if name == last}
             text, metrics = _tumor(own)
         card = bundles / name / "docs" / "README.md"
         put_between(card, MARK, text)
@@ -92,17 +92,18 @@ def _by_phase(cases: Sequence[Content]) -> Iterable[tuple[str, int, str]]:
         yield phase, len(values), number(mean_of(values).value, 3)
 
 
-def _tumor(partners: Mapping[str, Content]) -> tuple[str, dict[str, float | None]]:
+def _tumor(partners: Mapping[tuple[str, ...], Content]) -> tuple[str, dict[str, float | None]]:
     """One column for each localizer, with the refiner where there is one."""
     lines: dict[str, list[str]] = {}
     metrics: dict[str, float | None] = {}
-    for suites in partners.values():
+    for before, suites in partners.items():
         cells, measured = _tumor_column(suites)
         for name, cell in cells.items():
             lines.setdefault(name, []).append(cell)
-        metrics = metrics or measured  # those after the localizer that was measured first
+        metrics |= {tumor_metric(before, metric): value for metric, value in measured.items()}
     rows = [(name, *cells) for name, cells in lines.items() if len(cells) == len(partners)]
-    parts = ["\n".join(table(("", *(f"after {name}" for name in partners)), rows, slice(1, None)))]
+    heads = (f"after {' and '.join(before)}" for before in partners)
+    parts = ["\n".join(table(("", *heads), rows, slice(1, None)))]
     slices = next((s["slices"]["summary"] for s in partners.values() if "slices" in s), None)
     if slices is not None:
         parts.append(_slices(slices))
@@ -136,7 +137,7 @@ def _tumor_column(suites: Content) -> tuple[dict[str, str], dict[str, float | No
         )
         failed = [f["case"] for f in summary["failures"]]
         cells["Dice below 0.1"] = ", ".join(sorted(set(failed))) or "none"
-        metrics["tumor_dice_unseen_synthetic"] = summary["tumor_dice"]["value"]
+        metrics[TUMOR_METRIC] = summary["tumor_dice"]["value"]
         metrics["kidney_dice_unseen_synthetic"] = summary["kits19"]["kidney"]["value"]
     return cells, metrics
 
