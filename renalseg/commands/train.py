@@ -37,6 +37,8 @@ def add_export_command(commands: Any) -> None:
     export.add_argument("out", type=Path, nargs="?", help=out)
     last = "export the last weights instead of the best"
     export.add_argument("--last", action="store_true", help=last)
+    validate = "KiTS folder or data list, whose held-out whole CTs set the limits of postprocessing"
+    export.add_argument("--validate", type=Path, metavar="SOURCE", help=validate)
     replace = "put weights and settings into BUNDLE itself, whose card and scores then are yours"
     export.add_argument("--replace", action="store_true", help=replace)
     export.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
@@ -45,17 +47,26 @@ def add_export_command(commands: Any) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from renalseg.runtime.checksums import renew_manifest
-    from renalseg.training.export import export_bundle, replace_weights
+    from renalseg.runtime.progress import announce
+    from renalseg.training.export import export_bundle, limits_of, replace_weights
 
-    if options.replace and options.out is not None:
-        raise ConfigError(f"Expected either {options.out} or --replace, got both")
+    if options.replace and (options.out or options.validate):
+        raise ConfigError("Expected --replace alone, or OUT and --validate without it")
     if options.replace:
         print(replace_weights(options.train_dir, options.bundle, last=options.last))
         renew_manifest(options.bundle)
         return
     name = f"{options.bundle.resolve().name}_trained"
     out = options.out or options.train_dir.resolve().parent / "bundles" / name
-    print(export_bundle(options.train_dir, options.bundle.resolve(), out, last=options.last))
+    bundle = options.bundle.resolve()
+    print(
+        export_bundle(options.train_dir, bundle, out, last=options.last, validate=options.validate)
+    )
+    if options.validate is None and (limits := limits_of(out)):
+        announce(
+            f"{limits}: limits of the shipped weights, below which no tumor is reported; "
+            "--validate SOURCE finds those of the new ones"
+        )
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -108,6 +108,11 @@ def listed_cases(path: Path, split: str | None = None) -> list[LabeledCase]:
     return choose(cases, {case.name for case in held_out}, split)
 
 
+def labeled_cases(source: Path, split: str | None = None) -> list[LabeledCase]:
+    """The cases of a data list (.json) or of a KiTS folder; see `listed_cases` and `kits_cases`."""
+    return (listed_cases if source.suffix == ".json" else kits_cases)(source, split)
+
+
 def choose(cases: list[LabeledCase], validation: set[str], split: str | None) -> list[LabeledCase]:
     """The cases of a split.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from renalseg.data.case_lists import LabeledCase, kits_cases, listed_cases
+from renalseg.data.case_lists import LabeledCase, labeled_cases
 from renalseg.errors import InputError
 
 IMAGES, LABELS = "cases", "labels"
@@ -23,8 +23,7 @@ def link_held_out(source: Path, out: Path) -> list[str]:
     Raises:
         InputError: No case validates, two have the same name, or a file is in the way.
     """
-    listed = listed_cases if source.suffix == ".json" else kits_cases
-    found = listed(source, "validation")
+    found = labeled_cases(source, "validation")
     cases = {_name(case): case for case in found}
     if not cases or len(cases) < len(found):
         raise InputError(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import yaml
 
+from renalseg.data.case_lists import labeled_cases
 from renalseg.errors import ConfigError, InputError
 from renalseg.inference.bundle import Bundle
 from renalseg.inference.metadata import METADATA_FILE, read_metadata
@@ -22,6 +23,13 @@ from renalseg.runtime.checksums import write_manifest
 from renalseg.runtime.staging import staging, sync_all
 from renalseg.training.checkpoints import export_weights
 from renalseg.training.history import best_of, read_history
+from renalseg.training.limits import (
+    SIZES,
+    Outcome,
+    choose_limits,
+    thresholds_of,
+    try_localizer,
+)
 
 RECORD = "export.yaml"
 """What a training leaves for its export: `inference`, the settings, and `data`, the sources."""
@@ -64,7 +72,9 @@ def write_record(output_dir: Path, inference: Mapping[str, Any], data: Any) -> N
     path.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
 
 
-def export_bundle(train_dir: Path, bundle: Path, out: Path, *, last: bool = False) -> Path:
+def export_bundle(
+    train_dir: Path, bundle: Path, out: Path, *, last: bool = False, validate: Path | None = None
+) -> Path:
     """Writes a new bundle with the weights of a training.
 
     It has the settings of the training, a version, a model card and metadata of its own, and none
@@ -75,6 +85,8 @@ def export_bundle(train_dir: Path, bundle: Path, out: Path, *, last: bool = Fals
         bundle: The bundle that was trained.
         out: The new bundle; nothing may be there.
         last: Whether to take the last weights instead of the best.
+        validate: A KiTS folder or data list, whose held-out cases measure the bundle as whole CTs
+            and set the limits of its postprocessing; None keeps those of the shipped weights.
 
     Returns:
         The new bundle, complete.
@@ -82,7 +94,7 @@ def export_bundle(train_dir: Path, bundle: Path, out: Path, *, last: bool = Fals
     Raises:
         ConfigError: `train_dir` holds no training that says what it is for, `bundle` is no bundle,
             or the weights do not fit it.
-        InputError: `out` exists, or its name does not say which stage it is.
+        InputError: `out` exists, its name does not say which stage it is, or no case validates.
     """
     prefix = next((p for p in (LOCALIZER, TUMOR) if bundle.name.startswith(p)), "")
     if not out.name.startswith(prefix) or out.name == prefix:
@@ -98,7 +110,8 @@ def export_bundle(train_dir: Path, bundle: Path, out: Path, *, last: bool = Fals
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(bundle / name, new / name)
         _fill(new, train_dir, bundle, record, last)
-        _describe(new, train_dir, bundle, record)
+        outcome = None if validate is None else _validate(new, validate)
+        _describe(new, train_dir, bundle, record, outcome)
         write_manifest(new)
         sync_all(new)
         new.rename(out)
@@ -184,7 +197,43 @@ def _fill(new: Path, train_dir: Path, bundle: Path, record: Mapping[str, Any], l
         raise ConfigError(f"The weights of {train_dir} cannot be exported: {reason}") from error
 
 
-def _describe(new: Path, train_dir: Path, bundle: Path, record: Mapping[str, Any]) -> None:
+def _validate(new: Path, source: Path) -> Outcome:
+    """Measures a bundle on whole CTs, and gives it the limits that fit."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    cases = labeled_cases(source, "validation")
+    if not cases:
+        raise InputError(f"Expected cases that validate in {source}, found none")
+    if new.name.startswith(LOCALIZER):
+        return try_localizer(Bundle(new, device), cases)
+    config = new / _INFERENCE
+    settings = read_yaml(config)
+    size = next(name for name in SIZES if name in settings)
+    bundles = {
+        threshold: Bundle(new, device, overrides={size: 0.0, "threshold": threshold})
+        for threshold in thresholds_of(settings)
+    }
+    outcome = choose_limits(bundles, cases)
+    text = config.read_text(encoding="utf-8")
+    for name, value in outcome.limits.items():
+        note = f"the best of those tried on {len(cases)} whole CTs"
+        text = set_value(text, size if name == "mm3" else name, value, note)
+    config.write_text(text, encoding="utf-8")
+    return outcome
+
+
+def limits_of(bundle: Path) -> str:
+    """The limits of the postprocessing of a bundle, for people; "" where it has none."""
+    settings = read_yaml(bundle / _INFERENCE)
+    return ", ".join(f"{n} {settings[n]}" for n in (*SIZES, "threshold") if n in settings)
+
+
+def _describe(
+    new: Path,
+    train_dir: Path,
+    bundle: Path,
+    record: Mapping[str, Any],
+    outcome: Outcome | None,
+) -> None:
     """Writes metadata, model card and license of the data."""
     source = read_metadata(bundle)
     made_from = f"{bundle.name} {source.get('version', 'unknown')}"
@@ -209,18 +258,28 @@ def _describe(new: Path, train_dir: Path, bundle: Path, record: Mapping[str, Any
         "authors": _UNKNOWN,
         "copyright": _UNKNOWN,
         "data_source": data,
-        "eval_metrics": scores,
+        "eval_metrics": scores | dict(outcome.scores if outcome else {}),
     }
     (new / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
     docs = new / "docs"
     docs.mkdir()
     settings = [(name.replace("::", "."), value) for name, value in record["inference"].items()]
     validated = [(f"Dice of {name[5:].split('_')[0]}", value) for name, value in scores.items()]
+    measured = (
+        f"In validation it reaches: {outcome.text}."
+        if outcome
+        else ("Nobody has measured it on whole CTs.")
+    )
+    limits = limits_of(new)
+    if limits:
+        origin = "were chosen there" if outcome else "are those of the shipped weights"
+        measured += f" Its limits, {limits}, {origin}: smaller tumors count as kidney."
     card = [
         f"# {new.name}\n\nWeights of a training of {made_from}, whose card describes the method. "
-        "Research only; not for diagnosis. Nobody has measured them on whole CTs for this card.",
+        "Research only; not for diagnosis.",
         f"## Training\n\n{_table([('data', data), ('epochs', len(rows)), *settings])}",
         f"## Validation on patches\n\n{_table(validated)}" if scores else "",
+        f"## Whole CTs\n\n{measured}",
     ]
     (docs / "README.md").write_text("\n\n".join(part for part in card if part) + "\n", "utf-8")
     terms = (
