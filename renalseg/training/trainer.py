@@ -12,7 +12,7 @@ from ignite.engine import Events
 from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
 from monai.handlers import LrScheduleHandler
-from monai.inferers import SimpleInferer
+from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor, nn
 
 from renalseg.inference.inferers import AutocastInferer, training_dtype
@@ -63,11 +63,12 @@ def make_trainer(
     scheduler: Any,
     loss: Callable[..., Tensor],
     data: Iterable[Any],
-    epochs: int,
+    max_epochs: int,
     epoch_length: int,
     device: torch.device,
     output_dir: str | Path,
-    handlers: Sequence[Any] = (),
+    inferer: Inferer | None = None,
+    train_handlers: Sequence[Any] = (),
     validation: Validation | None = None,
     ema: float | None = None,
     mlflow: str | None = None,
@@ -85,13 +86,14 @@ def make_trainer(
         loss: Of (logits, label).
         data: Batches with `image` and `label`, endless or longer than an epoch. Those of a
             `CaseStream` go on where a resumed training stopped.
-        epochs: When to stop.
+        max_epochs: When to stop.
         epoch_length: Iterations of an epoch.
         device: Where training runs.
         output_dir: Gets after each epoch checkpoint.pt, history.csv and the TensorBoard events,
             best.pt whenever a validation is the best so far, and summary.png at the end; a
             checkpoint.pt that is there already is resumed from.
-        handlers: Further MONAI handlers; those with a state are saved and resumed.
+        inferer: Runs the network on a batch; None runs it in the half precision of the device.
+        train_handlers: Further MONAI handlers; those with a state are saved and resumed.
         validation: Finds the best weights; None keeps the last ones alone.
         ema: Decay of a moving average of the weights, such as 0.998, which is then validated and
             exported in place of the weights; None keeps none.
@@ -108,22 +110,22 @@ def make_trainer(
     network = parallel(network)
     trainer = SupervisedTrainer(
         device=device,
-        max_epochs=epochs,
+        max_epochs=max_epochs,
         train_data_loader=data,
         network=network,
         optimizer=optimizer,
         loss_function=loss,
-        inferer=AutocastInferer(SimpleInferer(), training=True),
+        inferer=inferer or AutocastInferer(SimpleInferer(), training=True),
         epoch_length=epoch_length,
         optim_set_to_none=True,
         non_blocking=True,
-        train_handlers=[*handlers, SkipBrokenUpdates(network), _steps_of(scheduler)],
+        train_handlers=[*train_handlers, SkipBrokenUpdates(network), _steps_of(scheduler)],
         amp=scaled,
         amp_kwargs={"dtype": torch.float16} if scaled else None,
     )
     parts = {"network": bare(network), "optimizer": optimizer, "scheduler": scheduler}
     parts["trainer"] = trainer
-    parts |= {type(one).__name__: one for one in handlers if hasattr(one, "state_dict")}
+    parts |= {type(one).__name__: one for one in train_handlers if hasattr(one, "state_dict")}
     if scaled:
         parts["scaler"] = trainer.scaler
     output_dir = Path(output_dir)
@@ -135,7 +137,7 @@ def make_trainer(
         track(trainer, output_dir, epoch_length, mlflow)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, saver(output_dir, parts))
         trainer.add_event_handler(Events.COMPLETED, lambda: _summarize(output_dir))
-    resume(trainer, output_dir, parts, epochs * epoch_length)
+    resume(trainer, output_dir, parts, max_epochs * epoch_length)
     stream = getattr(data, "dataset", None)
     if isinstance(stream, CaseStream):
         trainer.add_event_handler(Events.STARTED, _go_on, stream)  # after what resumes

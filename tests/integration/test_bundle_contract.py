@@ -175,15 +175,15 @@ def test_no_overlay_of_the_training_takes_a_knob_away(bundle: Path) -> None:
     config = str(bundle / "configs/train.yaml")
     alone = ConfigParser(ConfigParser.load_config_files(config))
     knobs = {name for name, value in alone.config.items() if not is_component(value)}
-    used = names_used(alone, "trainer") & knobs
-    assert {"data", "start_from", "learning_rate"} <= used
+    used = names_used(alone, "train") & knobs
+    assert {"dataset_dir", "start_from", "learning_rate"} <= used
     overlays = {path.name for path in (bundle / "configs").glob("*.yaml")} - {
         "train.yaml", "inference.yaml", "evaluate.yaml", *DATA,
     }  # fmt: skip
     assert "multi_gpu_train.yaml" in overlays
     for name in overlays:
         both = ConfigParser.load_config_files([config, str(bundle / "configs" / name)])
-        assert used <= names_used(ConfigParser(both), "trainer"), name
+        assert used <= names_used(ConfigParser(both), "train"), name
 
 
 def is_component(value: object) -> bool:

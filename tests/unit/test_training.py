@@ -77,7 +77,7 @@ def train(output_dir: Path, epochs: int = 2, cycle: int | None = None, **setting
         optimizer=optimizer,
         scheduler=scheduler,
         loss=torch.nn.functional.mse_loss,
-        epochs=epochs,
+        max_epochs=epochs,
         epoch_length=2,
         device=torch.device("cpu"),
         output_dir=output_dir,
@@ -136,7 +136,7 @@ def seen(output_dir: Path, *epochs: int) -> tuple[list[float], Tensor]:
             output_dir,
             epochs=last,
             data=make_loader(stream, batch_size=2, workers=0),
-            handlers=[FavorHardCases(stream.weights), Noter(note)],
+            train_handlers=[FavorHardCases(stream.weights), Noter(note)],
         )
     return images, stream.weights
 
