@@ -13,7 +13,7 @@ from monai.deploy.core import Application
 from app.run import Run
 from app.stage_operator import StageOperator
 from renalseg import pipeline
-from renalseg.dicom.read.choose import StudyPlan
+from renalseg.dicom.read.outcome import StudyOutcome
 from renalseg.errors import RenalSegError
 from renalseg.inference.models import Models
 from renalseg.output.place import Place
@@ -75,7 +75,7 @@ def run_graph(study: Path, output: Path, settings: Settings) -> Result:
 
 
 def segment_by_graph(
-    models: Models, settings: Settings, study: StudyPlan, place: Place
+    models: Models, settings: Settings, study: StudyOutcome, place: Place
 ) -> StudyResult:
     """Run the graph on one study; as `pipeline.run_stages`, which needs no Holoscan."""
     run = Run(pipeline.stages(study, place, models, settings))

@@ -12,8 +12,9 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 from tqdm import tqdm
 
-from renalseg.dicom.read.choose import Plan, StudyPlan, make_plan
+from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.files import list_files
+from renalseg.dicom.read.outcome import FolderOutcome, StudyOutcome
 from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import CTSeries, read_best
 from renalseg.errors import (
@@ -30,7 +31,7 @@ from renalseg.output.archive_table import COLUMNS, SUMMARY_FILE, put_rows
 from renalseg.output.folder import RESULT_FILE, read_result
 from renalseg.output.result import Result, is_current
 from renalseg.output.study import REFUSED, StudyResult, weak_bundles
-from renalseg.pipeline import run_stages, segment_plan, timed
+from renalseg.pipeline import run_stages, segment_folder, timed
 from renalseg.runtime import log
 from renalseg.runtime.privacy import reason_of
 from renalseg.runtime.progress import announce, bar_wanted
@@ -38,7 +39,7 @@ from renalseg.settings import Settings
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ended:
     """How a folder ended.
 
     Attributes:
@@ -148,7 +149,7 @@ def _is_done(study: Path, out_dir: Path, settings: Settings | None) -> bool:
 
 def segment_archive(
     root: Path, out_root: Path, settings: Settings, *, again: bool = False
-) -> list[Outcome]:
+) -> list[Ended]:
     """Segments the studies of a folder, shows how far it is, and keeps a table of how they ended.
 
     Args:
@@ -164,7 +165,7 @@ def segment_archive(
         ConfigError: A bundle is missing or broken.
     """
     studies = find_studies(root, out_root, settings, again=again)
-    outcomes: list[Outcome] = []
+    outcomes: list[Ended] = []
     if not studies:
         return outcomes
     for warning in weak_bundles(settings.choice):
@@ -181,7 +182,7 @@ def segment_archive(
     return outcomes
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: Ended) -> None:
     for uid in outcome.uids or (None,):
         with log.thread_about_study(uid):
             log.note(
@@ -197,7 +198,7 @@ def _tell(outcome: Outcome) -> None:
 
 def segment_all(
     studies: Sequence[Path], out_root: Path, models: Models, settings: Settings
-) -> Iterator[Outcome]:
+) -> Iterator[Ended]:
     """Segments studies one by one; one that fails does not stop the others.
 
     At most two studies are in memory: the one that is segmented, and the one that is read.
@@ -228,7 +229,7 @@ def segment_all(
                 models.check()  # what no study can do without ends them all
                 error = raised
             now = time.perf_counter()
-            yield Outcome(folder, result, error, now - start, tuple(uids), settings)
+            yield Ended(folder, result, error, now - start, tuple(uids), settings)
             start = now
 
 
@@ -242,8 +243,8 @@ class _Reading:
     """A study that was read, or a folder that has none, or why either failed."""
 
     folder: Path
-    plan: Plan | None = None
-    study: StudyPlan | None = None
+    outcome: FolderOutcome | None = None
+    study: StudyOutcome | None = None
     series: CTSeries | None = None
     seconds: float = 0.0
     error: Exception | None = None
@@ -261,27 +262,28 @@ def _read_each(folders: Iterable[Path], settings: Settings) -> Iterator[_Reading
         try:
             scan = scan_folder(folder)
             plan = make_plan(scan, allow_gaps=settings.allow_gaps, wanted=settings.series)
+            outcome = FolderOutcome(plan)
         except Exception as error:  # raised where it is asked for
             yield _Reading(folder, error=error)
             continue
-        if not plan.studies:
-            yield _Reading(folder, plan)
-        for study in plan.studies:
+        if not outcome.studies:
+            yield _Reading(folder, outcome)
+        for study in outcome.studies:
             series, failed = None, None
             try:
-                with log.thread_about_study(study.study):
+                with log.thread_about_study(study.plan.study):
                     series = read_best(study)
             except Exception as error:
                 failed = error
             seconds, start = time.perf_counter() - start, time.perf_counter()
-            yield _Reading(folder, plan, study, series, seconds, failed)
+            yield _Reading(folder, outcome, study, series, seconds, failed)
 
 
 def _noted(readings: Iterator[_Reading], uids: list[str]) -> Iterator[_Reading]:
     """Keeps the UID of each study that comes by."""
     for reading in readings:
         if reading.study is not None:
-            uids.append(reading.study.study)
+            uids.append(reading.study.plan.study)
         yield reading
 
 
@@ -298,11 +300,11 @@ def _segment(
 ) -> Result:
     """Segments the studies of one folder, which were read ahead."""
     first = next(readings)
-    if first.plan is None:
+    if first.outcome is None:
         raise first.error or AssertionError
     coming = chain((first,), readings)
 
-    def read(study: StudyPlan, timings: dict[str, float]) -> CTSeries:
+    def read(study: StudyOutcome, timings: dict[str, float]) -> CTSeries:
         reading = next(coming)
         if reading.series is None:
             raise reading.error or AssertionError
@@ -310,4 +312,4 @@ def _segment(
         return reading.series
 
     segment = run_stages(models, settings, read=read, watch=timed)
-    return segment_plan(first.plan, out_dir, settings, segment)
+    return segment_folder(first.outcome, out_dir, settings, segment)

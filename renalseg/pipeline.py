@@ -11,10 +11,12 @@ from typing import cast
 
 from monai.data import MetaTensor
 
-from renalseg.dicom.read.choose import Plan, StudyPlan, make_plan
+from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.codecs import missing_decoders
 from renalseg.dicom.read.gaps import refuse_gaps_at
+from renalseg.dicom.read.outcome import FolderOutcome, StudyOutcome
 from renalseg.dicom.read.packed import unpacked
+from renalseg.dicom.read.plan import Plan
 from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import CTSeries, read_best
 from renalseg.dicom.read.series_points import names_another_part
@@ -29,11 +31,11 @@ from renalseg.runtime import log
 from renalseg.runtime.progress import announce, steps
 from renalseg.settings import Settings
 
-Read = Callable[[StudyPlan, dict[str, float]], CTSeries]
+Read = Callable[[StudyOutcome, dict[str, float]], CTSeries]
 """Gives the series of a study, and puts the seconds that it took under "read"."""
 Watch = Callable[[str, dict[str, float]], AbstractContextManager[None]]
 """Goes around a stage, and puts its seconds under its name."""
-Segment = Callable[[StudyPlan, Place], StudyResult]
+Segment = Callable[[StudyOutcome, Place], StudyResult]
 """Runs the stages on one study."""
 
 LOOKING = "Looking through the folder"
@@ -74,7 +76,7 @@ def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
 
 
 def stages(
-    study: StudyPlan,
+    study: StudyOutcome,
     place: Place,
     models: Models,
     settings: Settings,
@@ -88,7 +90,7 @@ def stages(
     end, the application advances it by an operator a stage, the archive reads ahead of it.
 
     Args:
-        study: What is planned for it.
+        study: What is planned for it; learns which of its series prove unusable.
         place: Gets its files.
         models: What runs; they may still be compiled.
         settings: What is written.
@@ -138,11 +140,11 @@ def look_through(dicom_dir: Path, *, allow_gaps: bool = False, series: str | Non
     return plan
 
 
-def load_study(study: StudyPlan, timings: dict[str, float]) -> CTSeries:
+def load_study(study: StudyOutcome, timings: dict[str, float]) -> CTSeries:
     """Reads the CT series of a study that suits best, and announces it.
 
     Args:
-        study: What is planned for it.
+        study: What is planned for it; learns which of its series prove unusable.
         timings: Gets the seconds.
 
     Raises:
@@ -211,7 +213,8 @@ def run(
         plan = look_through(folder, allow_gaps=settings.allow_gaps, series=settings.series)
         for warning in weak_bundles(settings.choice) if plan.studies else ():
             announce(f"Warning: {warning}")
-        return segment_plan(plan, out_dir, settings, segment or run_stages(models, settings))
+        segment = segment or run_stages(models, settings)
+        return segment_folder(FolderOutcome(plan), out_dir, settings, segment)
 
 
 def run_stages(
@@ -219,18 +222,20 @@ def run_stages(
 ) -> Segment:
     """What runs the stages of a study one after the other; the arguments are those of `stages`."""
 
-    def segment(study: StudyPlan, place: Place) -> StudyResult:
+    def segment(study: StudyOutcome, place: Place) -> StudyResult:
         *_, result = stages(study, place, models, settings, read=read, watch=watch)
         return cast(StudyResult, result)
 
     return segment
 
 
-def segment_plan(plan: Plan, out_dir: Path, settings: Settings, segment: Segment) -> Result:
+def segment_folder(
+    folder: FolderOutcome, out_dir: Path, settings: Settings, segment: Segment
+) -> Result:
     """Segments the studies of a folder that was looked through.
 
     Args:
-        plan: What is to be done.
+        folder: What is planned for it; learns what comes of it.
         out_dir: Gets the results of all studies when they are complete.
         settings: What runs.
         segment: Runs the stages on one study.
@@ -239,28 +244,30 @@ def segment_plan(plan: Plan, out_dir: Path, settings: Settings, segment: Segment
         InputError: All studies were refused, or nothing can be read; the output folder is as it
             was.
     """
+    plan = folder.plan
     if not plan.studies and plan.scan.refused:
         raise InputError(" ".join(plan.warnings))
     with all_at_once(out_dir) as place:
         place.claim([study.study for study in plan.studies])
         studies = []
-        for number, study in enumerate(plan.studies, start=1):
-            with log.about_study(study.study):
+        for number, study in enumerate(folder.studies, start=1):
+            uid = study.plan.study
+            with log.about_study(uid):
                 if len(plan.studies) > 1:
-                    log.say(f"Study {number} of {len(plan.studies)}: {study.study}")
+                    log.say(f"Study {number} of {len(plan.studies)}: {uid}")
                 studies.append(_or_refusal(study, partial(segment, study, place)))
-        result = account(plan, studies, out_dir, settings)
+        result = account(folder.left, studies, out_dir, settings)
         result.write(place.folder)
     return result
 
 
-def _or_refusal(study: StudyPlan, segment: Callable[[], StudyResult]) -> StudyResult:
+def _or_refusal(study: StudyOutcome, segment: Callable[[], StudyResult]) -> StudyResult:
     """What a study gives, or its refusal."""
     try:
         return segment()
     except InputError as error:
         study.refuse(str(error))
-        return StudyResult(study.study, "", REFUSED, reason=str(error))
+        return StudyResult(study.plan.study, "", REFUSED, reason=str(error))
 
 
 def account(
@@ -269,8 +276,8 @@ def account(
     """Accounts for all studies, series and files of a folder, and announces what was refused.
 
     Args:
-        plan: What was to be done.
-        studies: What came of it.
+        plan: What was planned, less what proved unusable.
+        studies: The result of each study.
         out_dir: Where the results will be.
         settings: What ran.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from renalseg.dicom.read.choose import Candidate, Plan, StudyPlan
+    from renalseg.dicom.read.plan import Candidate, Plan, StudyPlan
 
 _WIDTH = 150  # width of the tables without a terminal
 _STYLES = {"processed": "green", "not chosen": "", "refused": "red"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from renalseg import pipeline
-from renalseg.archive import Outcome, segment_all
+from renalseg.archive import Ended, segment_all
 from renalseg.output.result import Result
 
 
@@ -16,6 +16,6 @@ def run_with(dicom_dir: Path, out_dir: Path, models: Any) -> Result:
     return pipeline.run(dicom_dir, out_dir, models, models.settings)
 
 
-def segment_all_with(studies: Sequence[Path], out_root: Path, models: Any) -> Iterator[Outcome]:
+def segment_all_with(studies: Sequence[Path], out_root: Path, models: Any) -> Iterator[Ended]:
     """As `renalseg.archive.segment_all`."""
     return segment_all(studies, out_root, models, models.settings)

@@ -17,7 +17,8 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg import pipeline
-from renalseg.dicom.read.choose import Plan, StudyPlan
+from renalseg.dicom.read.outcome import StudyOutcome
+from renalseg.dicom.read.plan import Plan, StudyPlan
 from renalseg.dicom.read.scan import Scan
 from renalseg.errors import ConfigError, InputError
 from renalseg.inference.models import Models
@@ -37,7 +38,7 @@ from renalseg.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 STAGES = ["load_study", "localize", "find_tumors", "take_findings", "write"]
-STUDY = StudyPlan("1.2", ())
+STUDY = StudyOutcome(StudyPlan("1.2", ()))
 PLACE = Place(Path("hidden"), Path("out"))
 
 
@@ -53,7 +54,7 @@ class Stand:
             "take_findings": Findings(np.ones((2, 3, 4), np.uint8), (), Judgment()),
             "write": StudyResult("1.2", "1.3", "no tumor found"),
         }
-        plan = Plan(Scan(Path("in"), (), (), ()), (STUDY,), ())
+        plan = Plan(Scan(Path("in"), (), (), ()), (STUDY.plan,), ())
         monkeypatch.setattr(pipeline, "look_through", lambda folder, **_: plan)
         for name in STAGES:
             owner = {"write": Place, "find_tumors": Models}.get(name, pipeline)

@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 
 from renalseg import archive
 from renalseg.archive import SUMMARY_FILE, find_studies, segment_archive, worst
-from renalseg.dicom.read.choose import StudyPlan
+from renalseg.dicom.read.outcome import StudyOutcome
 from renalseg.errors import ConfigError, InputError
 from renalseg.inference.choice import Choice
 from renalseg.output.archive_table import COLUMNS, put_rows
@@ -192,8 +192,8 @@ def test_the_next_study_is_read_before_this_one_is_done(
     read: list[str] = []
     read_best = archive.read_best
 
-    def note(study: StudyPlan) -> object:
-        read.append(study.candidates[0].instances[0].path.parent.name)
+    def note(study: StudyOutcome) -> object:
+        read.append(study.plan.candidates[0].instances[0].path.parent.name)
         return read_best(study)
 
     class Patient(StandIn):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from pydicom.uid import ExplicitVRBigEndian, JPEGLSLossless, RLELossless, genera
 from renalseg.dicom.read import header
 from renalseg.dicom.read import size_limits as limits
 from renalseg.dicom.read.accounts import NOT_CHOSEN, PROCESSED, REFUSED
-from renalseg.dicom.read.choose import Plan, make_plan
+from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.files import LINK_OUT, LINK_WITHIN, NO_PERMISSION, SPECIAL
+from renalseg.dicom.read.outcome import FolderOutcome, StudyOutcome
 from renalseg.dicom.read.pixels import decode, write_hu
+from renalseg.dicom.read.plan import Plan
 from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import read_best, read_series
 from renalseg.errors import InputError, RetryableError
@@ -140,12 +143,38 @@ def test_damaged_pixels_of_the_best_give_way_to_the_next_best(tmp_path: Path) ->
     write_series(tmp_path / "b", 2)
     edit_all(best.paths, lambda ds: ds.compress(RLELossless, generate_instance_uid=False))
     best.paths[7].write_bytes(best.paths[7].read_bytes()[:-60])
-    plan = plan_of(tmp_path)
-    series = read_best(plan.studies[0])
+    outcome = FolderOutcome(plan_of(tmp_path))
+    series = read_best(outcome.studies[0])
     assert series.image.shape[-1] == 22
     assert "CT0008.dcm" in " ".join(series.warnings)
-    assert {each.status for each in plan.series()} == {PROCESSED, REFUSED}
-    assert sum(map(len, plan.files().refused.values())) == 30
+    assert {each.status for each in outcome.left.series()} == {PROCESSED, REFUSED}
+    assert sum(map(len, outcome.left.files().refused.values())) == 30
+    # The plan stays as it was; what came of it stands beside it.
+    assert {each.status for each in outcome.plan.series()} == {PROCESSED, NOT_CHOSEN}
+    assert outcome.plan.files().refused == {}
+
+
+def test_what_is_planned_cannot_be_changed(written: Written) -> None:
+    plan = plan_of(written.folder)
+    (study,) = plan.studies
+    (candidate,) = study.candidates
+    for each, name in ((plan, "studies"), (study, "candidates"), (candidate, "reason")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(each, name, None)
+
+
+def test_a_study_that_is_given_up_leaves_its_plan_as_it_was(written: Written) -> None:
+    (study,) = plan_of(written.folder).studies
+    outcome = StudyOutcome(study)
+    outcome.refuse("a gap at the kidneys")
+    assert outcome.left.best is None
+    assert outcome.left.reason == "a gap at the kidneys"
+    assert [(each.status, each.reason) for each in outcome.left.series()] == [
+        (REFUSED, "a gap at the kidneys")
+    ]
+    assert outcome.plan is study
+    assert study.best is study.candidates[0]
+    assert [each.status for each in study.series()] == [PROCESSED]
 
 
 # Damage

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from renalseg.dicom.read.choose import Plan, StudyPlan, make_plan
+from renalseg.dicom.read.choose import make_plan
+from renalseg.dicom.read.plan import Plan, StudyPlan
 from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import read_series
 from renalseg.errors import InputError

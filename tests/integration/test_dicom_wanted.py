@@ -10,7 +10,9 @@ import pytest
 from renalseg.commands.inspect import inspect_folder
 from renalseg.commands.main import main
 from renalseg.dicom.read.accounts import NOT_CHOSEN, PROCESSED
-from renalseg.dicom.read.choose import StudyPlan, make_plan
+from renalseg.dicom.read.choose import make_plan
+from renalseg.dicom.read.outcome import StudyOutcome
+from renalseg.dicom.read.plan import StudyPlan
 from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import read_best
 from renalseg.errors import InputError
@@ -79,7 +81,7 @@ def test_no_match_is_refused_with_what_there_is(folder: Path, wanted: str) -> No
     for name in ("1 'Abd nativ', 22 slices, 1.2.1", "3 'Abd portal  VENÖS', 22 slices, 1.2.33"):
         assert name in study.reason
     with pytest.raises(InputError, match="expected a series with the UID"):
-        read_best(study)
+        read_best(StudyOutcome(study))
 
 
 def test_several_matches_are_refused_with_all_of_them(folder: Path) -> None:

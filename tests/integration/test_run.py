@@ -16,10 +16,10 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg import archive
-from renalseg.archive import Outcome, find_studies, segment_archive
+from renalseg.archive import Ended, find_studies, segment_archive
 from renalseg.commands.inspect import inspect_folder
 from renalseg.commands.main import main
-from renalseg.dicom.read.choose import StudyPlan
+from renalseg.dicom.read.outcome import StudyOutcome
 from renalseg.dicom.read.series import CTSeries, read_best
 from renalseg.errors import InputError
 from renalseg.inference.choice import Choice
@@ -169,8 +169,8 @@ def test_each_line_of_an_archive_is_of_its_own_study(
     """Though the next study is read while one is segmented."""
     write_studies(tmp_path / "in")
 
-    def read(study: StudyPlan) -> CTSeries:
-        log.note("read", uid=hash_uid(study.study))
+    def read(study: StudyOutcome) -> CTSeries:
+        log.note("read", uid=hash_uid(study.plan.study))
         return read_best(study)
 
     class Talking(Bright):
@@ -322,7 +322,7 @@ def test_the_table_of_an_archive_says_which_volumes_are_lower_bounds(tmp_path: P
         segments = (replace(kidney, lower_bound=cut),)
         study = StudyResult("1.2", "1.3", "no tumor found", segments=segments)
         result = Result(tmp_path, Bright().settings, (study,))
-        rows += Outcome(tmp_path, result, None, 1.0).rows()
+        rows += Ended(tmp_path, result, None, 1.0).rows()
     assert [row["kidney_ml"] for row in rows] == ["225.2", "225.2"]
     assert rows[0]["message"] == ""
     assert str(rows[1]["message"]).startswith("Left kidney: cut by the end of the scan")

@@ -1,284 +1,27 @@
-"""Decide what is done with each study of a folder: group, split, score and rank its series."""
+"""Plan what is done with each study of a folder: group, split, score and rank its series."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import starmap
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-from pydicom.config import disable_value_validation
-from pydicom.dataset import Dataset
-
-from renalseg.dicom.read.accounts import (
-    NOT_CHOSEN,
-    PROCESSED,
-    REFUSED,
-    FileAccount,
-    SeriesAccount,
-)
 from renalseg.dicom.read.duplicates import drop_duplicates, drop_equal_slices
-from renalseg.dicom.read.hounsfield import check_pixels, refuse_other_units
-from renalseg.dicom.read.pixels import Correction, check_values
+from renalseg.dicom.read.hounsfield import refuse_other_units
+from renalseg.dicom.read.pixels import check_values
+from renalseg.dicom.read.plan import Candidate, Plan, StudyPlan
 from renalseg.dicom.read.scan import Scan
 from renalseg.dicom.read.series_points import score
-from renalseg.dicom.read.series_warnings import remarks
 from renalseg.dicom.read.size_limits import check_slice, check_volume
-from renalseg.dicom.read.slice_grid import OrderedSlices, arrange
+from renalseg.dicom.read.slice_grid import arrange
 from renalseg.dicom.read.stacks import MANY, Stack, split_series
-from renalseg.dicom.read.stations import goes_on_in
 from renalseg.dicom.read.wanted import find_wanted
 from renalseg.dicom.tags import Instance, describe
-from renalseg.dicom.write.source import source_headers
-from renalseg.errors import InputError, some_of
+from renalseg.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-_MOST_REMARKS = 10  # on series that are not processed
-
-
-class Source(NamedTuple):
-    """The data of an examined candidate that is read and written.
-
-    Attributes:
-        correction: The mistake in its values that is undone.
-        headers: Headers of its slices in order, for the objects that are written.
-    """
-
-    correction: Correction
-    headers: tuple[Dataset, ...]
-
-
-@dataclass(eq=False)
-class Candidate:
-    """A series, or a part of one, that may be processed.
-
-    Attributes:
-        study: StudyInstanceUID.
-        series: SeriesInstanceUID.
-        instances: Its slices, without copies.
-        part: What distinguishes it from other parts of its series; None if it is the whole series.
-        grid: Its volume; None if its slices form none.
-        score: Points by trait; empty if it cannot be processed.
-        reason: Why it cannot be processed; set late if only the pixels or kidneys show it.
-        source: Its data; None until it is examined, which only the best candidate is.
-    """
-
-    study: str
-    series: str
-    instances: tuple[Instance, ...]
-    part: str | None = None
-    grid: OrderedSlices | None = None
-    score: Mapping[str, float] = field(default_factory=dict)
-    reason: str | None = None
-    source: Source | None = None
-
-    def examine(self) -> Source:
-        """Examine what a run needs besides the geometry: the pixels and the headers to write.
-
-        Raises:
-            InputError: If it cannot be processed.
-        """
-        if self.reason is not None or self.grid is None:
-            raise InputError(f"{self.name}: {self.reason}")
-        if self.source is None:
-            self.source = Source(check_pixels(self.instances), source_headers(self.grid))
-        return self.source
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return warnings about it for people; it must have been examined."""
-        if self.grid is None or self.source is None:
-            return ()
-        remark = self.source.correction.remark
-        return (*([remark] if remark else []), *self.grid.warnings, *remarks(self.grid))
-
-    @property
-    def name(self) -> str:
-        """Return its name in messages."""
-        part = f", {self.part}" if self.part else ""
-        return f"series {self.series}{part} ({len(self.instances)} slices)"
-
-
-@dataclass(eq=False)
-class StudyPlan:
-    """The candidates of a study.
-
-    Attributes:
-        study: StudyInstanceUID.
-        candidates: All series with their parts, in the order of their UIDs.
-        refused: Whether the study was given up although some candidates could be processed.
-        wanted: SeriesInstanceUID of the only series that may be processed; None for any.
-        refusal: Why no series may be; None where one may.
-    """
-
-    study: str
-    candidates: tuple[Candidate, ...]
-    refused: bool = False
-    wanted: str | None = None
-    refusal: str | None = None
-
-    @property
-    def best(self) -> Candidate | None:
-        """Return the best candidate that can be processed; None if none can."""
-        if self.refused or self.refusal is not None:
-            return None
-        able = [candidate for candidate in self._asked if candidate.reason is None]
-        # The first among equals, so that the choice does not depend on the names of files.
-        return max(able, key=lambda candidate: candidate.score["total"], default=None)
-
-    def settle(self) -> Candidate | None:
-        """Examine the best candidate; if it cannot be processed after all, the next best.
-
-        `inspect` and a run both use this, so that they choose the same.
-
-        Returns:
-            The best candidate that can be processed; None if none can.
-        """
-        while (best := self.best) is not None:
-            try:
-                best.examine()
-            except InputError as error:
-                logger.warning("%s is refused: %s", best.name, error)
-                best.reason = str(error)
-            else:
-                return best
-        return None
-
-    @property
-    def _asked(self) -> tuple[Candidate, ...]:
-        """Return the allowed candidates: all, or the parts of the requested series."""
-        if self.wanted is None:
-            return self.candidates
-        return tuple(each for each in self.candidates if each.series == self.wanted)
-
-    @property
-    def reason(self) -> str:
-        """Why none of the candidates can be processed."""
-        if self.refusal is not None:
-            return self.refusal
-        asked = self._asked
-        if len(asked) == 1:
-            return str(asked[0].reason)
-        reasons = some_of(f"{each.name}: {each.reason}" for each in asked)
-        return f"none of {len(asked)} series or parts can be processed: {reasons}"
-
-    def refuse(self, reason: str) -> None:
-        """Give the study up; the best candidate gets the reason."""
-        best = self.best
-        if best is not None:
-            best.reason = reason
-        self.refused = True
-
-    def remarks(self) -> Iterator[str]:
-        """Say why each candidate but the best is not processed."""
-        best = self.best
-        if best is None:
-            return
-        others = [candidate for candidate in self.candidates if candidate is not best]
-        for candidate in others[:_MOST_REMARKS]:
-            why = self._why_not(candidate) or f"{best.name} suits better"
-            if best.grid and candidate.grid and goes_on_in(best.grid, candidate.grid):
-                why += "; it adjoins what was processed, so the scan may go on there"
-            yield f"{candidate.name} was not processed: {why}"
-        if len(others) > _MOST_REMARKS:
-            rest = len(others) - _MOST_REMARKS
-            yield f"{rest} more series or parts were not processed; result.json says why of each"
-
-    def _why_not(self, candidate: Candidate) -> str | None:
-        """Why a candidate may not be processed, whatever the others are."""
-        if candidate.reason is None and candidate not in self._asked:
-            return f"series {self.wanted} was asked for"
-        return candidate.reason
-
-    def series(self) -> tuple[SeriesAccount, ...]:
-        """Return the account of each candidate, in order, as far as it is known."""
-        return tuple(map(self._account, self.candidates))
-
-    def _account(self, candidate: Candidate) -> SeriesAccount:
-        best, reason = self.best, self._why_not(candidate)
-        status = PROCESSED if candidate is best else REFUSED
-        if candidate is not best and candidate.reason is None:
-            status = NOT_CHOSEN
-            better = f"{best.name} suits better" if best else "the study was refused"
-            reason = reason or better
-        slices = len(candidate.instances)
-        part, points = candidate.part, candidate.score
-        return SeriesAccount(self.study, candidate.series, slices, status, reason, points, part)
-
-
-@dataclass(eq=False)
-class Plan:
-    """The plan for a folder.
-
-    Attributes:
-        scan: What the folder holds.
-        studies: The studies that hold CT slices, in the order of their UIDs.
-        copies: Files that are copies of others.
-    """
-
-    scan: Scan
-    studies: tuple[StudyPlan, ...]
-    copies: tuple[Path, ...]
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Return warnings about the folder that concern all studies."""
-        paths: dict[str, list[Path]] = {}
-        for path, reason in self.scan.refused:
-            paths.setdefault(reason, []).append(path)
-        return tuple(starmap(_left_out, paths.items()))
-
-    def series(self) -> tuple[SeriesAccount, ...]:
-        """Return the account of each series, as far as it is known."""
-        return tuple(account for study in self.studies for account in study.series())
-
-    def files(self) -> FileAccount:
-        """Return the account of each file, as far as it is known; each is counted once."""
-        processed: set[Path] = set()
-        for study in self.studies:
-            if study.best is not None:
-                processed.update(instance.path for instance in study.best.instances)
-        skipped, refused = list(self.scan.skipped), list(self.scan.refused)
-        # of a multi-frame file only some frames may be copies
-        copies = set(self.copies) - processed
-        skipped += [(path, "duplicate") for path in copies]
-        seen = processed | copies
-        for study in self.studies:
-            for candidate in sorted(study.candidates, key=lambda each: each.reason is None):
-                own = sorted({instance.path for instance in candidate.instances} - seen)
-                seen.update(own)
-                if candidate.reason is not None:
-                    refused += [(path, candidate.reason) for path in own]
-                else:
-                    kind = "CT of another series"
-                    if study.best and study.best.series == candidate.series:
-                        kind = "CT of another part of the series"
-                    skipped += [(path, kind) for path in own]
-        return FileAccount(
-            len(processed),
-            self._by_reason(skipped),
-            self._by_reason(refused),
-            self.scan.digest,
-        )
-
-    def _by_reason(self, account: list[tuple[Path, str]]) -> dict[str, list[str]]:
-        reasons: dict[str, list[str]] = {}
-        for path, reason in sorted(account, key=lambda entry: (entry[1], entry[0])):
-            reasons.setdefault(reason, []).append(str(path.relative_to(self.scan.folder)))
-        return reasons
-
-
-def _left_out(reason: str, paths: Sequence[Path]) -> str:
-    """Say why files were left out, once per reason."""
-    if len(paths) == 1:
-        return f"{paths[0]} was left out, it could not be told to any series: {reason}"
-    return (
-        f"{len(paths)} files were left out, they could not be told to any series: {reason} "
-        f"(the first is {paths[0]})"
-    )
 
 
 def make_plan(scan: Scan, *, allow_gaps: bool = False, wanted: str | None = None) -> Plan:
@@ -313,26 +56,21 @@ def make_plan(scan: Scan, *, allow_gaps: bool = False, wanted: str | None = None
             continue
         stacks = [stack._replace(warnings=(*said, *stack.warnings)) for stack in stacks]
         parts = [_candidate(study, uid, stack, allow_gaps) for stack in stacks]
-        _refuse_fragments(parts)
-        candidates += parts
+        candidates += _refuse_fragments(parts)
     for candidate in (candidate for found in studies.values() for candidate in found):
         logger.info("%s: %s", candidate.name, candidate.reason or dict(candidate.score))
-    plans = tuple(_study(study, found, wanted) for study, found in sorted(studies.items()))
-    # Validation messages of pydicom quote values, which may name a patient.
-    with disable_value_validation():
-        for plan in plans:
-            plan.settle()
-    return Plan(scan, plans, tuple(dict.fromkeys(copies)))
+    plans = (_study(study, found, wanted).settled() for study, found in sorted(studies.items()))
+    return Plan(scan, tuple(plans), tuple(dict.fromkeys(copies)))
 
 
 def _study(study: str, candidates: Sequence[Candidate], wanted: str | None) -> StudyPlan:
     plan = StudyPlan(study, tuple(candidates))
-    if wanted is not None:
-        try:
-            plan.wanted = find_wanted(candidates, wanted)
-        except InputError as error:
-            plan.refusal = str(error)
-    return plan
+    if wanted is None:
+        return plan
+    try:
+        return replace(plan, wanted=find_wanted(candidates, wanted))
+    except InputError as error:
+        return replace(plan, refusal=str(error))
 
 
 def _take_single_slices(
@@ -401,14 +139,15 @@ def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Path], 
     return [*unique, *flawed], [copy.path for copy in (*copies, *equal)], said
 
 
-def _refuse_fragments(parts: Sequence[Candidate]) -> None:
+def _refuse_fragments(parts: Sequence[Candidate]) -> list[Candidate]:
     """Refuse small parts of a series: they must not replace a large one that is refused."""
     most = max(len(part.instances) for part in parts)
-    for part in parts:
-        if 2 * len(part.instances) < most:
-            part.reason = part.reason or (
-                f"{len(part.instances)} slices are a fragment beside the {most} of another part"
-            )
+    return [
+        replace(part, reason=f"{size} slices are a fragment beside the {most} of another part")
+        if 2 * (size := len(part.instances)) < most and part.reason is None
+        else part
+        for part in parts
+    ]
 
 
 def _candidate(study: str, uid: str, stack: Stack, allow_gaps: bool) -> Candidate:
@@ -423,9 +162,10 @@ def _candidate(study: str, uid: str, stack: Stack, allow_gaps: bool) -> Candidat
             check_values(instance)
             check_slice(instance)
         grid = arrange(stack.instances, allow_gaps=allow_gaps)
-        candidate.grid = grid._replace(warnings=(*stack.warnings, *grid.warnings))
-        check_volume(candidate.grid.shape)
-        candidate.score = score(stack.instances, candidate.grid)
+        candidate = replace(
+            candidate, grid=grid._replace(warnings=(*stack.warnings, *grid.warnings))
+        )
+        check_volume(grid.shape)
+        return replace(candidate, score=score(stack.instances, grid))
     except InputError as error:
-        candidate.reason = str(error)
-    return candidate
+        return replace(candidate, reason=str(error))

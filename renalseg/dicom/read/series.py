@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,18 +16,18 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from renalseg.dicom.damage import damage_refused
-from renalseg.dicom.read.choose import Candidate, StudyPlan, make_plan
+from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.gaps import Gap, find_missing
+from renalseg.dicom.read.outcome import FolderOutcome, StudyOutcome
 from renalseg.dicom.read.packed import unpacked
 from renalseg.dicom.read.pixels import AIR_HU, Correction, PixelReader, fingerprint, write_hu
+from renalseg.dicom.read.plan import Candidate
 from renalseg.dicom.read.planes import SourcePlanes
 from renalseg.dicom.read.scan import found, scan_folder
 from renalseg.dicom.read.size_limits import check_free
 from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.tags import SourceFrame
 from renalseg.errors import InputError, RetryableError, some_of
-
-logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -105,36 +104,36 @@ def _read_series(folder: Path, progress: Progress | None) -> CTSeries:
     if len(plan.studies) > 1:
         uids = some_of((study.study for study in plan.studies), joint=", ")
         raise InputError(f"expected one study, found {len(plan.studies)}: {uids}")
-    (study,) = plan.studies
+    outcome = FolderOutcome(plan)
+    (study,) = outcome.studies
     try:
         series = read_best(study, progress=progress)
     except InputError as error:
         raise InputError(" ".join((str(error), *plan.warnings))) from error
-    skipped = {reason: len(paths) for reason, paths in plan.files().skipped.items()}
+    skipped = {reason: len(paths) for reason, paths in outcome.left.files().skipped.items()}
     return replace(series, warnings=(*series.warnings, *plan.warnings), skipped=skipped)
 
 
 @damage_refused("the series cannot be read")
-def read_best(study: StudyPlan, *, progress: Progress | None = None) -> CTSeries:
+def read_best(study: StudyOutcome, *, progress: Progress | None = None) -> CTSeries:
     """Read what suits best of a study; where its pixels turn out damaged, the next best.
 
     Args:
-        study: The candidates; those that turn out damaged get their reason.
+        study: What is read; loses the candidates that turn out damaged.
         progress: Called after each slice with the number of slices loaded and their total.
 
     Raises:
         InputError: If no candidate can be processed.
         RetryableError: If memory ran out.
     """
-    while (best := study.settle()) is not None:
+    while (best := study.left.best) is not None:
         try:
             series = load(best, progress=progress)
         except InputError as error:
-            logger.warning("%s is refused: %s", best.name, error)
-            best.reason = str(error)
+            study.reject(best, str(error))
         else:
-            return replace(series, warnings=(*study.remarks(), *series.warnings))
-    raise InputError(study.reason)
+            return replace(series, warnings=(*study.left.remarks(), *series.warnings))
+    raise InputError(study.left.reason)
 
 
 def load(candidate: Candidate, *, progress: Progress | None = None) -> CTSeries:
@@ -154,8 +153,10 @@ def load(candidate: Candidate, *, progress: Progress | None = None) -> CTSeries:
     """
     # Validation messages of pydicom quote values, which may name a patient.
     with disable_value_validation():
-        grid, source = candidate.grid, candidate.examine()
-        assert grid is not None
+        candidate = candidate.examined()
+        grid, source = candidate.grid, candidate.source
+        if grid is None or source is None:
+            raise InputError(f"{candidate.name}: {candidate.reason}")
         check_free(grid.shape)
         volume, input_hash = _load(grid, source.correction, progress)
         warnings = candidate.warnings()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+from renalseg.dicom.read.plan import Candidate
 from renalseg.errors import InputError, some_of
 from renalseg.runtime.harmless import one_line
-
-if TYPE_CHECKING:
-    from renalseg.dicom.read.choose import Candidate
 
 _MOST_LISTED = 20
 
