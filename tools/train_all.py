@@ -27,7 +27,7 @@ from renalseg.training.run import train_bundle
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trained:
     """How the training of a bundle went.
 
     Attributes:
@@ -43,7 +43,7 @@ class Outcome:
 
 def train_all(
     bundles: Sequence[Path], output_dir: Path, knobs: dict[str, Any], *, export: bool = False
-) -> list[Outcome]:
+) -> list[Trained]:
     """Trains bundles one after another, and says after each how it went.
 
     Args:
@@ -59,10 +59,10 @@ def train_all(
             if export:
                 new = output_dir / "bundles" / f"{bundle.name}_trained"
                 text += f", exported to {export_bundle(output_dir / bundle.name, bundle, new)}"
-            outcome = Outcome(bundle.name, text)
+            outcome = Trained(bundle.name, text)
         except Exception as error:
             said = str(error) or type(error).__name__
-            outcome = Outcome(bundle.name, f"failed: {said}", exit_code_for(error))
+            outcome = Trained(bundle.name, f"failed: {said}", exit_code_for(error))
         announce(f"{outcome.name}: {outcome.text}")
         outcomes.append(outcome)
         gc.collect()  # what holds the processes that drew, and memory of the GPU

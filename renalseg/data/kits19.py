@@ -38,7 +38,7 @@ _HEADER_BYTES = 352
 _CHUNK = 1 << 22
 
 
-class Outcome(NamedTuple):
+class Fetched(NamedTuple):
     """Outcome of a call of `fetch`.
 
     Attributes:
@@ -56,7 +56,7 @@ def fetch(
     jobs: int = 4,
     images: str = IMAGES,
     labels: str = LABELS,
-) -> Outcome:
+) -> Fetched:
     """Fetches cases into `root` in the layout of KiTS; existing files are checked and kept.
 
     Args:
@@ -85,7 +85,7 @@ def fetch(
     with tqdm(unit="B", unit_scale=True, disable=not bar_wanted()) as bar:
         run = _Run(Manifest(root), _shown_by(bar))
         fetched = run.all(wanted, jobs)
-    return Outcome(fetched, len(wanted) - fetched)
+    return Fetched(fetched, len(wanted) - fetched)
 
 
 def check_whole(path: Path) -> None:

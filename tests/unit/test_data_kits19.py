@@ -9,7 +9,7 @@ import pytest
 
 from renalseg.commands.main import main
 from renalseg.data import download, kits19
-from renalseg.data.kits19 import Outcome, check_whole
+from renalseg.data.kits19 import Fetched, check_whole
 from renalseg.errors import ConfigError, InputError, RetryableError
 from tests.factories.kits import patient, save, write_case
 from tests.factories.server import Site, serve
@@ -38,12 +38,12 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_LONGEST_WAIT_S", 0.0)
 
 
-def fetch(site: Site, root: Path, *cases: int) -> Outcome:
+def fetch(site: Site, root: Path, *cases: int) -> Fetched:
     return kits19.fetch(root, cases or (1,), 2, f"{site.url}/images", f"{site.url}/labels/")
 
 
 def test_a_case_is_laid_out_as_kits_does(site: Site, tmp_path: Path) -> None:
-    assert fetch(site, tmp_path) == Outcome(2, 0)
+    assert fetch(site, tmp_path) == Fetched(2, 0)
     assert (tmp_path / "case_00001" / "imaging.nii.gz").read_bytes() == site.files[IMAGE]
     assert (tmp_path / "case_00001" / "segmentation.nii.gz").read_bytes() == site.files[LABEL]
     assert not list(tmp_path.rglob("*.part"))
@@ -52,14 +52,14 @@ def test_a_case_is_laid_out_as_kits_does(site: Site, tmp_path: Path) -> None:
 def test_a_second_call_asks_for_nothing(site: Site, tmp_path: Path) -> None:
     fetch(site, tmp_path)
     site.asked.clear()
-    assert fetch(site, tmp_path) == Outcome(0, 2)
+    assert fetch(site, tmp_path) == Fetched(0, 2)
     assert not site.asked
 
 
 def test_labels_of_a_clone_are_kept(site: Site, tmp_path: Path) -> None:
     label = save(patient()[1], tmp_path / "case_00001" / "segmentation.nii.gz")
     before = label.read_bytes()
-    assert fetch(site, tmp_path) == Outcome(1, 1)
+    assert fetch(site, tmp_path) == Fetched(1, 1)
     assert label.read_bytes() == before
     manifest = json.loads((tmp_path / "renalseg-manifest.json").read_text())
     assert sorted(manifest) == ["case_00001/imaging.nii.gz", "case_00001/segmentation.nii.gz"]
