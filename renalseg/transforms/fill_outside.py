@@ -8,7 +8,7 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from renalseg.transforms.grow_mask import grow
+from renalseg.transforms.localizer_errors import grow
 
 
 class FillOutsided(MapTransform):

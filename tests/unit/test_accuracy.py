@@ -17,7 +17,7 @@ from renalseg.settings import Settings
 from tests.factories.scenes import make_grid, volume
 from tools.accuracy import gate, variants, verdict_tables
 from tools.accuracy.gate import MARK
-from tools.accuracy.labeled_cases import LabeledCase
+from tools.accuracy.scored_cases import ScoredCase
 from tools.accuracy.variants import DEFAULT, PLAIN, Measured, Score, measure, variants_for
 from tools.accuracy.verdict import judge, require_fit_defaults
 from tools.markdown import check_marks
@@ -38,10 +38,10 @@ def write(path: Path, **voxels: int) -> Path:
     return path
 
 
-def case_of(folder: Path, label: str = "", **voxels: int) -> LabeledCase:
+def case_of(folder: Path, label: str = "", **voxels: int) -> ScoredCase:
     path = write(folder / "case" / "label.nii.gz", **voxels)
     ct = write(folder / "case" / "ct.nii.gz", v40=99)
-    return LabeledCase.parse(str(ct), f"{path}{label}")
+    return ScoredCase.parse(str(ct), f"{path}{label}")
 
 
 def score(kidney: float, tumor: float | None, seconds: float = 1.0) -> Score:

@@ -10,7 +10,7 @@ from renalseg.errors import ConfigError
 from renalseg.runtime.progress import announce
 from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
 from tools.accuracy import verdict_tables
-from tools.accuracy.labeled_cases import LabeledCase, drawn_cases
+from tools.accuracy.scored_cases import ScoredCase, drawn_cases
 from tools.accuracy.variants import Measured, measure_apart, variants_for
 from tools.accuracy.verdict import judge, require_fit_defaults
 from tools.markdown import check_marks, put_between
@@ -31,7 +31,7 @@ def run_gate(
     """Measures the variants of methods and says which of them cost accuracy.
 
     Args:
-        cases: CT and label, as `LabeledCase.parse` takes them.
+        cases: CT and label, as `ScoredCase.parse` takes them.
         samples: Synthetic cases beside them.
         slices: Of each synthetic case.
         methods: Names; none: all that are there.
@@ -48,7 +48,7 @@ def run_gate(
         raise ConfigError("Expected a case or a sample to measure on, got none")
     if markdown is not None:
         check_marks(markdown, MARK)
-    given = [LabeledCase.parse(ct, label) for ct, label in cases]
+    given = [ScoredCase.parse(ct, label) for ct, label in cases]
     for case in given:
         case.truth(case.image())  # what cannot be used is refused before the hours of work
     device_of = Settings.resolve(device=device)
@@ -69,7 +69,7 @@ def run_gate(
     require_fit_defaults(verdicts)
 
 
-def _measure_all(choices: Sequence[Settings], cases: Sequence[LabeledCase]) -> list[Measured]:
+def _measure_all(choices: Sequence[Settings], cases: Sequence[ScoredCase]) -> list[Measured]:
     measured = []
     for settings in choices:
         for variant, overrides in variants_for(settings.choice.device).items():

@@ -19,7 +19,7 @@ from renalseg.labels import TUMOR
 from renalseg.runtime.memory import peak_mib, reset_peak
 from renalseg.settings import Settings
 from tools.accuracy import start_process
-from tools.accuracy.labeled_cases import LabeledCase
+from tools.accuracy.scored_cases import ScoredCase
 
 PLAIN, DEFAULT = "plain", "default"
 
@@ -77,7 +77,7 @@ class Measured:
 
 
 def measure_apart(
-    settings: Settings, variant: str, overrides: Mapping[str, Any], cases: Sequence[LabeledCase]
+    settings: Settings, variant: str, overrides: Mapping[str, Any], cases: Sequence[ScoredCase]
 ) -> Measured:
     """Like `measure`, in a process of its own, so that no other variant is in its memory."""
     context = multiprocessing.get_context("spawn")
@@ -86,7 +86,7 @@ def measure_apart(
 
 
 def measure(
-    settings: Settings, variant: str, overrides: Mapping[str, Any], cases: Sequence[LabeledCase]
+    settings: Settings, variant: str, overrides: Mapping[str, Any], cases: Sequence[ScoredCase]
 ) -> Measured:
     """Segments all cases; the first one twice, since the first time converts and allocates.
 
@@ -103,7 +103,7 @@ def measure(
     return Measured(settings.choice.algorithm, variant, max(peaks), scores)
 
 
-def _score(models: Models, case: LabeledCase) -> tuple[Score, float]:
+def _score(models: Models, case: ScoredCase) -> tuple[Score, float]:
     """The score of a case, and the peak memory in MiB, of which the label is no part."""
     image = case.image()
     reset_peak()

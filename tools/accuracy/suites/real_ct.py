@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from tools.accuracy.labeled_cases import LabeledCase
+from tools.accuracy.scored_cases import ScoredCase
 from tools.accuracy.suites.chain import chain_row, measure_chain, summarize_chain
 from tools.accuracy.suites.suite import Labeled, Suite, require
 
@@ -23,8 +23,8 @@ def real_ct(data_dir: Path) -> Suite:
     """
     ircadb, example = data_dir / "ct" / "ircadb17", data_dir / "ct" / "totalseg"
     cases = [
-        LabeledCase("3D-IRCADb 17", ircadb / "dicom", ircadb / "kidney_silver.nii.gz", tumor=_NONE),
-        LabeledCase(
+        ScoredCase("3D-IRCADb 17", ircadb / "dicom", ircadb / "kidney_silver.nii.gz", tumor=_NONE),
+        ScoredCase(
             "TotalSegmentator example",
             example / "example_ct_sm.nii.gz",
             example / "example_seg.nii.gz",
@@ -37,6 +37,6 @@ def real_ct(data_dir: Path) -> Suite:
     return Suite("real_ct", loaders, measure_chain, chain_row, summarize_chain)
 
 
-def _load(case: LabeledCase) -> Labeled:
+def _load(case: ScoredCase) -> Labeled:
     image = case.image()
     return Labeled(image, case.truth(image))

@@ -22,7 +22,7 @@ _LABEL = re.compile(r"(?P<path>.+?)(:(?P<kidney>\d+(,\d+)*)(:(?P<tumor>\d+(,\d+)
 
 
 @dataclass(frozen=True)
-class LabeledCase:
+class ScoredCase:
     """A CT and its label map, on disk.
 
     Attributes:
@@ -40,7 +40,7 @@ class LabeledCase:
     tumor: frozenset[int] = frozenset({TUMOR})
 
     @classmethod
-    def parse(cls, ct: str, label: str) -> LabeledCase:
+    def parse(cls, ct: str, label: str) -> ScoredCase:
         """A case from two arguments of the command line.
 
         Args:
@@ -91,7 +91,7 @@ class LabeledCase:
 
 
 @contextmanager
-def drawn_cases(count: int, slices: int = 100) -> Iterator[list[LabeledCase]]:
+def drawn_cases(count: int, slices: int = 100) -> Iterator[list[ScoredCase]]:
     """Synthetic cases in a temporary folder; their seeds draw contrast phase and scanner, too.
 
     Args:
@@ -103,7 +103,7 @@ def drawn_cases(count: int, slices: int = 100) -> Iterator[list[LabeledCase]]:
         for seed in range(count):
             path = Path(folder) / str(seed)
             write_sample(path, seed, slices, varied=True)
-            cases.append(LabeledCase(f"sample {seed}", path / "dicom", path / "label.nii.gz"))
+            cases.append(ScoredCase(f"sample {seed}", path / "dicom", path / "label.nii.gz"))
         yield cases
 
 
