@@ -133,6 +133,6 @@ def what_ran_out(exc: BaseException) -> str | None:
     return None
 
 
-_MEMORY = "out of memory; end other programs, raise the limit, or take a machine that has more"
+_MEMORY = "out of memory; end other programs, raise the limit, or use a machine with more memory"
 _SPACE = "the disk is full, or a file or quota at its limit; make room"
 _DEVICE = "a disk, file server or limit of open files failed; try again later"

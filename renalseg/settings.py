@@ -157,7 +157,7 @@ def _outputs(names: str) -> tuple[str, ...]:
             f"Expected outputs among {', '.join(OUTPUTS)}, as in {DEFAULT_OUTPUTS}, got {names!r}"
         )
     if "sr" in wanted and not wanted & {"seg", "labelmap"}:
-        raise ConfigError(f"Expected seg or labelmap beside sr, which refers to it, got {names!r}")
+        raise ConfigError(f"Expected seg or labelmap with sr, which refers to it, got {names!r}")
     return tuple(name for name in OUTPUTS if name in wanted)
 
 
@@ -266,5 +266,5 @@ def _device(name: str) -> torch.device:
         raise ConfigError(f"Expected the device auto, cpu, cuda or cuda:<n>, got {name!r}")
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
-        raise ConfigError(f"Expected a device that is here, got {name!r}; CUDA devices: {count}")
+        raise ConfigError(f"Expected an available device, got {name!r}; CUDA devices: {count}")
     return device

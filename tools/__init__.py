@@ -1,1 +1,1 @@
-"""What measures and builds RenalSeg; not part of the wheel."""
+"""Tools that measure and build RenalSeg; not part of the wheel."""

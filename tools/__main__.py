@@ -13,13 +13,14 @@ from tools.benchmark.command import add_bench_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a tool and gives its exit code, as `renalseg` does.
+    """Runs a tool and returns its exit code, as `renalseg` does.
 
     Args:
         argv: Arguments without the program's name; those of the process when None.
     """
     options = _parser().parse_args(argv)
-    # Prepares the process itself, so that a wrong call is answered before libraries are imported.
+    # Each tool prepares the process itself, so a wrong call is answered before libraries are
+    # imported.
     from tools.accuracy import start_process
 
     start_process()

@@ -1,4 +1,4 @@
-"""Synthetic beside real: a table of intensities and a picture, for docs/synthesis.md.
+"""Compares synthetic and real CTs: a table of intensities and a picture, for docs/synthesis.md.
 
     python -m tools.compare_synthesis DATA LIBRARY docs/synthesis.md docs/images/synthesis.png
 
@@ -30,8 +30,8 @@ from tools.markdown import put_between, table
 
 PATCHES = 120
 _SIZE, _PIXEL_MM, _SLICE_MM = 288, 0.78, 3.0
-_WINDOW = (0.0, 255.0)  # HU, what the real slices are clipped to
-_INNER = 2  # pixels from a border that do not count
+_WINDOW = (0.0, 255.0)  # HU range to which the real slices are clipped
+_INNER = 2  # pixels near a border are ignored
 _LEAST = 100  # pixels
 
 
@@ -39,7 +39,7 @@ class Slice(NamedTuple):
     """One axial slice.
 
     Attributes:
-        case: Of whom.
+        case: Name of the case.
         image: (X, Y) HU, clipped to 0 to 255.
         label: (X, Y): 1 kidney, 2 tumor.
         pixel_mm: Size of a pixel.
@@ -71,7 +71,7 @@ def real_slices(folder: Path) -> list[Slice]:
 
 
 def synthetic_slices(library: Path, count: int = PATCHES, seed: int = 0) -> Iterator[Slice]:
-    """Slices with tumor from synthetic patches with contrast, clipped as the real ones are."""
+    """Slices with tumor from synthetic patches with contrast, clipped like the real ones."""
     patches = SyntheticPatches(
         load_library(library),
         (_SIZE, _SIZE, 6),
@@ -94,7 +94,7 @@ _MEASURES: dict[str, Callable[[Slice], float]] = {
     "kidney, standard deviation": lambda s: _inside(s, 1).std(),
     "tumor, mean": lambda s: _inside(s, 2).mean(),
     "tumor, standard deviation": lambda s: _inside(s, 2).std(),
-    "tumor less kidney": lambda s: _inside(s, 2).mean() - _inside(s, 1).mean(),
+    "tumor minus kidney": lambda s: _inside(s, 2).mean() - _inside(s, 1).mean(),
     "texture in the tumor (1 to 3 mm)": lambda s: _inside(_between(s, 1.0, 3.0), 2).std(),
     "noise in the tumor (pixel to pixel)": lambda s: _inside(_fine(s), 2).std(),
 }
@@ -103,7 +103,7 @@ _MEASURES: dict[str, Callable[[Slice], float]] = {
 def measure(slices: Sequence[Slice]) -> dict[str, np.ndarray]:
     """5th, 25th, 50th, 75th and 95th percentile of each measure over the cases, HU.
 
-    Slices of one case are averaged first; slices with less than 100 inner pixels do not count.
+    Slices of one case are averaged first; slices with fewer than 100 inner pixels are ignored.
     """
     labels = {"kidney": 1, "tumor": 2}
     means = {
@@ -125,7 +125,7 @@ def coupling(slices: Sequence[Slice]) -> float:
 def _case_means(
     slices: Iterable[Slice], of: Callable[[Slice], float], labels: Sequence[int]
 ) -> np.ndarray:
-    """A measure in the mean of each case, over slices with enough inner pixels of the labels."""
+    """The mean of a measure in each case, over slices with enough inner pixels of the labels."""
     values: dict[str, list[float]] = {}
     for one in slices:
         if all(len(_inside(one, label)) >= _LEAST for label in labels):
@@ -155,7 +155,7 @@ _ORGANS = {  # of example_seg.nii.gz
 
 
 def organ_table(folder: Path) -> str:
-    """Markdown: organs of the real CT without contrast beside the range that the engine draws."""
+    """Markdown: organs of the real CT without contrast, and the range that the engine draws."""
     image = load_nifti(folder / "example_ct_sm.nii.gz", torch.float32).numpy()[0]
     organs = load_nifti(folder / "example_seg.nii.gz", torch.uint8).numpy()[0]
     rows = []
@@ -179,7 +179,7 @@ def save_picture(real: list[Slice], synthetic: list[Slice], path: Path, columns:
         real: At least twice as many as columns.
         synthetic: The same.
         path: PNG.
-        columns: Pictures in a row.
+        columns: Pictures per row.
     """
     import matplotlib
 
@@ -206,7 +206,7 @@ def save_picture(real: list[Slice], synthetic: list[Slice], path: Path, columns:
 
 
 def main(data: Path, library: Path, page: Path, picture: Path) -> None:
-    """Measures, and writes tables and picture.
+    """Measures, and writes the tables and the picture.
 
     Args:
         data: Folder with ``slices`` and ``ct/totalseg``.
@@ -233,7 +233,7 @@ def _inside(one: Slice, value: int) -> np.ndarray:
 
 
 def _between(one: Slice, low_mm: float, high_mm: float) -> Slice:
-    """What has a size between two."""
+    """Parts with a size between two limits."""
     low, high = (ndimage.gaussian_filter(one.image, mm / one.pixel_mm) for mm in (low_mm, high_mm))
     return one._replace(image=low - high)
 

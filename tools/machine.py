@@ -1,4 +1,4 @@
-"""What something was measured on, and how fast that multiplies matrices."""
+"""The machine of a measurement, and how fast it multiplies matrices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class Machine:
-    """A description that names no host and no user.
+    """A description without the names of host and user.
 
     Attributes:
         cpu: Model.
@@ -85,7 +85,7 @@ def _cpu_model() -> str:
 
 
 def finish(device: torch.device) -> None:
-    """Waits until a device has done what it was given; a CPU always has."""
+    """Waits until a device has finished its work; a CPU always has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -94,9 +94,9 @@ def matmul_rate(device: torch.device, size: int = 2048, repeat: int = 30) -> flo
     """Operations per second of a matrix product in the device's fastest type, the best of several.
 
     Args:
-        device: That multiplies.
+        device: The device that multiplies.
         size: Rows and columns of both matrices.
-        repeat: Products that count, after one that does not.
+        repeat: Measured products, after a warm-up.
 
     Returns:
         Multiplications and additions per second.

@@ -9,22 +9,22 @@ from renalseg.errors import ConfigError
 
 
 def marks(name: str) -> tuple[str, str]:
-    """What stands before and after the text of a name."""
+    """The marks before and after the text of a name."""
     return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
 def check_marks(path: Path, name: str) -> None:
-    """Refuses a document that has no place for a text, before the text costs an hour.
+    """Refuses a document without a place for a text before an hour is spent on the text.
 
     Raises:
-        ConfigError: It exists and does not hold each mark once, in order.
+        ConfigError: It exists, but does not hold each mark once, in order.
     """
     if path.is_file():
         _split(path, name)
 
 
 def put_between(path: Path, name: str, text: str) -> None:
-    """Puts text between the marks of a document, or makes one that holds nothing else.
+    """Puts text between the marks of a document, or creates a document with only that text.
 
     Raises:
         ConfigError: As `check_marks`.

@@ -2,8 +2,8 @@
 
     python -m tools.train_all [BUNDLE ...] [--export] [--epochs 20] [--data FOLDER] ...
 
-Every knob of the bundles' train.yaml can be given. A training that is complete is left as it is,
-an interrupted one resumes, and a failure does not stop the others.
+Every knob of the bundles' train.yaml can be given. A complete training is left as it is, an
+interrupted one resumes, and a failure does not stop the others.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Trained:
 
     Attributes:
         name: Of the bundle.
-        text: What there is to say.
+        text: Summary.
         exit_code: 0 done, or that of the error.
     """
 
@@ -44,7 +44,7 @@ class Trained:
 def train_all(
     bundles: Sequence[Path], output_dir: Path, knobs: dict[str, Any], *, export: bool = False
 ) -> list[Trained]:
-    """Trains bundles one after another, and says after each how it went.
+    """Trains bundles one after another, and reports after each how it went.
 
     Args:
         bundles: Folders of bundles.
@@ -65,7 +65,7 @@ def train_all(
             outcome = Trained(bundle.name, f"failed: {said}", exit_code_for(error))
         announce(f"{outcome.name}: {outcome.text}")
         outcomes.append(outcome)
-        gc.collect()  # what holds the processes that drew, and memory of the GPU
+        gc.collect()  # frees the drawing processes and GPU memory
     return outcomes
 
 
@@ -73,11 +73,11 @@ def find_bundles(names: Sequence[str], folder: Path) -> list[Path]:
     """The folders of bundles that can be trained.
 
     Args:
-        names: Of bundles in `folder`; none: all.
+        names: Of bundles in `folder`; none for all.
         folder: With a folder for each bundle.
 
     Raises:
-        ConfigError: There is no such bundle, or none at all.
+        ConfigError: There is no such bundle, or no bundle at all.
     """
     there = {path.parents[1].name: path.parents[1] for path in folder.glob("*/configs/train.yaml")}
     unknown = sorted(set(names) - set(there))
@@ -92,7 +92,7 @@ def parse_knobs(words: Sequence[str]) -> dict[str, Any]:
     """The values in `--name value` and `--name=value`, as in YAML.
 
     Raises:
-        ConfigError: A word is neither.
+        ConfigError: A word has neither form.
     """
     knobs = {}
     rest = list(words)
@@ -105,7 +105,7 @@ def parse_knobs(words: Sequence[str]) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the program; gives the exit code of the first training that failed, else 0."""
+    """Runs the program; returns the exit code of the first failed training, or 0."""
     parser = argparse.ArgumentParser(prog="tools.train_all", description=__doc__)
     parser.add_argument("bundles", nargs="*", metavar="BUNDLE", help="all by default")
     parser.add_argument("--bundle_dir", type=Path, default=Path("bundles"))

@@ -32,7 +32,7 @@ def unwanted(names: list[str]) -> list[str]:
 
 
 def missing(names: list[str]) -> list[str]:
-    """What of the bundles of the checkout is not in a wheel, and the mark of typed packages."""
+    """Files of the checkout's bundles, and py.typed, that are missing in a wheel."""
     wanted = {"renalseg/py.typed"} | {
         f"renalseg/{path.relative_to(CHECKOUT).as_posix()}"
         for pattern in ("*_*/configs/*", "*_*/models/model.pt", "*_*/SHA256SUMS", "methods/*.yaml")

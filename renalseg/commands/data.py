@@ -30,7 +30,7 @@ def add_data_command(commands: Any) -> argparse.ArgumentParser:
     )
     kits19.set_defaults(action=_kits19)
 
-    check = actions.add_parser("check", help="find cases that are missing, broken or odd")
+    check = actions.add_parser("check", help="find missing, broken or unusual cases")
     check.add_argument("root", type=Path, help="folder with case_00000 and so on")
     check.add_argument("--quick", action="store_true", help="read only the headers")
     check.add_argument("--jobs", type=int, metavar="N", help="number of parallel cases")
@@ -84,9 +84,9 @@ def _kits19(options: argparse.Namespace) -> int:
             options.label_url or LABELS,
         )
     except KeyboardInterrupt:
-        announce("interrupted; the same command goes on from here")
+        announce("interrupted; run the same command to resume")
         return EXIT_INTERRUPTED
-    console.print(f"{outcome.fetched} files fetched, {outcome.kept} were there")
+    console.print(f"{outcome.fetched} files fetched, {outcome.kept} already present")
     return 0
 
 

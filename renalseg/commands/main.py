@@ -89,7 +89,7 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose what runs and where; see `renalseg.settings` for their rank."""
     add = parser.add_argument
-    add("--method", metavar="M", help="method, or one a stage: A+B, A+R+B (or RENALSEG_METHOD)")
+    add("--method", metavar="M", help="method, or one per stage: A+B, A+R+B (or RENALSEG_METHOD)")
     other = "name of a {} bundle, such as {}, instead of the method's (or RENALSEG_{})"
     localizer = other.format("kidney", "kidney_mrb", "LOCALIZER")
     add("--localizer", "--localiser", metavar="BUNDLE", help=localizer)
@@ -102,7 +102,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n> (or RENALSEG_DEVICE)")
     add("--overlay", type=Path, metavar="DIR", help="also save a picture of the result to DIR")
     add("--report", type=Path, metavar="DIR", help="also save an HTML page of the result to DIR")
-    wanted = "series to take of each study: UID, number or description (or RENALSEG_SERIES)"
+    wanted = "series to use of each study: UID, number or description (or RENALSEG_SERIES)"
     add("--series", metavar="S", help=wanted)
     switch: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
     gaps = "slices may be missing away from the kidneys (or RENALSEG_ALLOW_GAPS)"
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     archive.add_argument("root", type=Path, help="folder with a folder for each study")
     archive.add_argument("out_root", type=Path, help="folder for the results, with a table of all")
     archive.add_argument(
-        "--again", action="store_true", help="segment studies that have a result again, too"
+        "--again", action="store_true", help="also segment studies that already have a result"
     )
     archive.set_defaults(action=_archive)
     for command in (run, archive):
@@ -198,7 +198,7 @@ def _archive(options: argparse.Namespace) -> int:
     outcomes = segment_archive(options.root, options.out_root, settings, again=options.again)
     hours = (time.perf_counter() - start) / 3600
     if not outcomes:
-        print("every study has its result already; --again makes them anew")
+        print("every study already has a result; --again segments them again")
         return 0
     codes = [outcome.exit_code for outcome in outcomes]
     rate = f"{len(codes) / hours:.0f} studies an hour"

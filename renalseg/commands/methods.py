@@ -103,4 +103,4 @@ def _methods(options: argparse.Namespace) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
     names = {name for one in found for b in one["stages"].values() for name in b["licenses"]}
-    console.print(f"Licenses of the data of the weights: {', '.join(sorted(names)) or 'unknown'}")
+    console.print(f"Licenses of the training data: {', '.join(sorted(names)) or 'unknown'}")

@@ -50,7 +50,7 @@ def print_result(folder: Path) -> None:
         for picture in study["pictures"]:
             console.print(one_line(picture), markup=False)
         if study["supersedes"]:
-            console.print(f"takes the place of {len(study['supersedes'])} earlier objects")
+            console.print(f"replaces {len(study['supersedes'])} earlier objects")
     if not result["studies"]:
         console.print(one_line(f"no CT to segment: {_skipped(result)}"), markup=False)
     console.print(one_line(f"{folder / RESULT_FILE}"), markup=False)

@@ -78,7 +78,7 @@ def _add_rule(worker: argparse.ArgumentParser) -> None:
 
 
 def _add_task(worker: argparse.ArgumentParser) -> None:
-    add = worker.add_argument_group("what is done with them").add_argument
+    add = worker.add_argument_group("processing").add_argument
     add("--command", metavar="TEXT", help="program that gets {input} and {output} (renalseg run)")
     add("--device", default=os.environ.get("RENALSEG_DEVICE") or "auto", metavar="D",
         help="auto, cpu, cuda:<n>, or several GPUs: cuda:0,cuda:1 (auto)")  # fmt: skip

@@ -12,9 +12,9 @@ from renalseg.errors import InputError
 IMAGE, LABEL = "imaging.nii.gz", "segmentation.nii.gz"
 
 # As many as the msvnet paper validates with. `renalseg library` leaves out the labels of the same
-# cases, so that drawn anatomies never show a network what real cases validate it with.
+# cases, so that drawn anatomies never show a network the labels that validate it.
 VALIDATION_NUMBERS = range(190, 210)
-_EVERY = 5  # where a folder has none of those
+_EVERY = 5  # if a folder has none of those
 
 _FOLDER = re.compile(r"case_(\d{5})")
 
@@ -59,8 +59,8 @@ def kits_cases(root: Path, split: str | None = None) -> list[LabeledCase]:
 
     Args:
         root: The folder with the folders of the cases.
-        split: "training", "validation", or None for all. Cases 190 to 209 validate; where there
-            are none of them, every fifth case does.
+        split: "training", "validation", or None for all. Cases 190 to 209 validate; if there are
+            none of them, every fifth case does.
 
     Raises:
         InputError: No case has its image and its label.
@@ -88,7 +88,7 @@ def listed_cases(path: Path, split: str | None = None) -> list[LabeledCase]:
             every fifth case of "training" validates.
 
     Raises:
-        InputError: The file is no such list, or names a file that is not there.
+        InputError: The file is not such a list, or names a missing file.
     """
     try:
         lists = json.loads(path.read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
     Attributes:
         case: Its name.
-        broken: Whether it must be mended before a training; else it is only worth knowing.
+        broken: Whether it must be fixed before training; otherwise it is only worth knowing.
         text: What was found, and what to do about it.
     """
 
@@ -43,9 +43,9 @@ def check(
 
     Args:
         root: Folder with the layout of KiTS.
-        cases: Numbers of the cases that should be there; those that are there if None.
-        voxels: Also read every voxel, some seconds a case; else the headers alone.
-        jobs: Cases at once, up to 1 GB of memory each; all processors up to four if None.
+        cases: Numbers of the expected cases; None for those that are there.
+        voxels: Also read every voxel, a few seconds per case; otherwise only the headers.
+        jobs: Parallel cases, up to 1 GB of memory each; None for one per processor, up to four.
 
     Raises:
         InputError: The folder has no case.
@@ -82,7 +82,7 @@ def _of_headers(case: LabeledCase) -> Iterator[tuple[bool, str]]:
         yield True, differ
     axes = "".join(nib.aff2axcodes(image.affine))
     if axes != _AXES:
-        yield False, f"axes run to {axes}, not to {_AXES} as KiTS has them; they are read right"
+        yield False, f"axes run to {axes}, not to {_AXES} as KiTS has them; they are read correctly"
         return
     if image.shape[1:3] != _PIXELS:
         rows, columns = image.shape[1:3]
@@ -97,7 +97,7 @@ def _of_headers(case: LabeledCase) -> Iterator[tuple[bool, str]]:
 def _of_voxels(case: LabeledCase) -> Iterator[tuple[bool, str]]:
     label = read_label(case.label)
     if unknown := unknown_labels(label):
-        yield True, f"label values {unknown}, which mean nothing"
+        yield True, f"label values {unknown}, which have no meaning"
     present = np.bincount(label.ravel(order="K"), minlength=TUMOR + 1)
     if not present[KIDNEY] and not present[TUMOR]:
         yield True, "no kidney in the label"
@@ -107,4 +107,4 @@ def _of_voxels(case: LabeledCase) -> Iterator[tuple[bool, str]]:
     image = read_hu(case.image)
     low, high = int(image.min()), int(image.max())
     if low > _AIR_HU or high < _TISSUE_HU:
-        yield True, f"image values from {low} to {high} are no HU of a body in air"
+        yield True, f"image values from {low} to {high} are not HU of a body in air"

@@ -28,7 +28,7 @@ _SHA256 = re.compile(r'"?([0-9a-f]{64})"?')
 
 
 class Stopped(Exception):  # noqa: N818 - nothing is wrong
-    """A download was asked to end; its part so far is kept."""
+    """The download was told to end; the part so far is kept."""
 
 
 class Download:
@@ -38,10 +38,10 @@ class Download:
         url: Where it is.
         path: Where it goes; `path` with `.part` appended holds it until it is whole.
         stop: Ends the download when it is set.
-        progress: Gets how many bytes came, and how many more are expected in all.
+        progress: Called with the bytes that arrived and those still expected.
 
     Attributes:
-        sha256: Of the file, as the server says; None until it does, or where it does not. The
+        sha256: Of the file, as the server reports it; None before that, or if it never does. The
             hosts of large files do, in the header X-Linked-Etag.
     """
 
@@ -65,9 +65,9 @@ class Download:
 
         Raises:
             ConfigError: The server has no such file, or refuses it.
-            RetryableError: The connection failed again and again without progress.
-            OSError: The file cannot be written; a full disk keeps what came.
-            Stopped: By `stop`.
+            RetryableError: The connection failed repeatedly without progress.
+            OSError: The file cannot be written; if the disk is full, what arrived is kept.
+            Stopped: `stop` was set.
         """
         self.part.parent.mkdir(parents=True, exist_ok=True)
         tries = 0
@@ -81,25 +81,25 @@ class Download:
                 if tries >= _TRIES:
                     raise RetryableError(
                         f"Expected {self.url}, tried {tries} times, the last ended with: {problem}."
-                        f" What came is kept in {self.part}; the same command goes on from there"
+                        f" What arrived is kept in {self.part}; run the same command to resume"
                     ) from problem
                 self._wait(problem.wait_s or min(2.0**tries, _LONGEST_WAIT_S))
 
     def _fetch(self) -> None:
-        """One connection; returns when the part is whole."""
+        """Uses one connection; returns when the part is complete."""
         start = self._size()
         headers = {"User-Agent": f"renalseg/{__version__}", "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
         with self._open(headers) as response:
-            if response.status == 416:  # nothing is left, or the part is longer than the file
+            if response.status == 416:  # nothing is missing, or the part is longer than the file
                 total = _total(response.headers.get("Content-Range"))
                 if total != start:
                     self.part.unlink()
-                    raise _Interrupted(f"{start} bytes are here, but {total} in all")
+                    raise _Interrupted(f"{start} bytes are here, expected {total} in all")
                 return
             if response.status != 206 or _first(response.headers.get("Content-Range")) != start:
-                start = 0  # the server gives the file from its beginning
+                start = 0  # the server sends the file from its beginning
             length = response.headers.get("Content-Length")
             total = None if length is None else start + int(length)
             if total is not None and self._expected is None:
@@ -121,14 +121,14 @@ class Download:
             raise _Interrupted(str(error)) from error
 
     def _open(self, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        """Asks for the file; redirects are followed here, since their headers count, too."""
+        """Requests the file; redirects are followed here because their headers matter."""
         url = self.url
         for _ in range(_REDIRECTS):
             try:
                 response = _pool(_proxy_for(url)).request(
                     *("GET", url), headers=headers, timeout=_TIMEOUT_S,
                     retries=False, redirect=False, preload_content=False,
-                    enforce_content_length=False,  # so that all that came is kept
+                    enforce_content_length=False,  # so that everything that arrived is kept
                 )  # fmt: skip
             except urllib3.exceptions.HTTPError as error:
                 raise _Interrupted(str(error)) from error
@@ -168,7 +168,7 @@ class _Interrupted(Exception):  # noqa: N818 - always handled
 
 
 def _proxy_for(url: str) -> str | None:
-    """What the environment or the system names for an address."""
+    """The proxy that the environment or the system names for an address."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 

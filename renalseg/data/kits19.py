@@ -1,7 +1,7 @@
 """Fetches KiTS19 (Heller et al. 2019): images and labels of 210 patients, CC BY-NC-SA 4.0.
 
 The sources are those of the repository neheller/kits19: its starter_code/get_imaging.py takes the
-images from a data set on Hugging Face, and the labels lie in its own folder data.
+images from a data set on Hugging Face, and the labels are in its folder data.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Fetched(NamedTuple):
     """Outcome of a call of `fetch`.
 
     Attributes:
-        fetched: Files that came.
-        kept: Files that were there and are whole.
+        fetched: Files that were downloaded.
+        kept: Files that were already there, complete.
     """
 
     fetched: int
@@ -63,14 +63,14 @@ def fetch(
         root: Gets case_00000/imaging.nii.gz, case_00000/segmentation.nii.gz, and so on, and the
             manifest. It may be the folder data of a clone of the repository.
         cases: Numbers of the cases.
-        jobs: Files at once.
+        jobs: Parallel downloads.
         images: Folder of case_00000.nii.gz and so on.
         labels: Folder of case_00000/segmentation.nii.gz and so on.
 
     Raises:
-        ConfigError: A file is not where the addresses say.
-        InputError: A file that is there is not what the manifest says, or one that came is broken.
-        RetryableError: The network failed again and again.
+        ConfigError: A file is not at its address.
+        InputError: An existing file differs from the manifest, or a downloaded one is broken.
+        RetryableError: The network failed repeatedly.
         OSError: A full disk, among others; parts are kept.
     """
     root.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def check_whole(path: Path) -> None:
     """Unpacks a .nii.gz to its end, so that its checksum is compared, and checks its length.
 
     Raises:
-        InputError: It is cut, damaged, or no NIfTI volume.
+        InputError: It is truncated, damaged, or not a NIfTI volume.
     """
     try:
         with gzip.open(path) as file:
@@ -109,7 +109,7 @@ def check_whole(path: Path) -> None:
 
 
 class _Run:
-    """Fetches files by several threads, which end when one fails for good."""
+    """Fetches files in several threads, which end when one fails for good."""
 
     def __init__(self, manifest: Manifest, progress: Callable[[int, int], None]) -> None:
         self.manifest = manifest
@@ -117,7 +117,7 @@ class _Run:
         self.stop = threading.Event()
 
     def all(self, wanted: Sequence[tuple[str, Path]], jobs: int) -> int:
-        """Fetches what is not there; returns how many files came."""
+        """Fetches missing files; returns how many were downloaded."""
         refused: list[Exception] = []
         fetched = 0
         with ThreadPoolExecutor(jobs, "fetch") as pool:
@@ -127,10 +127,10 @@ class _Run:
                     if error is None:
                         fetched += future.result()
                     elif isinstance(error, ConfigError | InputError):
-                        refused.append(error)  # of this file; the others may still come
+                        refused.append(error)  # for this file; the others may still arrive
                     else:
                         raise error
-            finally:  # also when the user interrupts
+            finally:  # also on an interrupt
                 self.stop.set()
                 pool.shutdown(cancel_futures=True)
         if refused:
@@ -139,7 +139,7 @@ class _Run:
         return fetched
 
     def one(self, url: str, path: Path) -> bool:
-        """Whether a file came; False if it was there."""
+        """Fetches a file; False if it was already there."""
         if path.exists():
             self._keep(path)
             return False
@@ -151,7 +151,7 @@ class _Run:
                 raise InputError(f"Expected SHA-256 {download.sha256} of {url}, got {sha256}")
             check_whole(part)
         except InputError:
-            part.unlink()  # going on from it would not mend it
+            part.unlink()  # resuming it would not repair it
             raise
         part.replace(path)
         self.manifest.add(path, sha256)
@@ -165,7 +165,7 @@ class _Run:
             self.manifest.add(path, sha256_of(path))
         elif not self.manifest.matches(path):
             raise InputError(
-                f"Expected {path} as it was fetched, found other bytes in it; "
+                f"Expected {path} as it was fetched, found other content; "
                 "delete it to fetch it again"
             )
 

@@ -16,7 +16,7 @@ NAME = "renalseg-manifest.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """A file as it was when it was complete.
+    """The state of a complete file.
 
     Attributes:
         size: Bytes.
@@ -47,7 +47,7 @@ class Manifest:
         return self._name(path) in self._entries
 
     def matches(self, path: Path) -> bool:
-        """Whether a file is as it was when it was added."""
+        """Whether a file is unchanged since it was added."""
         entry = self._entries[self._name(path)]
         return path.stat().st_size == entry.size and sha256_of(path) == entry.sha256
 

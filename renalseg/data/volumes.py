@@ -18,19 +18,20 @@ from renalseg.geometry import Array
 LABELS = "0 background, 1 kidney, 2 tumor, 3 cyst"
 LOWEST_HU = -1024
 
-_SLAB = 64  # planes that are read at once: some files hold float64, of which one CT fills 1.6 GB
+_SLAB = 64  # planes per read: some files hold float64, and one CT of that fills 1.6 GB
 _SHEAR = 1e-3
 _LABELS = 4
 
 
 def open_nifti(path: Path) -> Any:
-    """The image of a NIfTI file, its voxels not read yet.
+    """Opens a NIfTI file without reading its voxels.
 
     Raises:
-        InputError: It cannot be read, or has not three axes at right angles.
+        InputError: It cannot be read, or does not have three axes at right angles.
     """
     try:
-        image: Any = nib.load(path, keep_file_open=True)  # else each slab unpacks from the start
+        # kept open, because otherwise each slab is unpacked from the start
+        image: Any = nib.load(path, keep_file_open=True)
     except (OSError, EOFError, zlib.error, nib.filebasedimages.ImageFileError) as error:
         raise InputError(f"Expected a NIfTI volume, cannot read {path}: {error}") from error
     if len(image.shape) < 3 or any(n != 1 for n in image.shape[3:]):
@@ -43,19 +44,19 @@ def open_nifti(path: Path) -> Any:
 
 
 def read_hu(path: Path) -> npt.NDArray[np.int16]:
-    """HU (I, J, K) int16 in the order of the file, no lower than a scanner shows.
+    """Reads HU (I, J, K) int16 in the order of the file, clipped to the lowest value of a scanner.
 
     Raises:
-        InputError: The file cannot be read, or a voxel is no finite number.
+        InputError: The file cannot be read, or a voxel is not a finite number.
     """
     return _read(path, np.int16, LOWEST_HU, np.iinfo(np.int16).max)
 
 
 def read_label(path: Path) -> npt.NDArray[np.uint8]:
-    """A label map (I, J, K) uint8 in the order of the file; values beyond a byte become 255.
+    """Reads a label map (I, J, K) uint8 in the order of the file; values beyond a byte become 255.
 
     Raises:
-        InputError: The file cannot be read, or a voxel is no finite number.
+        InputError: The file cannot be read, or a voxel is not a finite number.
     """
     return _read(path, np.uint8, 0, 255)
 
@@ -67,7 +68,7 @@ def unknown_labels(label: npt.NDArray[np.uint8]) -> list[int]:
 
 
 def orientation_of(image: Any) -> Array:
-    """Which world axis each axis of a file is, and its direction, as nibabel says it."""
+    """The world axis and direction of each axis of a file, in nibabel's form."""
     return np.asarray(nib.orientations.io_orientation(image.affine))
 
 
@@ -77,10 +78,9 @@ def to_ras(values: npt.NDArray[Any], orientation: Array) -> npt.NDArray[Any]:
 
 
 def mismatch(image: Any, label: Any) -> str | None:
-    """Says how the grids of two files differ; None if they are the same.
+    """Describes how the grids of two files differ; None if they are the same.
 
-    Corners may lie half a voxel apart, because affines that a program kept as a quaternion are
-    rounded.
+    Corners may lie half a voxel apart, because affines stored as quaternions are rounded.
     """
     shape, other = image.shape[:3], label.shape[:3]
     if shape != other:
@@ -94,7 +94,7 @@ def mismatch(image: Any, label: Any) -> str | None:
 
 
 def open_pair(case: LabeledCase) -> tuple[Any, Any]:
-    """Image and label of a case, voxels not read yet.
+    """Opens image and label of a case without reading their voxels.
 
     Raises:
         InputError: One of them cannot be read, or their grids differ.
@@ -113,7 +113,7 @@ def _read(path: Path, dtype: Any, low: int, high: int) -> npt.NDArray[Any]:
         for start in range(0, values.shape[2], _SLAB):
             slab = np.asanyarray(image.dataobj[:, :, start : start + _SLAB, *rest])
             if slab.dtype.kind == "f" and not np.isfinite(slab).all():
-                raise InputError(f"Expected numbers, found voxels that are none in {path}")
+                raise InputError(f"Expected numbers, found voxels that are not in {path}")
             values[:, :, start : start + _SLAB] = np.rint(slab.clip(low, high))
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"Expected a whole NIfTI volume, cannot read {path}: {error}") from error

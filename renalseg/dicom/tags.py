@@ -139,7 +139,7 @@ class Instance:
             return
         raise InputError(
             f"{self.path}: {describe(keyword)} should be digits and dots, {MAX_LENGTH} at most, "
-            f"found {len(str(value))} characters that are no UID"
+            f"found {len(str(value))} characters that are not a UID"
         )
 
     def numbers(self, keyword: str, count: int) -> npt.NDArray[np.float64]:

@@ -110,7 +110,7 @@ def _seg_of(folder: Path) -> Path | None:
         refused = "".join(f"; refused: {s['reason']}" for s in studies if s["finding"] == REFUSED)
         raise InputError(
             f"Expected the result of one study in {folder}, found {len(done)}{refused}. "
-            f"Of several, give the {SEG_SUFFIX} of each"
+            f"For several, give the {SEG_SUFFIX} of each"
         )
     names = [name for name in done[0]["files"] if name.endswith(SEG_SUFFIX)]
     if not names and done[0]["segments"]:

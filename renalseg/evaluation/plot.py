@@ -78,7 +78,7 @@ def _draw_volumes(axes: Axes, scores: Sequence[CaseScore], summary: Summary) -> 
     axes.set(
         title="Tumor volume (Bland-Altman)",
         xlabel="mean of predicted and labeled (ml)",
-        ylabel="predicted less labeled (ml)",
+        ylabel="predicted minus labeled (ml)",
     )
     axes.axhline(0, color="black", linewidth=0.8)
     axes.grid(alpha=0.3)
@@ -122,7 +122,7 @@ def _draw_found(axes: Axes, summary: Summary) -> None:
             # the interval of a bootstrap may not hold the value by rounding
             reach = [[max(0.0, rate.value - rate.low)], [max(0.0, rate.high - rate.value)]]
             axes.errorbar(place, rate.value, yerr=reach, color="black", capsize=4, linewidth=1)
-    title = f"Tumors found; {summary.false_positives.value:.2f} false ones per scan"
+    title = f"Tumors found; {summary.false_positives.value:.2f} false positives per scan"
     if summary.tumor_free:
         free = summary.tumor_free_false_positives.value
         title += f",\n{free:.2f} in the {summary.tumor_free} without tumor"

@@ -51,7 +51,7 @@ def _overlaps(summary: Summary, only: CaseScore | None) -> Table:
 
 def _volumes(summary: Summary) -> Table:
     headings = ("bias", "limits of agreement", "mean |error|", "median |error|", "cases")
-    table = _table("Volume: predicted less labeled", "region", *headings)
+    table = _table("Volume: predicted minus labeled", "region", *headings)
     for name, found in summary.volumes.items():
         table.add_row(name, *_agreement(found), str(found.cases))
     return table

@@ -58,7 +58,7 @@ def make_engine(
         raise ConfigError(f"Expected an engine of {', '.join(ENGINES)}, got {engine!r}")
     if engine == "openvino" and (device.type != "cpu" or not installed):
         reason = "is not installed" if device.type == "cpu" else f"does not run on {device}"
-        raise ConfigError(f"Expected an engine that runs here, got openvino, which {reason}")
+        raise ConfigError(f"Expected an engine that works here, got openvino, which {reason}")
     if engine == "torch" or device.type != "cpu" or not installed:
         return network
     return OpenVINOEngine(network, input_shape)
@@ -155,14 +155,14 @@ class OpenVINOEngine(nn.Module):
                     raise ConfigError(f"no checksums in {folder}")
                 return core.read_model(folder / "model.xml")
             except (ConfigError, OSError, RuntimeError) as error:
-                _log.warning("converting again what cannot be read in %s: %s", folder, error)
+                _log.warning("converting again because %s cannot be read: %s", folder, error)
                 shutil.rmtree(folder, ignore_errors=True)
         model = _convert(self.network, shape)
         try:
             _save(model, folder)
             return core.read_model(folder / "model.xml")
         except (OSError, RuntimeError) as error:
-            _log.info("the converted network is not kept: %s", error)
+            _log.info("the converted network could not be cached: %s", error)
         return _read_back(core, model)
 
     def _hash(self) -> str:

@@ -94,7 +94,7 @@ def _make_hidden(out_dir: Path) -> Staging:
         if exit_code_for(error) != EXIT_FAULT:
             raise
         raise ConfigError(
-            f"Expected an output folder that can be written to, got {out_dir}: {error.strerror}"
+            f"Expected a writable output folder, got {out_dir}: {error.strerror}"
         ) from error
     with suppress(OSError):  # in a container the folder above is often read-only or another mount
         hidden.move_to(out_dir.parent)

@@ -83,7 +83,7 @@ def add_checksums_command(commands: Any) -> argparse.ArgumentParser:
     return parser
 
 
-_ADVICE = "get the bundle anew, or, if you changed it, run `renalseg manifest` on it"
+_ADVICE = "copy the bundle again or, if you changed it, run `renalseg manifest` on it"
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -75,7 +75,7 @@ def require_memory(least: int = LEAST_BYTES) -> None:
     except OSError as error:
         raise RetryableError(
             f"out of memory: expected at least {least / 2**30:.1f} GiB of address space, found "
-            "less; raise the limit (ulimit -v), or take a machine that has more"
+            "less; raise the limit (ulimit -v), or use a machine with more memory"
         ) from error
 
 
@@ -138,7 +138,7 @@ def _wait(wanted: set[signal.Signals]) -> None:
     number = signal.Signals(signal.sigwait(wanted))
     try:
         remove_all()
-        text = f"renalseg: ended by {number.name}; what was not complete is removed"
+        text = f"renalseg: ended by {number.name}; incomplete output is removed"
         log.say(text, "ended", "error", signal=number.name, exit_code=128 + number)
     finally:
         os._exit(128 + number)

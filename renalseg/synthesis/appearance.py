@@ -72,7 +72,7 @@ def draw_ct(
         anatomy: Tissue map, depth map and spacing.
         generator: Source of all randomness.
         phase: Contrast phase; drawn if None.
-        scanner: What it adds; drawn if None.
+        scanner: Scanner effects; drawn if None.
 
     Returns:
         (X, Y, Z) float32, HU.
@@ -128,7 +128,7 @@ def _paint_muscle(hu: Tensor, tissue: Tensor, field: Tensor, generator: Generato
 
 
 def _paint_bowel(hu: Tensor, tissue: Tensor, field: Tensor, generator: Generator) -> None:
-    """Gas and, in some patients, oral contrast in the content of the bowel."""
+    """Paints gas and, in some patients, oral contrast into the content of the bowel."""
     bowel = tissue == Tissue.BOWEL
     if chance(generator, 0.5):
         hu[bowel & (field > uniform(generator, 0.5, 1.5))] = uniform(generator, -950, -500)

@@ -42,11 +42,11 @@ def deform(
     spacing: Sequence[float],
     generator: Generator,
 ) -> Anatomy:
-    """A deformed piece of an anatomy.
+    """Cuts a deformed piece from an anatomy.
 
     Args:
         anatomy: The whole.
-        center: Where the piece is centered, in voxels of the whole.
+        center: Center of the piece, in voxels of the whole.
         roi_size: Voxels of the piece.
         spacing: mm of the piece.
         generator: Source of all randomness.
@@ -61,7 +61,7 @@ def deform(
 
 
 class Voxels(NamedTuple):
-    """Positions at which values are looked up.
+    """The nearest voxels of a volume to the points of a grid.
 
     Attributes:
         flat: (X, Y, Z) int64, index into the flat volume.

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 def uniform(generator: Generator, low: float, high: float) -> float:
-    """One number drawn evenly from [low, high)."""
+    """Draws a number uniformly from [low, high)."""
     return low + (high - low) * torch.rand((), generator=generator).item()
 
 
@@ -48,7 +48,7 @@ def gaussian_blur(volume: Tensor, sigma: Sequence[float]) -> Tensor:
 
     Args:
         volume: (X, Y, Z) float32.
-        sigma: Standard deviation along x, y, z, in voxels; 0 leaves an axis as it is.
+        sigma: Standard deviation along x, y, z, in voxels; 0 leaves an axis unchanged.
     """
     for axis, s in enumerate(sigma):
         if s < 0.1:

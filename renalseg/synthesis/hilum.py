@@ -1,6 +1,6 @@
 """The hilum of an implanted kidney: renal artery, renal vein, pelvis and ureter.
 
-Label maps of kidneys end there, and a network that never saw renal vessels calls them kidney.
+Kidney labels end there, and a network that never saw renal vessels labels them kidney.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from renalseg.synthesis.fields import chance, uniform
 from renalseg.synthesis.phantom_painter import Painter
 from renalseg.synthesis.tissues import RENAL, Tissue
 
-_CLOSING_MM = 10.0  # half the width of the sinus that a kidney closes over
+_CLOSING_MM = 10.0  # half the width of a sinus that the kidney encloses
 _FREE = (Tissue.VISCERAL,)
 Point = tuple[float, ...]
 
 
 def paint_hilum(painter: Painter, side: int, generator: Generator) -> None:
-    """Joins the kidney of one side to the aorta, the vena cava and the ureter's way down.
+    """Joins the kidney of one side to the aorta, the vena cava and the ureter.
 
     Args:
         painter: Holds the tissue map; x of its world grows to the patient's right.
@@ -56,7 +56,7 @@ def paint_hilum(painter: Painter, side: int, generator: Generator) -> None:
 
 
 def _paint_pelvis(painter: Painter, side: int, hilum: Point, generator: Generator) -> None:
-    """The renal pelvis in the fat of the sinus, wide where urine is held up, and the ureter."""
+    """Paints the ureter, and the pelvis in the fat of the sinus, dilated if urine is obstructed."""
     wide = chance(generator, 0.15)
     size = uniform(generator, 9, 18) if wide else uniform(generator, 3, 8)
     center = (hilum[0] - side * uniform(generator, -2, 6), hilum[1] - 3, hilum[2] - 4)
@@ -70,7 +70,7 @@ def _paint_pelvis(painter: Painter, side: int, hilum: Point, generator: Generato
 
 
 def _find_hilum(painter: Painter, side: int) -> Point | None:
-    """The middle of the hollow that a kidney has on its medial side, in mm."""
+    """Finds the middle of the hollow on the medial side of a kidney, in mm."""
     tissue, mm = painter.tissue, painter.spacing[0]
     half = tissue.shape[0] // 2
     own = slice(half, None) if side > 0 else slice(0, half)
@@ -100,7 +100,7 @@ def _medial_face(voxels: np.ndarray, middle: np.ndarray, side: int) -> np.ndarra
 def _nearest_center(
     painter: Painter, vessel: Tissue, start: Sequence[float], rise_mm: float
 ) -> Point | None:
-    """Where aorta or vena cava crosses the slice `rise_mm` above a point, in mm."""
+    """Where the aorta or vena cava crosses the slice `rise_mm` above a point, in mm."""
     slices = painter.tissue.shape[2]
     z = round(start[2] / painter.spacing[2] + (slices - 1) / 2 + rise_mm / painter.spacing[2])
     if not 0 <= z < slices:

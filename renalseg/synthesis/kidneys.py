@@ -1,4 +1,4 @@
-"""Training pairs of kidneys, for a network that sees the boxes of both at once."""
+"""Training pairs of kidneys, for a network that sees the boxes of both kidneys at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from renalseg.synthesis.tissues import Anatomy
 
 Item = dict[str, Any]
 
-_ROOM_MM = 20.0  # around a kidney, so that the deformed kidney still lies within the piece
+_ROOM_MM = 20.0  # around a kidney, so that the deformed kidney stays within the piece
 _ROOM = 1.2
 
 
@@ -62,11 +62,11 @@ class SyntheticKidneys(CaseStream[list[Item]]):
 
 
 def _crop(piece: Piece) -> Item:
-    """The box of the largest kidney in a piece, and the mask of all that lies in the box."""
+    """The box of the largest kidney in a piece, and the mask of all kidney in that box."""
     label = piece.label
     numbered, _ = components(label.numpy() != BACKGROUND)
     box = bounding_box(numbered == 1)
-    if box is None:  # deformed out of the piece, which the room around it hardly allows
+    if box is None:  # deformed out of the piece, which is rare
         box = (slice(0, label.shape[0]), slice(0, label.shape[1]), slice(0, label.shape[2]))
     affine = torch.diag(torch.tensor([*piece.spacing, 1.0], dtype=torch.float64))
     values = {"image": piece.image, "label": label, "kidney": (label != BACKGROUND).to(torch.uint8)}

@@ -29,10 +29,10 @@ from renalseg.synthesis.torso import load_kits_kidneys
 
 _FAT_HU = (-160.0, -30.0)
 _EDGE_MM = 0.8  # standard deviation of a scanner's point spread
-_ROOM_MM = 6.0  # around a lesion, for its edge
+_ROOM_MM = 6.0  # room around a lesion for its edge
 _LEAST_ML = 0.2
 _CYST_HU = (-2.0, 22.0)
-# Of the kidneys: the least median with contrast, and between the quartiles while cortex enhances.
+# Minimum median of kidneys with contrast, and distance of quartiles while the cortex enhances.
 _CONTRAST_HU, _ARTERIAL_SPREAD_HU = 75.0, 65.0
 
 
@@ -51,7 +51,7 @@ class Lesion(NamedTuple):
 
 
 def load_lesions(labels: Path, spacing_mm: float = 1.0) -> Iterator[Lesion]:
-    """The tumors and cysts of a KiTS label map, from a fifth of a milliliter on."""
+    """The tumors and cysts of a KiTS label map, of at least 0.2 ml."""
     for _, kidney in load_kits_kidneys(labels, spacing_mm):
         for tissue in (Tissue.TUMOR, Tissue.CYST):
             parts, _ = ndimage.label(kidney == tissue)
@@ -106,7 +106,7 @@ def implant_lesions(
 
 
 def guess_phase(image: Tensor, kidney: Tensor) -> Phase:
-    """The contrast phase that the kidneys of an image show.
+    """Guesses the contrast phase from the kidneys of an image.
 
     Args:
         image: HU.
@@ -121,18 +121,18 @@ def guess_phase(image: Tensor, kidney: Tensor) -> Phase:
 
 
 def _noise_of(image: Tensor, kidney: Tensor) -> float:
-    """Standard deviation of what changes from pixel to pixel in the kidneys, HU."""
+    """Standard deviation of the pixel noise in the kidneys, HU."""
     fine = image - gaussian_blur(image, [1.2, 1.2, 0.0])
     inner = torch.from_numpy(ndimage.binary_erosion(kidney.numpy(), iterations=2))
     values = fine[inner if inner.any() else kidney]
-    # the median is blind to the borders of cortex and medulla
+    # the median ignores the borders of cortex and medulla
     return 1.48 * float(values.abs().median())
 
 
 def _place(
     image: Tensor, label: Tensor, spacing: Sequence[float], lesion: Lesion, generator: Generator
 ) -> tuple[tuple[slice, ...], Tensor] | None:
-    """The box of a lesion at a drawn place, and its mask there; None if it does not fit."""
+    """Draws the box of a lesion, and its mask there; None if it does not fit."""
     shape = _turn(lesion, spacing, generator)
     kidney = label == KIDNEY
     kidney_box = bounding_box(kidney, 2)
@@ -164,7 +164,7 @@ def _place(
 
 
 def _turn(lesion: Lesion, spacing: Sequence[float], generator: Generator) -> Tensor:
-    """The lesion, turned, scaled and on the grid of the image; (X, Y, Z) bool."""
+    """Rotates and scales a lesion on the grid of the image; (X, Y, Z) bool."""
     mask = lesion.mask.float()
     order = torch.randperm(3, generator=generator).tolist()
     mask = mask.permute(order)
@@ -177,7 +177,7 @@ def _turn(lesion: Lesion, spacing: Sequence[float], generator: Generator) -> Ten
 def _draw(
     tissue: Tissue, inside: Tensor, spacing: Sequence[float], phase: Phase, generator: Generator
 ) -> Tensor:
-    """Intensities of a lesion in its box, which its own values fill beyond its border; HU."""
+    """Draws the intensities of a lesion in its box, also beyond its border; HU."""
     shape = inside.shape
     tissues = torch.where(inside, int(tissue), 0)
     depth = ndimage.distance_transform_edt(inside.numpy(), sampling=tuple(spacing))
@@ -191,6 +191,6 @@ def _draw(
     else:
         mm = torch.from_numpy(np.minimum(depth, 255).astype(np.uint8))
         paint_tumor(hu, tissues, mm, (fields[0], fields[1]), spacing, phase, generator)
-        # so that the blur at the edge mixes the tumor with the image, not with what was here
+        # so that the blur at the edge mixes the lesion with the image around it
         hu[~inside] = hu[inside].mean()
     return hu

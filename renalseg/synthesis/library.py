@@ -21,7 +21,7 @@ KITS = "labels/kits"
 def make_library(
     out_dir: Path, phantoms: int, implanted: int, data_dir: Path | None, seed: int = 0
 ) -> Iterator[Path]:
-    """Makes anatomies, one compressed file each, and yields the paths as they are done.
+    """Makes anatomies, one compressed file each, and yields each path when it is written.
 
     Args:
         out_dir: Where the files go; those that exist are kept.
@@ -52,12 +52,12 @@ def make_library(
 
 
 def training_cases(data_dir: Path) -> list[Path]:
-    """KiTS label maps that may train: none whose real slices or labels measure accuracy."""
+    """KiTS label maps for training: none whose real slices or labels measure accuracy."""
     return [path for path, held_out in _kits_cases(data_dir) if not held_out]
 
 
 def held_out_cases(data_dir: Path) -> list[Path]:
-    """KiTS label maps that never train: those from which accuracy is measured."""
+    """KiTS label maps that never train, because accuracy is measured with them."""
     return [path for path, held_out in _kits_cases(data_dir) if held_out]
 
 

@@ -1,6 +1,6 @@
-"""Intensities of slabs that hold both kidneys and little else.
+"""Intensities of slabs that hold little more than both kidneys.
 
-Cheaper than `renalseg.synthesis.appearance`, which draws whole bodies, and closer to kidneys:
+Faster than `renalseg.synthesis.appearance`, which draws whole bodies, with more detail in kidneys:
 columns of cortex between the pyramids, tumors whose contrast follows that of their own patient's
 kidneys, and noise that is correlated between slices, as in thin slices.
 """
@@ -17,7 +17,7 @@ from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.synthesis.fields import chance, gaussian_blur, smooth_field, uniform
 from renalseg.synthesis.scanner import Phase, draw_phase
 
-# Cortex, and how much less the medulla has, HU, each drawn from a range.
+# Cortex, and by how much the medulla is darker, HU, each drawn from a range.
 _CORTEX = {
     Phase.NON_CONTRAST: ((22, 46), (-4, 4)),
     Phase.CORTICOMEDULLARY: ((105, 250), (20, 150)),
@@ -42,7 +42,7 @@ class Parenchyma(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """Where something is drawn.
+    """A grid to draw on, and its randomness.
 
     Attributes:
         shape: (X, Y, Z).
@@ -55,7 +55,7 @@ class Canvas(NamedTuple):
     generator: Generator
 
     def uniform(self, low: float, high: float) -> float:
-        """One number drawn evenly."""
+        """Draws a number uniformly."""
         return uniform(self.generator, low, high)
 
     def chance(self, probability: float) -> bool:
@@ -63,13 +63,13 @@ class Canvas(NamedTuple):
         return chance(self.generator, probability)
 
     def field(self, low_mm: float, high_mm: float) -> Tensor:
-        """Smooth noise of unit variance, whose grain is drawn from a range of mm."""
+        """Draws smooth noise of unit variance, with a grain drawn from a range in mm."""
         length = self.uniform(low_mm, high_mm)
         return smooth_field(self.shape, self.spacing, length, self.generator)[0] * 1.4
 
 
 def draw_parenchyma(generator: Generator, phases: Sequence[float]) -> Parenchyma:
-    """How the kidneys of a drawn patient enhance; `phases` are the shares of the four phases."""
+    """Draws how the kidneys of a patient enhance; `phases` are the shares of the four phases."""
     phase = draw_phase(generator, phases)
     cortex, less = (uniform(generator, *part) for part in _CORTEX[phase])
     return Parenchyma(phase, cortex, max(_LEAST_MEDULLA, cortex - less))
@@ -82,13 +82,13 @@ def paint_pair(
 
     Args:
         label: (X, Y, Z) uint8: 1 kidney, 2 tumor, 3 cyst.
-        depth: mm below the surface of the kidney, of all that is labeled.
+        depth: mm below the surface of everything labeled.
         tumor_depth: mm below the surface of the tumor.
         parenchyma: How the kidneys enhance.
         canvas: The grid of the label.
 
     Returns:
-        (X, Y, Z) float32, HU, as a scanner makes it.
+        (X, Y, Z) float32, HU, with the effects of a scanner.
     """
     hu = _surroundings(parenchyma.phase, canvas)
     hu = torch.where(label == KIDNEY, kidney_hu(depth, parenchyma, canvas), hu)
@@ -126,7 +126,7 @@ def kidney_hu(depth: Tensor, parenchyma: Parenchyma, canvas: Canvas) -> Tensor:
     coarse, fine, grain = canvas.field(6, 14), canvas.field(2.5, 6), canvas.field(1.2, 2.5)
     inner = (depth - draw(3.5, 8.5) + draw(0.5, 3) * coarse + draw(0, 1.5) * fine) / draw(0.8, 3)
     weight = inner.clamp(0, 1)
-    if canvas.chance(0.75):  # where a field crosses 0 lie sheets, as columns are
+    if canvas.chance(0.75):  # a field is 0 on sheets, as columns are
         weight = weight * ((canvas.field(9, 17).abs() - draw(0.12, 0.5)) / draw(0.1, 0.3)).clamp(
             0, 1
         )
@@ -153,7 +153,7 @@ def kidney_hu(depth: Tensor, parenchyma: Parenchyma, canvas: Canvas) -> Tensor:
 
 
 def tumor_hu(depth: Tensor, parenchyma: Parenchyma, canvas: Canvas) -> Tensor:
-    """Clear cell tumors, bright and uneven; papillary ones, like medulla; cystic, scarred, fatty.
+    """Draws tumors: clear cell, bright and uneven; papillary, like medulla; cystic, scarred, fatty.
 
     Args:
         depth: (X, Y, Z) mm below the surface of the tumor.
@@ -188,7 +188,7 @@ def tumor_hu(depth: Tensor, parenchyma: Parenchyma, canvas: Canvas) -> Tensor:
 
 
 def _tumor_level(parenchyma: Parenchyma, canvas: Canvas) -> tuple[float, float]:
-    """Mean of a tumor, and how uneven it is, HU."""
+    """Draws the mean and unevenness of a tumor, HU."""
     draw, (phase, cortex, medulla) = canvas.uniform, parenchyma
     kind = draw(0, 1)
     if phase == Phase.NON_CONTRAST:
@@ -207,7 +207,7 @@ def _tumor_level(parenchyma: Parenchyma, canvas: Canvas) -> tuple[float, float]:
 
 
 def cyst_hu(canvas: Canvas) -> Tensor:
-    """Water, now and then dense, now and then with thin septa."""
+    """Draws water, sometimes dense, sometimes with thin septa."""
     draw = canvas.uniform
     base = draw(-6, 24) if canvas.chance(0.86) else draw(25, 75)
     hu = base + draw(0, 3) * canvas.field(2.5, 6)
@@ -217,7 +217,7 @@ def cyst_hu(canvas: Canvas) -> Tensor:
 
 
 def _scan(hu: Tensor, canvas: Canvas) -> Tensor:
-    """Point spread, sharpness, thick slices, noise and an error of the calibration."""
+    """Adds point spread, sharpness, thick slices, noise and a calibration error."""
     draw = canvas.uniform
     blur = draw(0.3, 0.95)
     hu = gaussian_blur(hu, [blur, blur, 0.0])

@@ -19,7 +19,7 @@ from renalseg.synthesis.scanner import Phase
 _SMALL_MM2, _LARGE_MM2 = (60.0, 700.0), (400.0, 4000.0)  # of the middle slice
 _LEAST_PIXELS = 30  # of a lesion in the middle slice, where it counts as placed
 _LEAST_KIDNEY = 150  # pixels of kidney in the middle slice, below which nothing is placed
-_HARD_HU = 160.0  # outside of the kidney: bone and vessels, which no lesion grows into
+_HARD_HU = 160.0  # HU outside the kidney: bone and vessels, into which no lesion grows
 _CONTRAST_HU = 60.0  # of the cortex
 
 
@@ -43,7 +43,7 @@ def lesion_shapes(label: Tensor, spacing: Sequence[float], slices: int) -> list[
     Args:
         label: (X, Y, Z) uint8, on the grid that they are placed in.
         spacing: mm along x, y, z.
-        slices: Of a shape, an odd number.
+        slices: Number of slices of a shape, odd.
     """
     half, shapes = slices // 2, []
     for kind in (TUMOR, CYST):
@@ -63,17 +63,17 @@ def lesion_shapes(label: Tensor, spacing: Sequence[float], slices: int) -> list[
 def place(
     label: Tensor, shapes: Sequence[Shape], kind: int, generator: Generator, *, small: bool
 ) -> Tensor | None:
-    """Where a lesion lies at the surface of a kidney or within it.
+    """Draws the position of a lesion at the surface of a kidney or within it.
 
     Args:
         label: (X, Y, Z) uint8.
         shapes: To draw from.
         kind: `TUMOR` or `CYST`.
         generator: Source of all randomness.
-        small: Draw among the shapes of up to 3 cm.
+        small: Draw only from shapes of up to 3 cm.
 
     Returns:
-        (X, Y, Z) bool, clear of other lesions; None where it does not fit.
+        (X, Y, Z) bool, clear of other lesions; None if it does not fit.
     """
     kidney = (label[..., label.shape[-1] // 2] == KIDNEY).numpy()
     low, high = _SMALL_MM2 if small else _LARGE_MM2
@@ -94,7 +94,7 @@ def place(
 
 
 def _turned(shape: Shape, generator: Generator) -> Tensor:
-    """A shape turned and scaled in its slices; (X, Y, Z) bool."""
+    """Rotates and scales a shape in its slices; (X, Y, Z) bool."""
     scale = float(np.exp(uniform(generator, -0.3, 0.25)))
     slices = shape.mask.permute(2, 0, 1).numpy().astype(np.float32)
     turned = ndimage.rotate(slices, uniform(generator, 0, 360), axes=(1, 2), order=1)
@@ -116,7 +116,7 @@ def _paste(target: Tensor, mask: Tensor, corner: np.ndarray) -> None:
 def implant(
     hu: Tensor, label: Tensor, shapes: Sequence[Shape], canvas: Canvas
 ) -> tuple[Tensor, Tensor]:
-    """A real slab with one or two more lesions, as the contrast of its own kidneys allows.
+    """Adds one or two lesions to a real slab, as the contrast of its kidneys allows.
 
     Args:
         hu: (X, Y, Z) float32.
@@ -156,7 +156,7 @@ def depth_in_slices(mask: Tensor) -> Tensor:
 
 
 def _noise_of(hu: Tensor, kidney: Tensor) -> float:
-    """Standard deviation of what changes from pixel to pixel in the kidneys of a slice (X, Y)."""
+    """Standard deviation of the pixel noise in the kidneys of a slice (X, Y)."""
     fine = hu - gaussian_blur(hu[..., None], [1.2, 1.2, 0.0])[..., 0]
     inner = torch.from_numpy(ndimage.binary_erosion(kidney.numpy(), iterations=2))
     values = fine[inner if inner.any() else kidney]

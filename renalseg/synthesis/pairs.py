@@ -19,7 +19,7 @@ from renalseg.synthesis.scanner import Phase
 from renalseg.synthesis.slabs import LesionSpan, Slab
 
 _TUMOR_ML, _CYST_ML = (0.0, 6.0, 40.0), (0.0, 4.0)  # where classes of size begin
-_TUMOR_SHARES = (0.5, 0.3, 0.2)  # of the stacks drawn for a tumor, small ones first
+_TUMOR_SHARES = (0.5, 0.3, 0.2)  # share of the stacks drawn for a tumor, small ones first
 _NEAR_TUMOR, _NEAR_CYST = 0.46, 0.12  # shares of the drawn stacks
 _SHOWN = ((None, 0.65), ((0.0, 255.0), 0.25), ((-160.0, 240.0), 0.1))  # windows of archives, HU
 _AIR_HU = -1000.0
@@ -28,9 +28,9 @@ _CONTRAST_HU = 60.0  # of a real cortex
 
 
 class KidneyPairs(CaseStream[dict[str, Any]]):
-    """Endless stacks of slices whose middle is that of the kidneys in the center slice.
+    """Endless stacks of slices, centered on the kidneys in their center slice.
 
-    Lesions are drawn each alike, small ones before large ones, so that the many slices of a large
+    Each lesion is drawn equally often, and small ones first, so that the many slices of a large
     tumor do not crowd out the few of a small one.
 
     Args:
@@ -39,8 +39,8 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         spacing: mm along R, A, S.
         slices: Of a stack, an odd number.
         real: Share of the stacks that come from real slabs, if there are any.
-        phases: Shares of the four contrast phases of what is drawn.
-        transform: From a stack to what the network trains on.
+        phases: Shares of the four contrast phases in drawn CTs.
+        transform: From a stack to the network's input.
         seed: Start of the random stream.
     """
 
@@ -82,7 +82,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
                 return {"image": hu[None], "label": label[None], "case": case}
 
     def _spans(self, kind: int, begins: Sequence[float]) -> list[list[tuple[int, LesionSpan]]]:
-        """The lesions of a kind by classes of size; classes without any are left out."""
+        """The lesions of a kind by size class, without empty classes."""
         ends = (*begins[1:], math.inf)
         every = [(i, span) for i in self._drawn for span in self.slabs[i].lesions]
         classes = [
@@ -92,7 +92,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         return [spans for spans in classes if spans]
 
     def _choose(self, generator: Generator) -> tuple[int, int, int]:
-        """A label map, and the slices among which the center of the stack is."""
+        """Chooses a label map, and the slices from which the center of the stack is drawn."""
         kind = uniform(generator, 0, 1)
         classes, shares = self._tumors, list(_TUMOR_SHARES)
         if kind >= _NEAR_TUMOR:
@@ -106,7 +106,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         return case, 0, self.slabs[case].label.shape[-1] - 1
 
     def _stack(self, slab: Slab, z: int, generator: Generator) -> tuple[list[int], Tensor] | None:
-        """The slices of a stack, and its points in their plane; None with too little kidney."""
+        """The slices of a stack, and their points in the plane; None with too little kidney."""
         label = slab.label[..., z] > 0
         if int(label.sum()) * slab.spacing[0] ** 2 < _LEAST_PIXELS * self.spacing[0] ** 2:
             return None
@@ -141,7 +141,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         label = _without_some(label, parenchyma.phase, plain, generator)
         if chance(generator, 0.4 if plain else 0.15):
             kind = TUMOR if chance(generator, 0.66) else CYST
-            # without contrast nobody can see a tumor that lies within the kidney
+            # without contrast, a tumor inside the kidney is invisible
             hidden = kind == TUMOR and parenchyma.phase == Phase.NON_CONTRAST
             small = chance(generator, 0.75)
             mask = None if hidden else place(label, self.shapes, kind, generator, small=small)
@@ -178,7 +178,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
 
 
 def draw_plane(size: Sequence[int], spacing: Sequence[float], generator: Generator) -> Tensor:
-    """Points (2, X, Y) of a turned, scaled, moved and bent slice, mm from its middle."""
+    """Points (2, X, Y) of a rotated, scaled, shifted and bent slice, mm from its center."""
     axes = [(torch.arange(n) - (n - 1) / 2) * mm for n, mm in zip(size, spacing, strict=False)]
     plane = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     angle, aspect = math.radians(uniform(generator, -20, 20)), uniform(generator, -0.08, 0.08)
@@ -199,7 +199,7 @@ def draw_plane(size: Sequence[int], spacing: Sequence[float], generator: Generat
 
 
 def sample(volume: Tensor, voxels: Tensor, mode: str) -> Tensor:
-    """Slices (X, Y, Z) at the points (2, x, y) of each; (x, y, Z) float32, 0 beyond them."""
+    """Samples slices (X, Y, Z) at points (2, x, y) of each; (x, y, Z) float32, 0 outside."""
     size = torch.tensor(volume.shape[:2])[:, None, None]
     place = (2 * voxels + 1) / size - 1
     grid = torch.stack([place[1], place[0]], dim=-1)[None].float()
@@ -209,7 +209,7 @@ def sample(volume: Tensor, voxels: Tensor, mode: str) -> Tensor:
 
 
 def _by_patient(slabs: Sequence[Slab]) -> Tensor:
-    """How often each slab is drawn as a real one: a patient with many slices not as often."""
+    """How often each real slab is drawn: less often if its patient has many slices."""
     counts: dict[str, int] = {}
     for slab in slabs:
         counts[slab.patient] = counts.get(slab.patient, 0) + 1
@@ -217,7 +217,7 @@ def _by_patient(slabs: Sequence[Slab]) -> Tensor:
 
 
 def _without_some(label: Tensor, phase: Phase, plain: bool, generator: Generator) -> Tensor:
-    """Tumors become cysts or kidney now and then, so that no shape means tumor by itself."""
+    """Sometimes turns tumors into cysts or kidney, so that no shape alone means tumor."""
     if chance(generator, 0.6 if plain else 0.12):
         label = label.where(label != TUMOR, CYST if chance(generator, 0.5) else KIDNEY)
     if plain and chance(generator, 0.6):
@@ -228,7 +228,7 @@ def _without_some(label: Tensor, phase: Phase, plain: bool, generator: Generator
 
 
 def _vary_contrast(hu: Tensor, label: Tensor, canvas: Canvas) -> Tensor:
-    """Real kidneys with more contrast between cortex and medulla, or less."""
+    """Raises or lowers the contrast between cortex and medulla of real kidneys."""
     kidney = label == KIDNEY
     if not kidney.any() or not canvas.chance(0.35):
         return hu
@@ -237,7 +237,7 @@ def _vary_contrast(hu: Tensor, label: Tensor, canvas: Canvas) -> Tensor:
 
 
 def _vary_scanner(hu: Tensor, label: Tensor, canvas: Canvas) -> Tensor:
-    """Another scale, more noise, a wider point spread; or contrast taken away."""
+    """Changes the scale, adds noise, blurs, or removes contrast."""
     kidney = label == KIDNEY
     cortex = float(hu[kidney].quantile(0.8)) if kidney.any() else 0.0
     native = 0.04 if (label == TUMOR).any() else 0.2
@@ -255,7 +255,7 @@ def _vary_scanner(hu: Tensor, label: Tensor, canvas: Canvas) -> Tensor:
 
 
 def _clipped(hu: Tensor, window: tuple[float, float] | None, generator: Generator) -> Tensor:
-    """As an archive keeps it, or within the window that it came with."""
+    """Clips to an archive's window, or to the window that it came with."""
     if window is None:
         weights = torch.tensor([share for _, share in _SHOWN])
         window = _SHOWN[int(torch.multinomial(weights, 1, generator=generator))][0]
@@ -263,5 +263,5 @@ def _clipped(hu: Tensor, window: tuple[float, float] | None, generator: Generato
 
 
 def _repeated(stack: Tensor) -> Tensor:
-    """The center slice in place of all."""
+    """Repeats the center slice in place of the others."""
     return stack[..., stack.shape[-1] // 2, None].expand_as(stack).clone()

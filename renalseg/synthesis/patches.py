@@ -21,15 +21,15 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         anatomies: What to draw from: patients, or anatomies whose CT is drawn.
         roi_size: Voxels of a patch along R, A, S.
         spacing: mm along R, A, S of a patch: the grid of the network.
-        spacing_to: For a network that works at the scanner's own spacing: each patch draws its
-            spacing between `spacing` and this, one share for the slice and one across slices.
+        spacing_to: For a network that works at the scanner's spacing: each patch draws its spacing
+            between `spacing` and this, in plane and across slices separately.
         near_kidney: Share of the patches that are centered near a kidney.
         near_tumor: Share of those that are centered near a tumor.
         near_cyst: Share of the rest of them that are centered near a cyst.
-        reach_mm: How far from the drawn kidney voxel the center lies at most.
+        reach_mm: Maximum distance of the center from the drawn kidney voxel.
         seed: Start of the random stream; each worker gets its own.
-        phases: Shares of the four contrast phases of what is drawn; a real CT has its own.
-        transform: From a patch to what the network trains on.
+        phases: Shares of the four contrast phases in drawn CTs; a real CT keeps its own.
+        transform: From a patch to the network's input.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Patients of training patches, drawn or real, and the endless streams of cases from them."""
+"""Patients, drawn or real, and the endless streams of training cases from them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Landmarks = Mapping[Tissue, Tensor]
 
 CENTERS = (Tissue.KIDNEY, Tissue.TUMOR, Tissue.CYST, Tissue.VISCERAL)
 _LANDMARKS = 2000  # of each tissue
-_MIN_VOXELS = 2000  # of an anatomy; smaller components are crumbs of a kidney
-_AS_CYST = 0.3  # share of the scans whose tumors are cysts, so that shape and place tell nothing
+_MIN_VOXELS = 2000  # of an anatomy; smaller components are fragments of a kidney
+_AS_CYST = 0.3  # share of the scans whose tumors become cysts, so that shape reveals nothing
 Drawn = TypeVar("Drawn")
 
 
@@ -44,7 +44,7 @@ class Piece(NamedTuple):
 
 
 class Patient(Protocol):
-    """A patient that training cases are drawn from, on a grid whose axes are R, A, S."""
+    """A patient from whom training cases are drawn, on a grid with axes R, A, S."""
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -73,7 +73,7 @@ class Patient(Protocol):
             roi_size: Voxels of a piece.
             spacings: mm of each piece.
             generator: Source of all randomness.
-            phases: Shares of the four contrast phases; a real scan has the phase that it has.
+            phases: Shares of the four contrast phases; a real scan keeps its own.
         """
 
 
@@ -127,12 +127,12 @@ class DrawnPatient:
 
 
 def as_patient(source: Anatomy | Patient) -> Patient:
-    """The patient of an anatomy; a patient itself."""
+    """The patient of an anatomy; returns a patient as it is."""
     return DrawnPatient(source) if isinstance(source, Anatomy) else source
 
 
 def landmarks_of(masks: Mapping[Tissue, Mask]) -> dict[Tissue, Tensor]:
-    """Up to some thousand voxels, (n, 3), spread over each mask; an empty one has none."""
+    """Up to a few thousand voxels, (n, 3), spread over each mask; none for an empty one."""
     found = {}
     for tissue, mask in masks.items():
         flat = np.flatnonzero(mask)
@@ -147,7 +147,7 @@ def kidney_boxes(mask: Mask, min_voxels: int) -> list[Box]:
 
     Args:
         mask: Kidneys with their tumors.
-        min_voxels: Smaller components are no kidney.
+        min_voxels: Smaller components are not kidneys.
     """
     whole = bounding_box(mask)
     if whole is None:
@@ -171,7 +171,7 @@ def _with_cysts_for_tumors(anatomy: Anatomy) -> Anatomy:
 
 
 def _join(parts: Sequence[Anatomy]) -> Anatomy:
-    """Parts of one shape, one above the other."""
+    """Stacks parts of one shape along z."""
     if len(parts) == 1:
         return parts[0]
     x, y, z = np.mean([part.spacing for part in parts], axis=0).tolist()

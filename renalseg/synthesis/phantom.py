@@ -1,7 +1,7 @@
-"""A procedural abdomen: an anatomically plausible patient from formulas and a seed alone.
+"""A procedural abdomen: an anatomically plausible patient made from formulas and a seed.
 
-Needs no data, so it makes the embedded sample, and it trains beside the real label maps. The
-world is RAS in mm with its origin in front of the second lumbar vertebra.
+It needs no data, so the embedded sample is made from it. Training uses it along with real label
+maps. The world is RAS in mm with its origin in front of the second lumbar vertebra.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def paint_kidney(
         generator: Source of all randomness.
         side: +1 right, -1 left.
         vessels: Where the renal artery and vein leave the aorta and the vena cava, in mm.
-        with_tumor: Whether it bears a tumor.
+        with_tumor: Whether it has a tumor.
     """
     center = (
         side * uniform(generator, 58, 70),

@@ -19,7 +19,7 @@ class Painter:
         shape: (X, Y, Z).
         spacing: mm along x, y, z.
         roughness: (X, Y, Z) smooth noise that makes surfaces irregular.
-        tissue: A map to go on with, changed in place; air if None.
+        tissue: A map to continue, changed in place; air if None.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Painter:
         over: Sequence[Tissue] = (),
         expand: bool = False,
     ) -> None:
-        """Paints where a function of the world coordinates holds, `over` some tissues or all.
+        """Paints where a function of world coordinates is true, `over` some tissues or all.
 
         The function gets x (X, 1, 1), y (1, Y, 1) and z (1, 1, Z) in mm. It may ignore axes when
         `over` is given or `expand` is set, because its result is broadcast.

@@ -56,7 +56,7 @@ def write_implanted(
 
 
 def _draw_lesions(shapes: Sequence[Path], count: int, generator: Generator) -> Iterator[Lesion]:
-    """Lesions of label maps that are drawn, each from another one while there are any."""
+    """Draws lesions, each from another label map as long as there are unused ones."""
     files = [
         file
         for path in shapes

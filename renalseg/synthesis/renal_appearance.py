@@ -1,7 +1,7 @@
 """Intensities of kidney, tumors and cysts by contrast phase.
 
-Of kidneys and tumors in the 46 real KiTS19 slices (means of the 14 cases, HU): kidney 82 to 173
-with a spread of 29 to 82 inside it, tumor 32 to 131 with a spread of 19 to 67.
+In the 46 real KiTS19 slices (means of the 14 cases, HU): kidney 82 to 173 with a spread of 29 to 82
+inside it, tumor 32 to 131 with a spread of 19 to 67.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ PARENCHYMA_HU = {
     Phase.PORTAL: (165.0, 130.0, 45.0),
     Phase.EXCRETORY: (145.0, 148.0, 40.0),
 }
-# The most that tumors enhance, HU.
+# Maximum enhancement of tumors, HU.
 _TUMOR_HIGH = {
     Phase.NON_CONTRAST: 48.0,
     Phase.CORTICOMEDULLARY: 185.0,
     Phase.PORTAL: 140.0,
     Phase.EXCRETORY: 115.0,
 }
-_SINUS_MM = 6.0  # fat, urine and stones lie at least so deep below the capsule
+_SINUS_MM = 6.0  # minimum depth of fat, urine and stones below the capsule
 
 
 def paint_kidney(
@@ -42,12 +42,12 @@ def paint_kidney(
     urine_hu: float,
     generator: Generator,
 ) -> None:
-    """Cortex, medulla, and what label maps of kidneys include of the sinus; in place.
+    """Paints cortex, medulla, and the part of the sinus that kidney labels include; in place.
 
     The outer layer and the columns between the pyramids enhance first.
 
     Args:
-        hu: (X, Y, Z) float32, where only the texture of the kidney stands so far.
+        hu: (X, Y, Z) float32, holding only the texture of the kidney so far.
         tissue: (X, Y, Z) int, `Tissue`.
         depth: (X, Y, Z) uint8, mm below the surface of the kidney.
         fields: Coarse and fine noise of unit variance, (X, Y, Z).
@@ -103,7 +103,7 @@ def paint_tumor(
     phase: Phase,
     generator: Generator,
 ) -> None:
-    """Enhancing, hypovascular, cystic and necrotic tumors, some with a rim; in place.
+    """Paints enhancing, hypovascular, cystic and necrotic tumors, some with a rim; in place.
 
     Args:
         hu: (X, Y, Z) float32.
@@ -126,9 +126,9 @@ def paint_tumor(
     texture = smooth_field(tissue.shape, spacing, uniform(generator, 2.0, 4.0), generator)[0]
     values += uniform(generator, 0, 26) * texture[tumor]  # of vessels and hemorrhage
     kind = uniform(generator, 0, 1)
-    if kind < 0.4:  # necrosis: an irregular core without enhancement, above water and never even
+    if kind < 0.4:  # necrosis: an irregular, uneven core without enhancement, denser than water
         core = mm + 3.0 * coarse > uniform(generator, 5, 15)
-        core &= fine < uniform(generator, 0.6, 2.0)  # islands and strands are alive
+        core &= fine < uniform(generator, 0.6, 2.0)  # islands and strands are viable
         uneven = uniform(generator, 6, 16) * (fine + coarse) + 8.0 * texture[tumor]
         values[core] = uniform(generator, 14, 48) + uneven[core]
     elif kind < 0.48:  # cystic, with septa
@@ -147,7 +147,7 @@ def paint_cyst(hu: Tensor, tissue: Tensor, generator: Generator) -> None:
     """Paints cysts in place; in some patients dense ones, hemorrhagic or proteinaceous.
 
     Args:
-        hu: (X, Y, Z) float32, where cysts are of water so far.
+        hu: (X, Y, Z) float32, where cysts are still water.
         tissue: (X, Y, Z) int, `Tissue`.
         generator: Source of all randomness.
     """

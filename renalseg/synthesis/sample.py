@@ -32,7 +32,7 @@ def draw_sample(
     """A CT of a phantom and its truth.
 
     Args:
-        seed: Another seed is another patient; the same seed gives the same voxels.
+        seed: Each seed gives another patient; the same seed gives the same voxels.
         shape: (X, Y, Z), with the kidneys in the middle.
         spacing: mm along x, y, z.
         varied: Draw contrast phase, blur and noise by the seed as well; portal-venous by default.
@@ -54,7 +54,9 @@ def draw_sample(
 def as_scanned(
     ct: Tensor, label: Tensor, spacing: Sequence[float]
 ) -> tuple[MetaTensor, MetaTensor]:
-    """Volumes as a scanner stores them: columns run to the patient's left, rows to posterior.
+    """Orients volumes as a scanner stores them.
+
+    Columns run to the patient's left, rows to posterior.
 
     Args:
         ct: (X, Y, Z) float32 HU, axes R, A, S.
@@ -82,10 +84,10 @@ def write_sample(
 
     Args:
         out_dir: Made if it is not there.
-        seed: Another seed is another patient; the same seed gives the same files.
-        slices: Number of slices, 2.5 mm apart, with the kidneys in the middle. Beyond 200 the end
-            slices are repeated, 25 cm from the middle: drawing takes 30 MB a slice.
-        size: Rows and columns; fewer are larger, the field of view stays 400 mm.
+        seed: Each seed gives another patient; the same seed gives the same files.
+        slices: Number of slices, 2.5 mm apart, with the kidneys in the middle. Beyond 200, the end
+            slices, 25 cm from the middle, are repeated: drawing takes 30 MB per slice.
+        size: Rows and columns; the field of view is always 400 mm.
         varied: As in `draw_sample`.
     """
     spacing = (SPACING[0] * SIZE / size, SPACING[1] * SIZE / size, SPACING[2])

@@ -1,4 +1,4 @@
-"""Contrast phases, and what the scanner makes of an ideal CT: blur, kernel, noise, metal."""
+"""Contrast phases, and how a scanner degrades an ideal CT: blur, kernel, noise, metal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from renalseg.synthesis.fields import chance, gaussian_blur, smooth_field, uniform
 
-_LOWEST_HU, _HIGHEST_HU = -1024.0, 3071.0  # what 12 bits hold
+_LOWEST_HU, _HIGHEST_HU = -1024.0, 3071.0  # range of 12 bits
 PHASE_SHARES = (0.2, 0.25, 0.4, 0.15)  # portal-venous most often, as in clinical renal CT
 
 
@@ -27,7 +27,7 @@ class Phase(IntEnum):
 
 
 def draw_phase(generator: Generator, shares: Sequence[float] = PHASE_SHARES) -> Phase:
-    """A contrast phase; `shares` are those of the four phases."""
+    """Draws a contrast phase; `shares` are the shares of the four phases."""
     weights = torch.tensor(list(shares))
     return Phase(int(torch.multinomial(weights, 1, generator=generator)))
 
@@ -43,7 +43,7 @@ class Scanner:
         noise_grain: Standard deviation of that smoothing, in voxels.
         sharpness: Overshoot at edges, as of a bone or lung kernel; 0 for a soft kernel.
         offset_hu: Error of the calibration, from tube voltage, beam hardening and age.
-        shading_hu: Amplitude of a slow change of that error over the body.
+        shading_hu: Amplitude of its slow change over the body.
         metal: Number of metal implants or clips, with their streaks.
     """
 
@@ -58,7 +58,7 @@ class Scanner:
 
     @staticmethod
     def draw(generator: Generator) -> Scanner:
-        """A scanner and protocol within what hospitals use."""
+        """Draws a scanner and protocol within the range of clinical use."""
         return Scanner(
             blur_mm=uniform(generator, 0.4, 1.1),
             blur_z_mm=uniform(generator, 0.3, 1.8),
@@ -104,7 +104,7 @@ def scan(hu: Tensor, spacing: Sequence[float], scanner: Scanner, generator: Gene
 def _insert_metal(
     hu: Tensor, spacing: Sequence[float], count: int, generator: Generator
 ) -> Tensor | None:
-    """Metal in the body, in place; returns the streaks in its slices, HU, or None."""
+    """Inserts metal in place; returns the streaks in its slices, HU, or None."""
     body = torch.nonzero(hu > -200) if count else torch.empty(0)
     if not len(body):
         return None
@@ -128,7 +128,7 @@ def _insert_metal(
 
 
 def _rays(angle: Tensor, generator: Generator, count: int = 48) -> Tensor:
-    """Random values that depend on the direction from the metal alone."""
+    """Random values that depend only on the direction from the metal."""
     values = torch.randn(count, generator=generator)
     position = (angle + math.pi) / (2 * math.pi) * count
     grid = functional.pad(values[None], (0, 1), mode="circular")[0]

@@ -17,7 +17,7 @@ from renalseg.errors import ConfigError, InputError
 from renalseg.labels import CYST, TUMOR
 
 TRAINING, VALIDATION = "training", "validation"
-_LEAST_ML = 0.25  # of a lesion that is drawn for its own sake
+_LEAST_ML = 0.25  # minimum volume of a lesion that is drawn on purpose
 _LEAST_PIXELS = 24  # of it in a slice
 
 
@@ -41,11 +41,11 @@ class Slab:
     """Slices with a label, and with an image where they are real.
 
     Args:
-        patient: Such as "kits 25"; nothing of one patient is in two folds.
+        patient: Such as "kits 25"; a patient is in one fold only.
         label: (X, Y, Z) uint8: 1 kidney, 2 tumor, 3 cyst; axes R, A, S.
         spacing: mm along x, y, z.
-        image: (X, Y, Z) HU, of whatever type; None of a label map alone.
-        window: HU beyond which the image was clipped before it came here.
+        image: (X, Y, Z) HU, of any dtype; None for a label map without an image.
+        window: HU range to which the image was already clipped.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Slab:
 
     @cached_property
     def lesions(self) -> list[LesionSpan]:
-        """Its tumors and cysts, but for specks."""
+        """Its tumors and cysts, without specks."""
         found = []
         for kind in (TUMOR, CYST):
             numbered, _ = ndimage.label((self.label == kind).numpy())
@@ -92,7 +92,7 @@ class Slab:
 
 
 def load_slabs(folder: str | Path, folds: str | Path, fold: int, split: str) -> list[Slab]:
-    """The slabs of a folder that train, or that validate.
+    """The slabs of a folder for training or for validation.
 
     Args:
         folder: With files `*.npz`, each with `patient`, `label` and `spacing`, and if they are

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from renalseg.synthesis.tissues import Tissue
 
-# Structure names of TotalSegmentator, by how they begin or what they contain.
+# Structure names of TotalSegmentator, by prefix or substring.
 _BY_NAME: tuple[tuple[tuple[str, ...], Tissue], ...] = (
     (("costal_cartilages",), Tissue.CARTILAGE),
     (
@@ -60,8 +60,8 @@ def load_torso(labels: Path, reach_mm: float = 210.0) -> Torso:
     """Reads a TotalSegmentator label map.
 
     Args:
-        labels: NIfTI with isotropic voxels; its names stand in the .json beside it.
-        reach_mm: How far above and below the kidneys the torso is kept.
+        labels: NIfTI with isotropic voxels; the .json next to it has the names.
+        reach_mm: Extent of the torso that is kept above and below the kidneys.
     """
     image = nib.as_closest_canonical(nib.load(labels))
     values = np.asanyarray(image.dataobj)
@@ -95,7 +95,7 @@ def load_torso(labels: Path, reach_mm: float = 210.0) -> Torso:
 
 def _tissue_of(name: str) -> Tissue:
     if name.startswith("kidney"):
-        return Tissue.VISCERAL  # the template's own kidneys make room
+        return Tissue.VISCERAL  # the kidneys of the template are removed
     for keys, tissue in _BY_NAME:
         if any(key in name for key in keys):
             return tissue
@@ -103,7 +103,7 @@ def _tissue_of(name: str) -> Tissue:
 
 
 def _outside_hull(labeled: np.ndarray, spacing_mm: float) -> np.ndarray:
-    """Distance outside the convex hulls of the axial slices, smoothed to one body; mm, int8."""
+    """Distance outside the convex hulls of the axial slices, smoothed along the body; mm, int8."""
     body = np.zeros_like(labeled)
     grid = np.stack(np.meshgrid(*map(np.arange, labeled.shape[:2]), indexing="ij"), axis=-1)
     for z in range(labeled.shape[2]):

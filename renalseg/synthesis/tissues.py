@@ -44,7 +44,7 @@ class Tissue(IntEnum):
     URETER = 23  # and the renal pelvis outside the kidney
 
 
-RENAL = (Tissue.KIDNEY, Tissue.PELVIS, Tissue.TUMOR, Tissue.CYST)  # what a kidney is made of
+RENAL = (Tissue.KIDNEY, Tissue.PELVIS, Tissue.TUMOR, Tissue.CYST)  # the tissues of a kidney
 
 
 class Anatomy(NamedTuple):

@@ -20,7 +20,7 @@ from renalseg.synthesis.tissues import Anatomy, Tissue, bounding_box, with_depth
 KITS_TISSUES = {1: Tissue.KIDNEY, 2: Tissue.TUMOR, 3: Tissue.CYST}
 MIN_KIDNEY_ML = 40.0
 _AIR_MM = 24.0  # kept around the body, with the table in it
-_BUILD_MM = 90.0  # distance between the nodes of the field that changes a torso's build
+_BUILD_MM = 90.0  # distance between the nodes of the field that deforms a torso
 HARD = (Tissue.CORTICAL_BONE, Tissue.AIR)  # what an implanted kidney must not replace
 
 
@@ -60,7 +60,7 @@ def load_kits_kidneys(labels: Path, spacing_mm: float) -> list[tuple[int, np.nda
 
 
 def implant(torso: Torso, cases: Sequence[Path], generator: Generator) -> Anatomy:
-    """A torso with kidneys from KiTS cases; sometimes one kidney is missing or lies low.
+    """Implants kidneys from KiTS cases into a torso; sometimes one is missing or lies low.
 
     Args:
         torso: Where the kidneys go.
@@ -91,7 +91,7 @@ def implant(torso: Torso, cases: Sequence[Path], generator: Generator) -> Anatom
 
 
 def _warp(torso: Torso, generator: Generator) -> tuple[Tensor, dict[int, np.ndarray]]:
-    """Another build of the torso, with its fat and muscles, and where its kidneys would lie."""
+    """Deforms a torso, adds fat and muscles, and returns where its kidneys would lie."""
     tissue = torso.tissue.clone()
     _lay_wall_and_fat(tissue, torso, generator)
     amplitude = uniform(generator, 0, 7.0) / torso.spacing_mm
@@ -118,7 +118,7 @@ def _warp(torso: Torso, generator: Generator) -> tuple[Tensor, dict[int, np.ndar
 
 
 def _paint_table(painter: Painter, generator: Generator) -> None:
-    """A curved table under the back."""
+    """Paints a curved table under the back."""
     body = torch.nonzero((painter.tissue != Tissue.AIR).any(dim=2).any(dim=0))
     rows = painter.tissue.shape[1]
     back = (float(body.min()) - (rows - 1) / 2) * painter.spacing[1] if len(body) else 0.0
@@ -165,7 +165,7 @@ def _place(tissue: Tensor, kidney: np.ndarray, corner: np.ndarray, fat: float) -
 
 
 def _lay_wall_and_fat(tissue: Tensor, torso: Torso, generator: Generator) -> None:
-    """The muscles of the wall and the fat under the skin, which the label map does not hold."""
+    """Adds the muscles of the wall and the fat under the skin, which the label map lacks."""
     outside = torso.outside_mm
     noise = smooth_field(outside.shape, (torso.spacing_mm,) * 3, 110.0, generator)[0]
     wall = uniform(generator, 4, 15) * (1 + 0.25 * noise)

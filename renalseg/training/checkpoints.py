@@ -30,7 +30,7 @@ def resume(trainer: Trainer, output_dir: Path, parts: dict[str, Any], iterations
         trainer: MONAI's.
         output_dir: Of the training.
         parts: Objects with a `state_dict`, by their names in the checkpoint. Those that the
-            checkpoint lacks start anew.
+            checkpoint lacks start from scratch.
         iterations: Of the whole training.
 
     Raises:
@@ -63,13 +63,13 @@ def saver(output_dir: Path, parts: dict[str, Any]) -> Callable[[], None]:
 def export_weights(output_dir: str | Path, destination: str | Path, *, last: bool = False) -> Path:
     """Writes the network of a training run as float16, the form that a bundle ships.
 
-    These are the weights with the best validation Dice (best.pt), otherwise the last ones
+    Exports the weights with the best validation Dice (best.pt), or else the last ones
     (checkpoint.pt). If a moving average was kept, its weights are exported in both cases.
 
     Args:
         output_dir: Of the training.
         destination: The bundle's models/model.pt.
-        last: Whether to export the last weights in any case.
+        last: Whether to export the last weights even if there are better ones.
 
     Raises:
         ConfigError: Neither file exists.

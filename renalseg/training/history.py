@@ -20,7 +20,7 @@ Row = dict[str, float]
 
 
 class History:
-    """Keeps a row for each epoch, and writes them to history.csv after each.
+    """Keeps a row for each epoch and rewrites history.csv after each.
 
     A row has the epoch, the mean loss, the learning rate at its end, its seconds, the number of
     skipped updates, and the engine's `state.metrics`, such as the Dice of a validation. The
@@ -37,7 +37,7 @@ class History:
         self._start = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Follows a MONAI trainer; to be attached after what gives the metrics."""
+        """Follows a MONAI trainer; attach it after the handlers that set the metrics."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end)
@@ -95,6 +95,6 @@ def read_history(output_dir: Path) -> list[Row]:
 
 
 def best_of(rows: Sequence[Row]) -> Row | None:
-    """The first of the epochs with the highest Dice in validation; None where none has one."""
+    """The first epoch with the highest validation Dice; None if no epoch has one."""
     validated = [row for row in rows if "dice" in row]
     return max(validated, key=lambda row: row["dice"]) if validated else None

@@ -18,7 +18,7 @@ class LocatorLoss(nn.Module):
     holds kidney. The networks share no layer, so neither term acts on the other's network.
 
     Shape:
-        pred (B, 2, X, Y, Z): logits of the mask, and of the slice in each of its voxels;
+        pred (B, 2, X, Y, Z): logits of the mask, and of the slice, repeated in each of its voxels;
         label (B, 1, X, Y, Z): 1 = kidney with its tumors.
     """
 
@@ -38,17 +38,17 @@ class LocatorLoss(nn.Module):
 class LesionLoss(nn.Module):
     """Cross-entropy and Dice that weigh small lesions nearly as much as large ones.
 
-    The fewer pixels a lesion has, the more each weighs, as in the blob loss (Kofler et al. 2023)
-    but cheaper. Dice is computed per slice: pooled over a batch, as is common, one large tumor
-    outweighs all small ones, and false positives in a healthy kidney cost almost nothing.
+    The fewer pixels a lesion has, the more each one weighs, as in the blob loss (Kofler et al.
+    2023), at a lower cost. Dice is computed per slice: pooled over a batch, as is common, one large
+    tumor outweighs all small ones, and false positives in a healthy kidney cost almost nothing.
 
     Args:
         class_weights: Of the classes in the cross-entropy, background first.
         lesions: The classes that are lesions.
         full_pixels: A lesion of this many pixels has weight 1; smaller ones have up to `most`.
         most: The largest weight.
-        dice: Weight of each Dice term beside the cross-entropy.
-        smooth: Pixels added to both sides of Dice, so that a few false ones cost little.
+        dice: Weight of each Dice term relative to the cross-entropy.
+        smooth: Pixels added to both sides of Dice, so that a few false pixels cost little.
 
     Shape:
         pred (B, C, X, Y): logits; label (B, 1, X, Y): classes.

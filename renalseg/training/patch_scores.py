@@ -1,4 +1,4 @@
-"""Dice of a network on the patches of a validation."""
+"""Dice of a network on validation patches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PatchScore:
     Attributes:
         overlap: Voxels of each structure that prediction and label share, (S,).
         total: Voxels of each in the prediction plus those in the label, (S,).
-        image: What the network saw, one slice of it (X, Y).
+        image: One slice (X, Y) of the network's input.
         label: The label of that slice, (S, X, Y) bool.
         pred: The prediction of that slice, (S, X, Y) bool.
     """
@@ -38,7 +38,7 @@ class PatchScore:
 
 
 class PatchScores:
-    """Scores the patches that a MONAI evaluator runs over.
+    """Scores the patches that a MONAI evaluator processes.
 
     Args:
         structures: Names, each structure within the one before: kidney (with its tumors), tumor.
@@ -52,15 +52,15 @@ class PatchScores:
         self.patches: list[PatchScore] = []
 
     def attach(self, engine: Engine) -> None:
-        """Starts anew with each run of an evaluator that does not take its batches apart."""
+        """Starts over with each run of an evaluator that does not decollate its batches."""
         engine.add_event_handler(Events.STARTED, lambda: self.patches.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._score)
 
     def metrics(self) -> dict[str, float]:
-        """Dice of each structure over all patches taken together, as `dice_<name>`, and their mean.
+        """Dice of each structure over all patches pooled, as `dice_<name>`, and their mean.
 
-        Taken together, because many a patch holds but a sliver of a structure or none: there a
-        few voxels would decide between a Dice of 0 and 1. What no patch holds is left out.
+        Pooled because many patches hold only a sliver of a structure, or none: a few voxels would
+        decide between a Dice of 0 and 1. A structure that no patch holds is left out.
         """
         overlap = torch.stack([patch.overlap for patch in self.patches]).sum(dim=0)
         total = torch.stack([patch.total for patch in self.patches]).sum(dim=0)
@@ -76,7 +76,7 @@ class PatchScores:
         for image, pred, label in zip(images, preds, labels, strict=True):
             overlap = (pred & label).flatten(1).sum(dim=1).cpu()
             total = (pred.flatten(1).sum(dim=1) + label.flatten(1).sum(dim=1)).cpu()
-            image = image[len(image) // 2]  # of the slices of a stack the middle one
+            image = image[len(image) // 2]  # the middle slice of a stack
             if image.ndim == 3:
                 z = _telling_slice(label, pred)
                 image, label, pred = image[..., z], label[..., z], pred[..., z]
@@ -89,7 +89,7 @@ def dice_of(overlap: Tensor, total: Tensor) -> Tensor:
 
 
 def to_masks(logits: Tensor, label: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The structures in the output of a network, and in a label.
+    """Masks of the structures in the output of a network and in a label.
 
     Args:
         logits: (B, C, *size). C = count: a logit for each structure. C = count + 1: one for the
@@ -102,7 +102,7 @@ def to_masks(logits: Tensor, label: Tensor, count: int) -> tuple[Tensor, Tensor]
         Masks of prediction and label, (B, count, *size) bool.
 
     Raises:
-        ConfigError: Logits of another number of channels.
+        ConfigError: The logits have another number of channels.
     """
     channels = logits.shape[1]
     if channels == count:
@@ -111,8 +111,8 @@ def to_masks(logits: Tensor, label: Tensor, count: int) -> tuple[Tensor, Tensor]
         pred = _nested(logits.argmax(dim=1, keepdim=True), count)
     else:
         raise ConfigError(
-            f"Expected {count} or {count + 1} channels of a network that is validated for {count} "
-            f"structures, got {channels}: correct structures of validation in train.yaml"
+            f"Expected {count} or {count + 1} channels from a network validated for {count} "
+            f"structures, got {channels}: correct the structures of validation in train.yaml"
         )
     return pred, label > 0 if label.shape[1] == count else _nested(label, count)
 
@@ -122,7 +122,7 @@ def _nested(classes: Tensor, count: int) -> Tensor:
 
 
 def _telling_slice(label: Tensor, pred: Tensor) -> int:
-    """Where the innermost structure that there is has its largest area, of (S, X, Y, Z) masks."""
+    """The slice with the largest area of the innermost structure present in (S, X, Y, Z) masks."""
     for mask in (*label.flip(0), *pred.flip(0)):
         if mask.any():
             return int(mask.sum(dim=(0, 1)).argmax())

@@ -1,4 +1,4 @@
-"""Real cases as memory-mapped arrays, so that a patch reads only the voxels that it needs."""
+"""Real cases as memory-mapped arrays: a patch reads only the voxels that it needs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _BODY_HU = -300
 _COARSE_MM = 5.0  # the body is found on a grid of about this spacing
 _MARGIN_MM = 5.0
 _UNDER_SKIN_MM = 25.0
-_MIN_KIDNEY_ML = 10.0  # smaller components are crumbs of a kidney
+_MIN_KIDNEY_ML = 10.0  # smaller components are fragments of a kidney
 
 
 def prepare_all(cases: Sequence[LabeledCase], cache: Path, jobs: int | None = None) -> list[Path]:
@@ -79,16 +79,16 @@ def prepare(case: LabeledCase, cache: Path) -> Path:
 
     Args:
         case: The files of the case.
-        cache: Gets a folder for the case, whole or not at all, also while other processes do the
+        cache: Gets a folder for the case, complete or not at all, even if other processes do the
             same: image.npy (X, Y, Z) int16 HU, label.npy uint8, and facts.npz with `spacing`,
             `kidneys` (n, 3, 2) and the landmarks of each tissue.
 
     Returns:
-        The folder of the case; one that is there already is kept while the files stay as they are.
+        The folder of the case; an existing one is kept while the files are unchanged.
 
     Raises:
-        InputError: A file cannot be read, image and label do not match, or the label has other
-            values than 0 to 3.
+        InputError: A file cannot be read, image and label do not match, or the label has values
+            other than 0 to 3.
     """
     folder = cache / _folder_name(case, cache)
     state = _state_of(case)
@@ -105,20 +105,20 @@ def prepare(case: LabeledCase, cache: Path) -> Path:
         try:
             partial.files.rename(folder)
         except OSError:
-            if not _is_current(folder, state):  # else another process was quicker
+            if not _is_current(folder, state):  # otherwise another process was faster
                 raise
     return folder
 
 
 def _folder_name(case: LabeledCase, cache: Path) -> str:
-    """The name of a case, and a hash of where it lies, because files in lists may share names."""
+    """The name of a case and a hash of its path, because files in lists may share names."""
     place = os.path.relpath(case.image, cache)
     stem = "".join(c if c.isalnum() else "_" for c in case.name.removesuffix(".nii.gz"))
     return f"{stem[-40:]}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
 def _state_of(case: LabeledCase) -> npt.NDArray[np.int64]:
-    """Changes with the files of a case."""
+    """Identifies the current state of the files of a case."""
     stats = [path.stat() for path in (case.image, case.label)]
     return np.array([_VERSION, *(n for s in stats for n in (s.st_size, s.st_mtime_ns))], np.int64)
 
@@ -146,7 +146,7 @@ def _load(
 
 
 def _body_box(image: npt.NDArray[Any], label: npt.NDArray[Any], spacing: npt.NDArray[Any]) -> Box:
-    """The box of the body and of all that is labeled, in voxels."""
+    """The box of the body and of everything labeled, in voxels."""
     body, steps = _body(image, spacing)
     boxes = []
     if (coarse := bounding_box(body)) is not None:
@@ -163,7 +163,7 @@ def _body_box(image: npt.NDArray[Any], label: npt.NDArray[Any], spacing: npt.NDA
 
 
 def _body(image: npt.NDArray[Any], spacing: npt.NDArray[Any]) -> tuple[Mask, tuple[int, ...]]:
-    """The body on a coarse grid, filled slice by slice, and the voxels between its points."""
+    """The body on a coarse grid, filled slice by slice, and the stride of that grid in voxels."""
     steps = tuple(max(1, round(_COARSE_MM / float(mm))) for mm in spacing)
     coarse = image[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU
     body: Mask = components(coarse)[0] == 1
@@ -191,10 +191,10 @@ def _facts(
 
 
 def _inner_points(image: npt.NDArray[Any], spacing: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Some voxels, (n, 3), between the organs or in them: well below the skin."""
+    """Some voxels, (n, 3), in or between the organs, well below the skin."""
     body, steps = _body(image, spacing)
     sampling = spacing * steps
-    # the first and last slice cut the body: they are no skin
+    # the first and last slice cut the body; they are not skin
     padded = np.pad(body, ((1, 1), (1, 1), (0, 0)))
     depth = ndimage.distance_transform_edt(padded, sampling=[*sampling[:2], 1e6])[1:-1, 1:-1]
     deep = depth > min(_UNDER_SKIN_MM, float(depth.max()) / 2)

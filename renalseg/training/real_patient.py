@@ -1,4 +1,4 @@
-"""A real CT with its label, of which training patches are deformed pieces."""
+"""A real CT with its label, from which training patches are cut as deformed pieces."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RealPatient:
         generator: Generator,
         phases: Sequence[float],
     ) -> list[Piece]:
-        """Deformed pieces of the scan, as `renalseg.synthesis.patient.Patient` says."""
+        """Deformed pieces of the scan; see `renalseg.synthesis.patient.Patient`."""
         return [
             self._piece(draw_grid(roi_size, spacing, generator), center, spacing)
             for center, spacing in zip(centers, spacings, strict=True)
@@ -92,9 +92,9 @@ def interpolate(
 ) -> Tensor:
     """HU at the points of a grid; air beyond the volume.
 
-    Where the grid is coarser than the volume, neighbors are weighed by a triangle as wide as its
-    step first, as the networks' preprocessing does (`renalseg.grids.resample`), so that noise does
-    not alias: on averages of half a step, which are few.
+    Where the grid is coarser than the volume, neighbors are first weighted by a triangle as wide as
+    its step, as the networks' preprocessing does (`renalseg.grids.resample`), so that noise does
+    not alias. The weights apply to averages over half a step, which are few.
 
     Args:
         image: (X, Y, Z), HU.
@@ -109,7 +109,7 @@ def interpolate(
     width = [max(1, round(s / (2 * o))) for o, s in zip(own, spacing, strict=True)]
     for axis in range(3):
         image = _average(image, axis, width[axis])
-    # less the HU of air, so that the padding of the interpolation, 0, is air
+    # relative to air, so that the 0 with which the interpolation pads is air
     values = image.float() - AIR_HU
     for axis in range(3):
         values = _weigh(values, axis, spacing[axis] / (own[axis] * width[axis]))
@@ -124,10 +124,10 @@ def interpolate(
 
 
 def _average(volume: Tensor, axis: int, width: int) -> Tensor:
-    """Means of `width` voxels along an axis; those at the end may be of fewer."""
+    """Means of `width` voxels along an axis; the last may cover fewer."""
     if width == 1:
         return volume
-    # sums of slices, which a CPU does many times faster than torch's pooling
+    # sums of slices are many times faster on a CPU than torch's pooling
     size = volume.shape[axis]
     slices = [volume[(*[slice(None)] * axis, slice(k, size, width))] for k in range(width)]
     total = slices[0].to(torch.float32, copy=True)
@@ -140,7 +140,7 @@ def _average(volume: Tensor, axis: int, width: int) -> Tensor:
 
 
 def _weigh(volume: Tensor, axis: int, reach: float) -> Tensor:
-    """Weighs neighbors along an axis by a triangle that ends `reach` away; 0 beyond the volume."""
+    """Weights neighbors along an axis by a triangle that ends `reach` away; 0 beyond the volume."""
     last = min(math.ceil(reach), volume.shape[axis]) - 1
     if last < 1:
         return volume

@@ -21,14 +21,13 @@ class LossPlateau:
     """Lowers the learning rate when the training loss stalls, and ends a training at its floor.
 
     The loss is the mean of an epoch, over all processes, so that they lower the rate and end
-    together. Synthetic cases are never seen twice, so that it says what the loss of validation
-    cases would.
+    together. No synthetic case is seen twice, so it is as good as a validation loss.
 
     Args:
-        optimizer: Whose learning rate is lowered.
+        optimizer: Its learning rate is lowered.
         factor: Factor of the decrease. patience: Epochs without progress before a decrease.
         min_lr: The training ends when the rate falls below.
-        smoothing: Share of the past in a moving average of the loss; 0 takes each epoch alone.
+        smoothing: Share of the past in a moving average of the loss; 0 uses each epoch alone.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class LossPlateau:
         min_lr: float = 1e-6,
         smoothing: float = 0.0,
     ) -> None:
-        # torch acts when the epochs without progress exceed its patience
+        # torch acts once the epochs without progress exceed its patience
         self.plateau = ReduceLROnPlateau(optimizer, factor=factor, patience=patience - 1)
         self.min_lr = min_lr
         self.smoothing = smoothing
@@ -56,13 +55,13 @@ class LossPlateau:
         return {"plateau": self.plateau.state_dict(), "average": self.average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a checkpoint."""
+        """Restores the state of a checkpoint."""
         self.plateau.load_state_dict(state["plateau"])
         self.average = state["average"]
 
     def _collect(self, engine: Engine) -> None:
         loss = float(from_engine("loss", first=True)(engine.state.output))
-        if math.isfinite(loss):  # else the update was left out as well
+        if math.isfinite(loss):  # otherwise the update was skipped
             self._losses.append(loss)
 
     def _step(self, engine: Engine) -> None:
@@ -80,7 +79,7 @@ class LossPlateau:
 def steady_then_cosine(
     iterations: int, steady: float, warmup: int = 200, least: float = 0.005
 ) -> Callable[[int], float]:
-    """One long schedule: a warm-up, a steady rate, then half a cosine to the end.
+    """A schedule of warm-up, a steady rate, then half a cosine to the end.
 
     Args:
         iterations: Of the whole training.
@@ -103,13 +102,13 @@ def steady_then_cosine(
 class DecaySupervision:
     """Lowers the weight of the deeper outputs in the loss as training proceeds.
 
-    It follows from the epoch alone, so a resumed training has the right weight.
+    It depends only on the epoch, so a resumed training has the right weight.
 
     Args:
-        loss: Its first weight, that of the last output, stays; the others are set.
+        loss: The weight of the last output, its first, stays; the others are set.
         weight: In the first epoch.
-        factor: What the weight is multiplied by.
-        every: Epochs between two such steps.
+        factor: Factor by which the weight is multiplied.
+        every: Epochs between two steps.
     """
 
     def __init__(
@@ -134,14 +133,14 @@ class DecaySupervision:
 class FavorHardCases:
     """Draws cases with a high loss more often.
 
-    The loss of a batch counts for each of its cases, so that after some epochs the hard ones stand
-    out. After each epoch a case is drawn in proportion to its average loss.
+    Each case gets the loss of its batch, so after some epochs the hard ones stand out. After each
+    epoch a case is drawn in proportion to its average loss.
 
     Args:
         weights: Of the cases, (number of cases,), changed in place: those of the stream,
             `renalseg.synthesis.patient.CaseStream.weights`.
         smoothing: Share of the past in the moving average of a case.
-        limit: The hardest case is drawn at most so many times as often as the average one, the
+        limit: The hardest case is drawn at most this many times as often as the average one, the
             easiest at least the inverse.
 
     Raises:
@@ -173,9 +172,9 @@ class FavorHardCases:
 
     def _collect(self, engine: Engine) -> None:
         loss = float(from_engine("loss", first=True)(engine.state.output))
-        if not math.isfinite(loss):  # the update was left out as well
+        if not math.isfinite(loss):  # the update was skipped
             return
-        items: Any = engine.state.batch  # which MONAI's trainer has taken apart by now
+        items: Any = engine.state.batch  # which MONAI's trainer has decollated by now
         for case in (int(item["case"]) for item in items):
             past = self._losses[case]
             share = 0.0 if past.isnan() else self.smoothing
@@ -183,5 +182,5 @@ class FavorHardCases:
 
     def _reweight(self, engine: Engine) -> None:
         mean = self._losses.nanmean()
-        relative = (self._losses / mean).nan_to_num(nan=1.0)  # not drawn yet: as the average
+        relative = (self._losses / mean).nan_to_num(nan=1.0)  # not drawn yet: average
         self.weights.copy_(relative.clamp(1 / self.limit, self.limit))

@@ -34,11 +34,11 @@ SPACING = (1.25, 1.25, 3.0)  # of label maps: the grid of the network
 CLIPPED, SOFT_TISSUE = (0.0, 255.0), (-160.0, 240.0)  # windows of archives, HU
 _CURVAS_MM, _CCRCC_MM = 0.75, 0.78  # pixels, which the sources do not state
 _FAT, _TISSUE = 70.0, 105.0  # gray values of the soft-tissue window
-_SHARE = 0.8  # of the gray value of cortex, which liver, bowel and muscle do not reach
+_SHARE = 0.8  # share of the gray value of cortex that liver, bowel and muscle do not reach
 
 
 def slabs_of(data: Path, kidneys: Mapping[str, Any]) -> Iterator[Item]:
-    """The slabs of all sources that are there.
+    """The slabs of all available sources.
 
     Args:
         data: Their folder.
@@ -54,7 +54,7 @@ def slabs_of(data: Path, kidneys: Mapping[str, Any]) -> Iterator[Item]:
 
 
 def _label_map(path: Path) -> dict[str, Any]:
-    """A label map around what is labeled, on the grid of the network."""
+    """Crops a label map to its labels, on the grid of the network."""
     volume = load_nifti(path, torch.uint8)
     grid = Grid.of(volume)
     box = bounding_box(volume[0].numpy() > 0)
@@ -121,16 +121,16 @@ def _ccrcc_slices(folder: Path, kidneys: Mapping[str, Any]) -> Iterator[Item]:
 
 
 def outline_kidneys(gray: Array, ellipses: Sequence[Sequence[float]]) -> Array:
-    """The kidneys of a slice that has no mask of them.
+    """Outlines the kidneys of a slice without a kidney mask.
 
     Args:
         gray: (rows, columns) in the soft-tissue window, 0 to 255.
-        ellipses: Around each kidney, laid by hand: column and row of the center, two half axes in
+        ellipses: Drawn by hand around each kidney: column and row of the center, two half axes in
             pixels, and the angle of the first, in degrees clockwise from the columns.
 
     Returns:
-        (rows, columns) bool: within each ellipse the largest connected part that is nearly as
-        bright as its cortex, with what that encloses.
+        (rows, columns) bool: within each ellipse, the largest connected part nearly as bright as
+        its cortex, with what it encloses.
     """
     smooth = ndimage.gaussian_filter(gray, 1.2)
     found = np.zeros(gray.shape, bool)
@@ -148,7 +148,7 @@ def outline_kidneys(gray: Array, ellipses: Sequence[Sequence[float]]) -> Array:
 
 
 def _largest(mask: Array, iterations: int) -> Array:
-    """The largest connected part of an opened mask; the mask where nothing is left of it."""
+    """The largest connected part of an opened mask; the mask itself if opening leaves nothing."""
     opened = ndimage.binary_opening(mask, iterations=iterations)
     numbered, count = ndimage.label(opened)
     if not count:
@@ -157,7 +157,7 @@ def _largest(mask: Array, iterations: int) -> Array:
 
 
 def _volumes(folder: Path) -> Iterator[Item]:
-    """The CTs with kidney masks that may train."""
+    """The CTs with kidney masks for training."""
     for patient, image, mask, kidneys in (
         ("ircadb 17", "ircadb17/dicom", "ircadb17/kidney_silver.nii.gz", (1,)),
         ("totalseg 1", "totalseg/example_ct_sm.nii.gz", "totalseg/example_seg.nii.gz", (2, 3)),
@@ -176,7 +176,7 @@ def _volume(hu: MetaTensor, label: MetaTensor, kidneys: Sequence[int]) -> dict[s
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The program."""
+    """Runs the program."""
     parser = argparse.ArgumentParser(description="Make the slabs that tumor_unet trains on.")
     parser.add_argument("data", type=Path, help="folder with labels/kits, slices and so on")
     parser.add_argument("out", type=Path, help="gets the slabs")

@@ -24,15 +24,15 @@ _CACHE = ".renalseg"
 def load_patients(
     source: str | Path | Sequence[str | Path], split: str | None = None
 ) -> Sequence[Patient]:
-    """The patients of one source or of several.
+    """Loads the patients of one or more sources.
 
     Args:
-        source: A folder of anatomies that `renalseg library` made; a folder with the layout of
-            KiTS (`case_00000/imaging.nii.gz`, `segmentation.nii.gz`); a data list (.json) as MONAI
-            reads it; or a sequence of these. Real cases are converted once, beside their files.
-        split: "training", "validation", or None for all. The same patients come each time. Of
-            anatomies the last tenth of each kind validates; of real cases those that
-            `renalseg.data.case_lists` says.
+        source: A folder of anatomies that `renalseg library` made; a folder with the layout of KiTS
+            (`case_00000/imaging.nii.gz`, `segmentation.nii.gz`); a data list (.json) as MONAI reads
+            it; or a sequence of these. Real cases are converted once, next to their files.
+        split: "training", "validation", or None for all. The split is the same each time: the last
+            tenth of each kind of anatomy validates, and of real cases those that
+            `renalseg.data.case_lists` names.
 
     Raises:
         ConfigError: There is no such split.
@@ -86,14 +86,14 @@ def _real(cases: Sequence[LabeledCase], root: Path) -> Sequence[Patient]:
 
 
 def cache_for(root: Path) -> Path:
-    """Where the converted cases of a folder go: into it, or if that cannot be, the user's cache."""
+    """The folder for converted cases: in `root` or, if not writable, in the user's cache."""
     own = root / _CACHE
     if own.is_dir() or os.access(root, os.W_OK):
         return own
     cache = cache_dir()
     if cache is None:
         raise InputError(
-            f"Expected a folder that can be written for the converted cases of {root}; "
+            f"Expected a writable folder for the converted cases of {root}; "
             "RENALSEG_CACHE can name one"
         )
     return cache / "cases"

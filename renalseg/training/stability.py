@@ -16,11 +16,10 @@ from renalseg.errors import ConfigError, RenalSegError
 class SkipBrokenUpdates:
     """Skips the update of an iteration whose gradient is NaN or infinite.
 
-    A single one would make all weights NaN. They happen without fault of the training: torch's
-    bfloat16 gradient of a convolution over very few voxels on a CPU is NaN now and then. The
-    running statistics that such an iteration left are put back as well. A loss that is NaN or
-    infinite has such a gradient, and all processes of a training have the same one, so they skip
-    together.
+    A single one would make all weights NaN, and they occur in healthy trainings: torch's bfloat16
+    gradient of a convolution over very few voxels on a CPU is occasionally NaN. The running
+    statistics of such an iteration are restored as well. A loss that is NaN or infinite has such a
+    gradient, and all processes of a training have the same one, so they skip together.
 
     Args:
         network: What is trained.
@@ -34,7 +33,7 @@ class SkipBrokenUpdates:
         self._sound: list[torch.Tensor] = []
 
     def attach(self, engine: Engine) -> None:
-        """Follows a MONAI trainer, and counts in its `state.skipped_updates`, anew each epoch."""
+        """Follows a MONAI trainer, and counts in its `state.skipped_updates`, reset each epoch."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._check)
 
@@ -52,7 +51,7 @@ class SkipBrokenUpdates:
         self._in_a_row += 1
         state.skipped_updates += 1
         engine.logger.warning(
-            "Iteration %d: gradient NaN or infinite, update left out", state.iteration
+            "Iteration %d: gradient NaN or infinite, update skipped", state.iteration
         )
         if self._in_a_row > self.limit:
             raise RenalSegError(

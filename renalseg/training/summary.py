@@ -1,4 +1,4 @@
-"""A picture of a training: its curves, and its worst and best patches.
+"""A picture of a training: curves, and the worst and best patches.
 
 Made at the end of each training, and at any time by
 
@@ -28,9 +28,9 @@ _STYLES = ("-", "--")  # of the outlines of the first structure, and of what lie
 def save_summary(output_dir: str | Path) -> Path:
     """Draws summary.png of a training.
 
-    On top loss, Dice of the validations and learning rate over the epochs; below slices of the
-    patches with the lowest and the highest Dice, as the best weights segment them. The patient's
-    right is on the left of a slice, as radiologists see it.
+    Top: loss, validation Dice and learning rate over the epochs. Below: slices of the patches with
+    the lowest and the highest Dice, segmented with the best weights. The patient's right is on the
+    left of a slice, as radiologists see it.
 
     Args:
         output_dir: Of the training.
@@ -110,7 +110,7 @@ def _draw_patches(figure: FigureBase, path: Path) -> None:
 
 def _outline(axes: Axes, mask: np.ndarray, color: str, style: str) -> None:
     if mask.any():
-        around = np.pad(mask, 1)  # so that what reaches the border has an outline there
+        around = np.pad(mask, 1)  # so that what reaches the border is outlined there, too
         x, y = (np.arange(-1, n + 1) for n in mask.shape)
         axes.contour(x, y, around.T, [0.5], colors=[color], linestyles=[style], linewidths=1.2)
 

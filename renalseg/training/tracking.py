@@ -23,7 +23,7 @@ def track(trainer: Engine, output_dir: Path, epoch_length: int, mlflow: str | No
     """Shows the losses of a MONAI trainer and what its `state.metrics` hold after each epoch.
 
     Args:
-        trainer: To be followed; whatever gives metrics is attached to it already.
+        trainer: The trainer; handlers that set metrics are already attached to it.
         output_dir: Gets the events of TensorBoard, and names the run in MLflow.
         epoch_length: Iterations of an epoch, of which five get a line.
         mlflow: Tracking URI of MLflow, or None.
@@ -43,7 +43,7 @@ def track(trainer: Engine, output_dir: Path, epoch_length: int, mlflow: str | No
 
 
 def show_bar(trainer: Engine, loggers: list[logging.Logger]) -> None:
-    """A bar on standard error for each epoch; the lines of the loggers are written above it."""
+    """Shows a bar on standard error for each epoch; log lines are written above it."""
     kept = ExitStack()
     lines = logging_redirect_tqdm(loggers)
 
@@ -66,7 +66,7 @@ def _mlflow_handler(uri: str, output_dir: Path) -> Any:
         )
     from monai.handlers import MLFlowHandler
 
-    if "://" not in uri:  # a folder: MLflow's own folder format is no more, its database is
+    if "://" not in uri:  # for a folder, its database: MLflow has dropped its folder format
         folder = Path(uri).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         uri = f"sqlite:///{folder / 'mlflow.db'}"

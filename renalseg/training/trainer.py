@@ -103,10 +103,10 @@ def make_trainer(
         source: What it trains on, for the card of the exported bundle.
 
     Raises:
-        ConfigError: The checkpoint does not go with the settings, or MLflow is not installed.
+        ConfigError: The checkpoint does not fit the settings, or MLflow is not installed.
     """
     scaled = training_dtype(device) == torch.float16  # gradients would vanish without a scale
-    torch.backends.cudnn.benchmark = True  # all patches of a training have one size
+    torch.backends.cudnn.benchmark = True  # all patches of a training have the same size
     network = parallel(network)
     trainer = SupervisedTrainer(
         device=device,
@@ -161,7 +161,7 @@ def _keep_track(
     validation: Validation | None,
     ema: float | None,
 ) -> dict[str, Any]:
-    """Attaches average, validation and history; gives those that a checkpoint keeps."""
+    """Attaches average, validation and history; returns those that a checkpoint saves."""
     parts: dict[str, Any] = {}
     if ema is not None:
         parts["average"] = average = WeightAverage(network, ema)

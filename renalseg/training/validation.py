@@ -42,15 +42,15 @@ def make_validation(
     """Makes a validation on patches of held-out patients, identical in every training.
 
     Args:
-        draw: Makes the stream of cases that is trained on, of given `anatomies` and `seed`.
+        draw: Makes the stream of training cases from given `anatomies` and `seed`.
         source: As for `renalseg.training.sources.load_patients`, whose validation split it is.
         structures: Names, each structure within the one before, as the network gives them:
             [kidney], [tumor] or [kidney, tumor]; see `renalseg.training.patch_scores.to_masks`.
         count: Patches.
         every: Epochs from one validation to the next; the last epoch is validated too.
             None or 0: no validation.
-        batch_size: Patches that the network gets at once.
-        load: Gives what the stream draws from, of `source` and `split`.
+        batch_size: Patches per batch.
+        load: Loads what the stream draws from, given `source` and `split`.
 
     Returns:
         The validation; None where there is none, and in all processes but the first.
@@ -128,7 +128,7 @@ class Validation:
             decollate=False,
             val_handlers=[self.scores],
         )
-        evaluator.logger.setLevel("WARNING")  # it would announce each of its runs
+        evaluator.logger.setLevel("WARNING")  # silences its line for each run
 
         def validate(engine: Engine) -> None:
             state: Any = engine.state
@@ -138,7 +138,7 @@ class Validation:
                 metrics = self.scores.metrics()
                 state.metrics.update(metrics)
                 if "dice" not in metrics:
-                    engine.logger.warning("No validation patch holds anything: raise val_cases")
+                    engine.logger.warning("All validation patches are empty: raise val_cases")
                 elif metrics["dice"] > self.best:
                     self.best, self.best_epoch = metrics["dice"], state.epoch
                     save_whole(network.state_dict(), output_dir / BEST)
@@ -151,7 +151,7 @@ class Validation:
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Goes on from a checkpoint."""
+        """Restores the state of a checkpoint."""
         self.best, self.best_epoch = state["best"], int(state["best_epoch"])
 
     def _save_shown(self, path: Path) -> None:
@@ -167,6 +167,6 @@ class Validation:
 
 
 def worst_and_best(patches: Sequence[PatchScore], each: int) -> list[PatchScore]:
-    """The `each` worst, then the `each` best of the patches that hold something, by rising Dice."""
+    """The `each` worst, then the `each` best nonempty patches, by rising Dice."""
     rising = sorted((p for p in patches if not math.isnan(p.dice)), key=lambda p: p.dice)
     return [*rising[:each], *rising[each:][-each:]]

@@ -1,8 +1,8 @@
-"""Where Orthanc's log of changes was read to, and whether it is still the same log.
+"""The position in Orthanc's change log, and whether it is still the same log.
 
-Orthanc numbers its changes and names no identity of its database. So the worker keeps some of the
-changes that it has read, the points. A log that has another change under the number of a point is
-another log: Orthanc's database was replaced, or an older copy of it was restored. A point may also
+Orthanc numbers its changes, but its database has no identity. So the worker keeps some of the
+changes that it has read, the points. A log with another change under the number of a point is
+another log: Orthanc's database was replaced, or an older copy was restored. A point may also
 vanish, because Orthanc drops the changes of what is deleted.
 """
 
@@ -17,11 +17,11 @@ _log = logging.getLogger(__name__)
 
 
 class Bookmark:
-    """The place in the log.
+    """The position in the log.
 
     Args:
-        orthanc: Whose log it is.
-        jobs: Keep the place.
+        orthanc: The server whose log it is.
+        jobs: Keep the position.
     """
 
     def __init__(self, orthanc: Orthanc, jobs: Jobs) -> None:
@@ -29,13 +29,13 @@ class Bookmark:
         self.jobs = jobs
 
     def find(self, *, backlog: bool) -> int:
-        """Number of the change after which to go on.
+        """Finds the number of the change after which to continue.
 
         Args:
-            backlog: Whether the very first call gives the beginning of the log, not its end.
+            backlog: Whether the very first call returns the beginning of the log, not its end.
 
         Raises:
-            RenalSegError: Orthanc does not answer as it should.
+            RenalSegError: Orthanc does not answer as expected.
         """
         cursor = self.jobs.cursor()
         if cursor is None:
@@ -57,14 +57,14 @@ class Bookmark:
         return cursor
 
     def _trust(self, cursor: int, first: Change) -> int:
-        """Takes the log for the same where no point is known, as after an upgrade."""
+        """Assumes the same log if no point is known, as after an upgrade."""
         if self.orthanc.last_change().last < cursor:
             return self._go_on_at(0)
         self.jobs.go_on_at(cursor, first)
         return cursor
 
     def _search(self, cursor: int, points: list[Change], first: Change) -> int:
-        """Goes on behind the newest point that is still there, or from the beginning."""
+        """Continues after the newest point that is still there, or from the beginning."""
         other = False
         for point in points:
             state = self._state(point)
@@ -73,18 +73,18 @@ class Bookmark:
             other = other or state is False
         if other or first.date > points[0].date:
             return self._go_on_at(0)
-        # All that the points stood for was deleted, and what is left is older than they were.
+        # All changes of the points were deleted, and what is left is older.
         self.jobs.go_on_at(cursor, first)
         return cursor
 
     def _go_on_at(self, number: int) -> int:
         where = f"again from change {number}" if number else "from its beginning"
-        _log.warning("Orthanc's log is not the one that was read: it is read %s", where)
+        _log.warning("Orthanc's change log is not the one read before; reading it %s", where)
         self.jobs.go_on_at(number)
         return number
 
     def _state(self, point: Change) -> bool | None:
-        """Whether a change is there as it was read; None where it is not there."""
+        """Whether a change is as it was read; None if it is gone."""
         found = self.orthanc.changes(point.seq - 1, 1).changes
         if not found or found[0].seq != point.seq:
             return None

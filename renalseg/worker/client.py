@@ -14,17 +14,17 @@ from urllib.parse import quote
 
 from renalseg.worker.http import AnswerError, Connection, FormError, GoneError
 
-STOW = "dicomweb:"  # before the name of a target that takes STOW-RS; others take C-STORE
+STOW = "dicomweb:"  # prefix of targets that take STOW-RS; others take C-STORE
 _STORED = ("Success", "AlreadyStored")
-_AT_ONCE = 4  # requests: each of the many small ones mostly waits
+_AT_ONCE = 4  # parallel requests: most of their time is waiting
 
 
 @dataclass(frozen=True)
 class Change:
-    """A line of Orthanc's log of changes. All of it tells one log from another.
+    """A line of Orthanc's log of changes. All fields together distinguish one log from another.
 
     Attributes:
-        seq: Number, from 1; a deleted series takes the numbers of its changes with it.
+        seq: Number, from 1; deleting a series removes its changes.
         kind: Such as "StableSeries".
         id: Orthanc id of what changed.
         date: When, as Orthanc writes it.
@@ -42,8 +42,8 @@ class Page:
 
     Attributes:
         changes: In order.
-        last: Number of the last of them, to go on from.
-        done: Whether there are no more for now.
+        last: Number of the last one, from which to continue.
+        done: Whether there are no more at present.
     """
 
     changes: tuple[Change, ...]
@@ -58,7 +58,7 @@ class Series:
     Attributes:
         id: Orthanc's name for it.
         stable: Whether nothing has arrived for as long as Orthanc's StableAge.
-        tags: Its DICOM values by keyword, as far as Orthanc keeps them.
+        tags: Its DICOM values by keyword, as far as Orthanc stores them.
         instances: Orthanc ids.
         study: Orthanc id.
     """
@@ -78,7 +78,7 @@ class Instance:
         id: Orthanc's name for it.
         uid: SOPInstanceUID.
         size: In bytes.
-        md5: Empty where Orthanc is told not to keep it (StoreMD5ForAttachments).
+        md5: Empty if Orthanc is configured not to keep it (StoreMD5ForAttachments).
     """
 
     id: str
@@ -90,8 +90,8 @@ class Instance:
 class Orthanc:
     """An Orthanc server.
 
-    Every method raises UnreachableError where it does not answer, AnswerError where the answer is
-    an error or JSON of another form, and ConfigError where it refuses the credentials.
+    Every method raises UnreachableError if it does not answer, AnswerError if the answer is an
+    error or JSON of another form, and ConfigError if it refuses the credentials.
 
     Args:
         connection: To it.
@@ -106,7 +106,7 @@ class Orthanc:
             return str(self._http.json("GET", "/system")["Version"])
 
     def last_change(self) -> Page:
-        """The newest change that is left in the log; its number where none is."""
+        """The newest change left in the log; the last number if there is none."""
         return self._page("/changes?last", -1)
 
     def changes(self, since: int, limit: int = 200) -> Page:
@@ -119,7 +119,7 @@ class Orthanc:
             changes = tuple(map(_change, found["Changes"]))
             numbers = [since, *(change.seq for change in changes)]
             if any(after <= before for before, after in pairwise(numbers)):
-                raise ValueError("the numbers of the changes do not grow")  # would be read forever
+                raise ValueError("change numbers do not increase")  # would be read forever
             last = int(found["Last"]) if since < 0 and not changes else numbers[-1]
             return Page(changes, last, bool(found["Done"]))
 
@@ -141,7 +141,7 @@ class Orthanc:
             )
 
     def sender(self, series: str) -> str:
-        """Application entity that sent a series, empty where it came another way."""
+        """Application entity that sent a series; empty if it arrived another way."""
         try:
             return self._http.text(f"/series/{quote(series, safe='')}/metadata/RemoteAET")
         except GoneError:
@@ -178,8 +178,8 @@ class Orthanc:
             ]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             sums = list(pool.map(self._md5, files))
-        # Orthanc keeps the sums of all files or of none. A single one that is missing would give
-        # the series another content than it has, so it is asked for again.
+        # Orthanc keeps the sums of all files or of none. A single missing sum would change the
+        # content of the series, so it is requested again.
         kept = any(sums)
         sums = [self._md5(file, kept) if kept and not md5 else md5
                 for file, md5 in zip(files, sums, strict=True)]  # fmt: skip
@@ -194,7 +194,7 @@ class Orthanc:
             return ""
 
     def patient(self, series: str) -> tuple[str, ...]:
-        """Name and id of the patient, for nothing but to keep them out of messages."""
+        """Name and ID of the patient, used only to keep them out of messages."""
         path = f"/series/{quote(series, safe='')}/patient"
         found = self._http.json("GET", path)
         with _form(path):
@@ -202,11 +202,11 @@ class Orthanc:
         return tuple(tags.get(keyword, "") for keyword in ("PatientName", "PatientID"))
 
     def fetch_all(self, instances: Sequence[Instance], folder: Path) -> Generator[None]:
-        """Writes files to a folder, several at once, and yields for each; may be left early.
+        """Writes files to a folder, several at once, and yields after each; may be left early.
 
         Raises:
             GoneError: One was deleted.
-            AnswerError: What came of one is not what Orthanc has.
+            AnswerError: A file did not arrive as Orthanc has it.
             OSError: One cannot be written.
         """
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -227,7 +227,7 @@ class Orthanc:
 
         Raises:
             GoneError: It was deleted.
-            AnswerError: What came is not what Orthanc has.
+            AnswerError: The file did not arrive as Orthanc has it.
             OSError: It cannot be written.
         """
         digest = hashlib.md5(usedforsecurity=False)
@@ -237,7 +237,7 @@ class Orthanc:
                 digest.update(part)
                 size += file.write(part)
                 if size > instance.size:
-                    break  # more than was said, of which there may be no end
+                    break  # more than announced, and possibly endless
         if instance.md5 and digest.hexdigest() != instance.md5:
             raise AnswerError(
                 f"Expected {instance.uid} with MD5 {instance.md5}, got {digest.hexdigest()}"
@@ -246,10 +246,10 @@ class Orthanc:
             raise AnswerError(f"Expected {instance.uid} with {instance.size} bytes, got {size}")
 
     def store(self, path: Path) -> str:
-        """Stores a DICOM file, and gives its Orthanc id; one that is there already stays.
+        """Stores a DICOM file and returns its Orthanc id; an existing one stays.
 
         Raises:
-            AnswerError: Orthanc does not take it.
+            AnswerError: Orthanc rejects it.
         """
         answer = self._http.json("POST", "/instances", raw=path.read_bytes())
         if isinstance(answer, dict) and answer.get("Status") in _STORED and "ID" in answer:
@@ -257,7 +257,7 @@ class Orthanc:
         raise AnswerError(f"Orthanc did not store {path.name}: {str(answer)[:200]}")
 
     def forward(self, target: str, instances: Sequence[str]) -> None:
-        """Has Orthanc send instances on, with the address and the secrets that it has.
+        """Makes Orthanc forward instances, with its own address and credentials for the target.
 
         Args:
             target: Name in its DicomModalities (C-STORE), or ``dicomweb:`` and a name in the
@@ -265,7 +265,7 @@ class Orthanc:
             instances: Orthanc ids.
 
         Raises:
-            AnswerError: Orthanc does not know the target, or that does not take them.
+            AnswerError: Orthanc does not know the target, or the target rejects them.
         """
         name = quote(target.removeprefix(STOW))
         stow = target.startswith(STOW)
@@ -275,12 +275,12 @@ class Orthanc:
                 "POST", path, {"Resources": list(instances), "Synchronous": True}
             )
         except GoneError as error:
-            raise AnswerError(f"Orthanc knows no target {target}, or lacks a result") from error
+            raise AnswerError(f"Orthanc has no target {target}, or lacks a result") from error
         if isinstance(answer, dict) and answer.get("FailedInstancesCount"):
             raise AnswerError(f"{target} did not take every result")
 
     def delete(self, instance: str, manufacturer: str) -> bool:
-        """Deletes an instance if it is of a manufacturer; tells whether it did."""
+        """Deletes an instance if it is from a manufacturer; returns whether it did."""
         try:
             if (
                 self._http.text(f"/instances/{quote(instance, safe='')}/content/0008-0070").strip(
@@ -297,7 +297,7 @@ class Orthanc:
 
 @contextmanager
 def _form(path: str) -> Iterator[None]:
-    """Raises FormError where an answer is read that is not of the form that Orthanc documents."""
+    """Raises FormError for an answer that lacks the form that Orthanc documents."""
     try:
         yield
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -319,5 +319,5 @@ def _change(entry: Any) -> Change:
 
 
 def _tags(entry: Any) -> dict[str, str]:
-    """Values by keyword; what is no text is left out."""
+    """Values by keyword; those that are not text are left out."""
     return {key: value for key, value in entry["MainDicomTags"].items() if isinstance(value, str)}

@@ -42,14 +42,14 @@ CREATE TABLE point (
 );
 """,
 }
-# A full or failing disk, or a lock that another process holds: each may be over the next time.
+# A full or failing disk, or a lock held by another process: each may have passed by the next try.
 _PASSING = frozenset(
     (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
      sqlite3.SQLITE_NOMEM)
 )  # fmt: skip
-# The same, of a database that was opened before: its disk was taken away.
+# The same for a database that was opened before: its disk was removed.
 _PASSING_LATER = _PASSING | {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-_PRIMARY = 0xFF  # the part of an extended result code that names its kind
+_PRIMARY = 0xFF  # mask for the primary part of an extended result code
 _T = TypeVar("_T")
 
 
@@ -61,11 +61,11 @@ class Database:
     """A connection that several threads may use; other processes may read and write meanwhile.
 
     Args:
-        path: File; made with its folder if it is not there, for its owner alone.
+        path: File; created with its folder if missing, readable only by its owner.
 
     Raises:
-        ConfigError: It was written by a newer version, or is no database.
-        DatabaseError: It cannot be used for now.
+        ConfigError: It was written by a newer version, or is not a database.
+        DatabaseError: It is not usable at the moment.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,7 +79,7 @@ class Database:
             )
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")  # what is noted outlives a power cut
+            self._db.execute("PRAGMA synchronous = FULL")  # what is written survives a power cut
             with self.transaction():
                 self._make(path)
         except (sqlite3.DatabaseError, OSError) as error:
@@ -96,8 +96,8 @@ class Database:
         """Runs a statement.
 
         Raises:
-            DatabaseError: The disk is full, say, or another process holds a lock for 30 seconds.
-                The other methods raise the same.
+            DatabaseError: For example, the disk is full, or another process holds a lock for 30
+                seconds. The other methods raise the same.
         """
         return self._try(lambda: self._db.execute(statement, values))
 
@@ -115,7 +115,7 @@ class Database:
         return self._try(lambda: self._db.execute(query, values).fetchall())
 
     def scalar(self, query: str, *values: Any) -> float:
-        """The one number that a query gives, 0 where it gives none."""
+        """The single number that a query returns; 0 if it returns none."""
         row = self.one(query, *values)
         return 0.0 if row is None or row[0] is None else float(row[0])
 
@@ -128,7 +128,7 @@ class Database:
                 yield
                 self.change("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # SQLite takes some back itself
+                if self._db.in_transaction:  # SQLite rolls some back itself
                     self._db.execute("ROLLBACK")
                 raise
 
@@ -142,7 +142,7 @@ class Database:
                 raise
 
     def _unusable(self, error: Exception) -> DatabaseError:
-        return DatabaseError(f"The database {self._path} cannot be used for now: {error}")
+        return DatabaseError(f"The database {self._path} is not usable at the moment: {error}")
 
     def _make(self, path: Path) -> None:
         version = int(self.scalar("PRAGMA user_version"))

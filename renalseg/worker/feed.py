@@ -1,9 +1,9 @@
-"""From Orthanc's log of changes to jobs.
+"""Turns Orthanc's change log into jobs.
 
 Orthanc reports StableSeries when no instance of a series has arrived for its StableAge. It omits
 the report if it is restarted before that time, and repeats it when slices arrive late. So every new
-instance is noted, and removed when its series has been examined; the worker asks about remaining
-ones after a while.
+instance is noted, and removed once its series has been examined; the worker asks about the
+remaining ones after a while.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from renalseg.worker.rules import Rule, content_hash
 SETTLE_SECONDS = 300.0
 """More than Orthanc's StableAge, which is 60 by default."""
 
-_PATIENCE = 3  # polls that wait for one series, before the others continue without it
+_PATIENCE = 3  # polls that wait for one series before the others continue without it
 _log = logging.getLogger(__name__)
 
 
@@ -31,13 +31,13 @@ class Feed:
 
     Args:
         orthanc: The server.
-        jobs: Where they go, and where the place in the log is kept.
-        rule: Which series are taken.
-        settle: Seconds after which an instance of which nothing more is said is asked for.
-        backlog: Whether the first call begins with what is in Orthanc already, not with what comes.
+        jobs: Stores them and the position in the log.
+        rule: Which series are accepted.
+        settle: Seconds after which Orthanc is asked about an instance without further news.
+        backlog: Whether the first call starts with what is already in Orthanc.
 
     Attributes:
-        go_on: Asked between parts of the log, each noted as read; False ends the call early.
+        go_on: Called between parts of the log, each noted as read; False ends the call early.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Feed:
         self._missing: set[str] = set()
 
     def poll(self) -> list[int]:
-        """Reads all that is new.
+        """Reads everything new.
 
         Returns:
             Numbers of the new jobs.
@@ -84,14 +84,14 @@ class Feed:
         return new + self._ask_for_silent(cursor)
 
     def _look_at(self, names: dict[str, None]) -> tuple[list[Arrival], list[str]]:
-        """Returns the series that become jobs, and the instances of all complete ones."""
+        """Returns the series that become jobs, and the instances of all complete series."""
         arrivals: list[Arrival] = []
         settled: list[str] = []
         for name in names:
             try:
                 series = self.orthanc.series(name)
                 if not series.stable:
-                    continue  # more came since, and it will be said again
+                    continue  # more slices arrived since; it will be reported again
                 arrival = self._arrival(series)
             except GoneError:
                 continue
@@ -105,24 +105,24 @@ class Feed:
         return arrivals, settled
 
     def _put_aside(self, name: str, error: AnswerError) -> None:
-        """Continues with the others if Orthanc keeps failing at one series or instance.
+        """Continues with the others if Orthanc keeps failing for one series or instance.
 
-        What came for it stays on the list, so it is asked for again after `settle`.
+        Its instances stay on the list, so it is requested again after `settle`.
 
         Raises:
-            AnswerError: The given one, at the first polls: Orthanc itself may be at fault.
+            AnswerError: The given error, in the first polls, since Orthanc itself may be at fault.
         """
         self._failures[name] += 1
         if self._failures[name] < _PATIENCE:
             raise error
         if self._failures[name] == _PATIENCE:
-            _log.warning("%s is put aside for now: %s", name, error)
+            _log.warning("%s is set aside for now: %s", name, error)
 
     def _arrival(self, series: Series) -> Arrival | None:
         sender = self.orthanc.sender(series.id) if self.rule.sender else ""
         objection = self.rule.objection(series, sender)
         if objection:
-            _log.info("series %s is left alone: %s", series.id, objection)
+            _log.info("series %s is skipped: %s", series.id, objection)
             return None
         instances = self.orthanc.instances(series.id)
         if "SeriesInstanceUID" not in series.tags:
@@ -137,7 +137,7 @@ class Feed:
         )
 
     def _ask_for_silent(self, cursor: int) -> list[int]:
-        """Asks for the series of instances of which Orthanc says nothing more."""
+        """Asks for the series of instances about which Orthanc has no more news."""
         waiting = dict.fromkeys(self.jobs.unsettled(self.settle))
         new: list[int] = []
         while waiting and self.go_on():
@@ -159,7 +159,7 @@ class Feed:
         return new
 
     def _forget(self, instance: str, cursor: int, error: GoneError | AnswerError) -> None:
-        """Strikes an instance off that is missing twice; asks for any other again later."""
+        """Drops an instance that is missing twice; asks for any other again later."""
         if isinstance(error, AnswerError):
             self._put_aside(instance, error)
         elif instance in self._missing:

@@ -1,4 +1,4 @@
-"""HTTP to an Orthanc server: address, credentials, and what is in the way, logged once."""
+"""HTTP to an Orthanc server: address, credentials, and outages, logged once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from renalseg.errors import ConfigError, InputError, RetryableError
 PREFIX = "RENALSEG_ORTHANC_"
 _CHUNK = 1 << 20  # bytes
 _SECONDS = urllib3.Timeout(connect=5, read=120)
-_MISSING_SECONDS = 0.3  # before what was not found is asked for once more
-_AWAY = (502, 503, 504)  # what stands before Orthanc says that Orthanc is away
-# All that is asked of Orthanc may be asked twice: a file that is stored again is known by its UID.
+_MISSING_SECONDS = 0.3  # before a second request for what was not found
+_AWAY = (502, 503, 504)  # a proxy reports that Orthanc is away
+# Every request may be repeated: a file that is stored again is recognized by its UID.
 _AGAIN = urllib3.Retry(
     total=2, backoff_factor=0.3, allowed_methods=None,
     status_forcelist=_AWAY, raise_on_status=False,
@@ -30,15 +30,15 @@ _log = logging.getLogger(__name__)
 
 
 class GoneError(InputError):
-    """Orthanc has not what was asked for, or not yet."""
+    """Orthanc does not have what was requested, or not yet."""
 
 
 class UnreachableError(RetryableError):
-    """Orthanc does not answer. This is no fault of what was asked for."""
+    """Orthanc does not answer; the request is not to blame."""
 
 
 class AnswerError(RetryableError):
-    """Orthanc answers, but not as it should; it may be a fault of what was asked for."""
+    """Orthanc answers, but not as expected; the request may be to blame."""
 
 
 class FormError(AnswerError):
@@ -58,7 +58,7 @@ class Connection:
         exposed: Whether a secret goes over a network unencrypted.
 
     Raises:
-        ConfigError: The address is none, or holds a password, which the list of processes shows.
+        ConfigError: The address is invalid, or holds a password, which the process list would show.
     """
 
     def __init__(self, url: str, environ: Mapping[str, str] | None = None) -> None:
@@ -84,12 +84,12 @@ class Connection:
         """The content at a path, as text.
 
         Args:
-            path: Behind the address, with its slash.
-            patient: Whether to ask once more where there is nothing: servers that share a database
-                may be a moment behind.
+            path: After the address, with its slash.
+            patient: Whether to ask again if nothing is there: servers that share a database may lag
+                behind.
 
         Raises:
-            GoneError: There is nothing.
+            GoneError: Nothing is there.
             ConfigError: The server refuses the credentials.
             UnreachableError: It does not answer.
             AnswerError: It answers with an error. The other methods raise the same.
@@ -114,12 +114,12 @@ class Connection:
             raise FormError(f"Expected JSON from {self.url}{path}: {error}") from error
 
     def parts(self, path: str) -> Iterator[bytes]:
-        """The content at a path in pieces, so that it need not fit into memory."""
+        """The content at a path in pieces, so that it does not have to fit into memory."""
         response = self.send("GET", path, stream=True)
         try:
             yield from response.stream(_CHUNK)
         except urllib3.exceptions.HTTPError as error:
-            raise UnreachableError(f"{self.url}{path} broke off: {error}") from error
+            raise UnreachableError(f"{self.url}{path} was cut off: {error}") from error
         finally:
             response.release_conn()
 
@@ -132,7 +132,7 @@ class Connection:
         stream: bool = False,
         patient: bool = True,
     ) -> urllib3.BaseHTTPResponse:
-        """Sends a request, and gives an answer that is a success."""
+        """Sends a request and returns a successful answer."""
         response = self._request(method, path, body, stream)
         if response.status == 404 and method == "GET" and patient:
             response.release_conn()
@@ -155,7 +155,7 @@ class Connection:
 
 
 def _error(method: str, path: str, status: int) -> Exception:
-    """What is raised for an answer that is no success."""
+    """The error for an answer that is not a success."""
     if status == 404:
         return GoneError(f"Orthanc has no {path}")
     if status in (401, 403):
@@ -183,14 +183,14 @@ def _is_local(host: str) -> bool:
 
 
 class Trouble:
-    """Keeps what is in the way, so that a log holds one line and not one for each try."""
+    """Remembers current troubles, so that the log has one line instead of one per try."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kinds: dict[str, type[BaseException]] = {}
 
     def begins(self, what: str, error: BaseException) -> None:
-        """Notes that something is in the way; says so where it was not, or in another way."""
+        """Notes a trouble; logs it if it is new or has changed."""
         with self._lock:
             known = self._kinds.get(what)
             self._kinds[what] = type(error)
@@ -198,13 +198,13 @@ class Trouble:
             _log.warning("waiting for %s: %s", what, error or type(error).__name__)
 
     def is_over(self, what: str) -> None:
-        """Notes that something is no longer in the way; says so if it was."""
+        """Notes that a trouble is over; logs it if there was one."""
         with self._lock:
             known = self._kinds.pop(what, None)
         if known is not None:
-            _log.info("%s is well again", what)
+            _log.info("%s works again", what)
 
     def any(self) -> bool:
-        """Whether anything is in the way."""
+        """Whether there is any trouble."""
         with self._lock:
             return bool(self._kinds)

@@ -14,16 +14,16 @@ class State(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     RETRY = "retry"
-    """Failed, and is tried again when its time has come."""
+    """Failed; will be retried when it is due."""
     STORING = "storing"
     """Computed; its results lie in the scratch folder until they are stored and sent on."""
     DONE = "done"
     REFUSED = "refused"
-    """The application says that it cannot be segmented; trying again is of no use."""
+    """The application says that it cannot be segmented; retrying does not help."""
     DEAD = "dead"
-    """Failed too often; somebody has to look."""
+    """Failed too often; needs a person's attention."""
     SUPERSEDED = "superseded"
-    """More of the series came; a newer job has all of it."""
+    """More slices of the series arrived; a newer job has all of them."""
 
 
 WAITING = (State.QUEUED, State.RETRY)
@@ -46,11 +46,11 @@ class Job:
     """A job; times are seconds since 1970.
 
     Attributes:
-        id: Number, in the order of arrival.
+        id: Number, in order of arrival.
         series: Orthanc id of the series.
         series_uid: SeriesInstanceUID.
         study_uid: StudyInstanceUID.
-        input_hash: Of the content; two jobs of one series never have the same.
+        input_hash: Hash of the content; two jobs of one series never share it.
         slices: Number of instances.
         bytes: Their size.
         state: Where it is.
@@ -61,14 +61,15 @@ class Job:
         ended: When it last ended.
         device: What it runs on, or ran.
         pid: Process of the application.
-        born: When that process began, as the system counts; tells it from a later one of this pid.
+        born: When that process began, in the system's count; distinguishes it from a later one with
+            this pid.
         exit_code: Of the application.
-        message: Why it is where it is.
+        message: Why it is in this state.
         finding: What was found.
         results: Orthanc ids of the results.
-        superseded_by: The job that has more of the series.
-        deliveries: How often it was tried in vain to store and send its results.
-        waited: Seconds that its results have waited between these tries.
+        superseded_by: The job with more of the series.
+        deliveries: Failed attempts to store and send its results.
+        waited: Seconds that its results have waited between these attempts.
         sent: Targets that have its results.
     """
 
@@ -105,9 +106,9 @@ class Backoff:
     Attributes:
         first: Seconds before the second try; they double each time.
         longest: Seconds at most.
-        tries: After so many a job is dead.
+        tries: Number of tries after which a job is dead.
         longest_store: Seconds at most between tries to store what was computed.
-        store: Seconds for which that is tried.
+        store: Seconds for which storing is tried.
     """
 
     first: float = 30.0
@@ -117,7 +118,7 @@ class Backoff:
     store: float = 7 * 86400.0
 
     def delay(self, tries: int, chance: Callable[[], float] = random.random) -> float:
-        """Seconds after try number `tries`: half of them certain, half drawn, so that jobs part."""
+        """Seconds after try number `tries`: half fixed, half random, so that jobs spread out."""
         return _drawn(self.first, tries, self.longest, chance)
 
     def store_delay(self, tries: int, chance: Callable[[], float] = random.random) -> float:

@@ -37,8 +37,8 @@ class Jobs:
         clock: Seconds since 1970.
 
     Raises:
-        ConfigError: It was written by a newer version, or is no database.
-        DatabaseError: It cannot be used for now. Every method raises this.
+        ConfigError: It was written by a newer version, or is not a database.
+        DatabaseError: It is not usable at the moment. Every method raises this.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Jobs:
     # what arrives
 
     def cursor(self) -> int | None:
-        """Number of the change up to which Orthanc's log was read, None before the first time."""
+        """Number of the change up to which Orthanc's log was read; None before the first time."""
         row = self.database.one("SELECT change FROM cursor")
         return None if row is None else int(row["change"])
 
@@ -64,16 +64,16 @@ class Jobs:
         settled: Iterable[str] = (),
         point: Change | None = None,
     ) -> list[int]:
-        """Notes a part of Orthanc's log as read, and makes jobs of what is new in it.
+        """Marks a part of Orthanc's log as read, and makes jobs of what is new in it.
 
-        All or nothing: after a crash the same part is read again, and makes no job twice.
+        All or nothing: after a crash the same part is read again and makes no job twice.
 
         Args:
             cursor: Where to continue.
-            arrivals: Series that are complete for now.
-            arrived: Instances that came.
-            settled: Instances whose series was looked at, or that are gone.
-            point: A change that was read, by which the log is known again.
+            arrivals: Series that are complete at present.
+            arrived: Instances that arrived.
+            settled: Instances whose series was examined, or that are gone.
+            point: A change that was read, by which the log is recognized later.
 
         Returns:
             Numbers of the new jobs.
@@ -89,16 +89,16 @@ class Jobs:
         return [number for number in new if number is not None]
 
     def points(self) -> list[Change]:
-        """Changes that were read and are kept to know the log by, newest first."""
+        """Changes kept to recognize the log by, newest first."""
         rows = self.database.all(f"SELECT {_POINT} FROM point ORDER BY seq DESC")
         return [Change(**dict(row)) for row in rows]
 
     def go_on_at(self, cursor: int, point: Change | None = None) -> None:
-        """Goes on after another change, without the points behind it.
+        """Continues after another change, without the points behind it.
 
         Args:
             cursor: Its number.
-            point: The only one that is to be kept, instead of all that there are.
+            point: The only one to keep, in place of all others.
         """
         with self.database.transaction():
             last = -1 if point else cursor
@@ -116,21 +116,21 @@ class Jobs:
             )
 
     def unsettled(self, seconds: float) -> list[str]:
-        """Instances that came so long ago, and of whose series nothing was said since."""
-        now = self.clock()  # one that comes from the future: the clock was set back
+        """Instances that arrived that long ago, without news of their series since."""
+        now = self.clock()  # one from the future: the clock was set back
         rows = self.database.all(
             "SELECT instance FROM arrived WHERE at <= ? OR at > ? ORDER BY at", now - seconds, now
         )
         return [row["instance"] for row in rows]
 
     def ask_for(self, instances: Iterable[str]) -> None:
-        """Has a series asked for again, by its instances, as if they had come now."""
+        """Schedules another request for a series, by its instances, as if they had just arrived."""
         came = [(name, self.clock()) for name in instances]
         with self.database.transaction():
             self.database.change_each("INSERT OR IGNORE INTO arrived VALUES (?, ?)", came)
 
     def postpone(self, instances: Iterable[str]) -> None:
-        """Waits for instances as if they had come now."""
+        """Waits for instances as if they had just arrived."""
         now = self.clock()
         with self.database.transaction():
             self.database.change_each(
@@ -138,7 +138,7 @@ class Jobs:
             )
 
     def _add(self, arrival: Arrival, now: float) -> int | None:
-        """Makes a job, unless the content was there before or is less than what was done."""
+        """Makes a job, unless its content was there before or is less than what was done."""
         known = self.database.all("SELECT * FROM job WHERE series = ?", arrival.series)
         if any(row["input_hash"] == arrival.input_hash for row in known):
             return None
@@ -152,7 +152,7 @@ class Jobs:
         )
         new = int(inserted.lastrowid or 0)
         self._note(new, State.QUEUED, f"{arrival.slices} slices")
-        for row in known:  # what is computed stands until the new one is done
+        for row in known:  # what is computed stays until the new one is done
             if row["state"] not in (*computed, State.SUPERSEDED):
                 self._supersede(row["id"], new)
         return new
@@ -160,7 +160,7 @@ class Jobs:
     # what is done
 
     def claim(self, device: str) -> Job | None:
-        """Starts the job that has waited longest, if there is one whose time has come."""
+        """Starts the job that has waited longest, if one is due."""
         now = self.clock()
         with self.database.transaction():
             row = self.database.one(
@@ -178,20 +178,20 @@ class Jobs:
             return self.get(row["id"])
 
     def note_process(self, job: int, pid: int, born: str) -> None:
-        """Keeps which process works on a job, to end it if the worker itself is killed."""
+        """Records which process works on a job, to end it if the worker itself is killed."""
         self.database.change("UPDATE job SET pid = ?, born = ? WHERE id = ?", pid, born, job)
 
     def note_results(self, job: int, results: Iterable[str]) -> None:
-        """Keeps the Orthanc ids of the results that a job has stored so far."""
+        """Records the Orthanc ids of the results that a job has stored so far."""
         text = json.dumps(list(results))
         self.database.change("UPDATE job SET results = ? WHERE id = ?", text, job)
 
     def is_running(self, job: int) -> bool:
-        """Whether a job runs still, and was not superseded."""
+        """Whether a job is still running and was not superseded."""
         return self.get(job).state == State.RUNNING
 
     def keep(self, job: int, finding: str = "") -> None:
-        """Notes that a job is computed, and that its results wait to be stored."""
+        """Notes that a job is computed and its results wait to be stored."""
         with self.database.transaction():
             self._end(
                 job, State.STORING, finding, exit_code=0, finding=finding, due=self.clock(),
@@ -205,13 +205,13 @@ class Jobs:
         return [_job(row) for row in self.database.all(query, State.STORING, *due)]
 
     def store_now(self) -> None:
-        """Has all results that wait tried at once, as what they waited for is back."""
+        """Makes all waiting results due now, since what they waited for is back."""
         now = self.clock()
         query = "UPDATE job SET waited = max(0, waited - max(0, due - ?)), due = ? WHERE state = ?"
         self.database.change(query, now, now, State.STORING)
 
     def store_later(self, job: int, message: str) -> None:
-        """Notes that results could not be stored or sent: tried again later, for days."""
+        """Notes that results could not be stored or sent; this is retried for days."""
         with self.database.transaction():
             found = self.get(job)
             if found.state != State.STORING:
@@ -219,18 +219,18 @@ class Jobs:
             delay = self.backoff.store_delay(found.deliveries + 1)
             values = {
                 "deliveries": found.deliveries + 1,
-                "waited": found.waited + delay,  # and not by the clock, which may be set
+                "waited": found.waited + delay,  # not by the clock, which may be set
                 "due": self.clock() + delay,
             }
             if values["waited"] > self.backoff.store:
                 self._set(job, State.DEAD, message, **values)
                 return
             self._change(job, message=message, **values)
-            if not found.deliveries:  # of hundreds of tries the first one is noted
+            if not found.deliveries:  # only the first of hundreds of tries is noted
                 self._note(job, State.STORING, message)
 
     def note_sent(self, job: int, targets: Iterable[str]) -> None:
-        """Keeps which targets have the results of a job."""
+        """Records which targets have the results of a job."""
         self._change(job, sent=json.dumps(list(targets)))
 
     def compute_again(self, job: int, message: str) -> None:
@@ -245,7 +245,7 @@ class Jobs:
         return [_job(row) for row in self.database.all(query, self.get(job).series, job)]
 
     def finish(self, job: int, finding: str = "") -> list[Job]:
-        """Notes a job as done, and what was computed before of its series as superseded by it.
+        """Marks a job as done, and earlier jobs of its series as superseded by it.
 
         Returns:
             The jobs of the series before it that have results.
@@ -270,7 +270,7 @@ class Jobs:
             self._end(job, State.REFUSED, message, exit_code=exit_code)
 
     def fail(self, job: int, message: str, exit_code: int | None = None) -> State:
-        """Notes that a job failed: it is tried again later, or dead after too many tries."""
+        """Notes that a job failed: it is retried later, or dead after too many tries."""
         with self.database.transaction():
             tries = self.get(job).tries
             if tries >= self.backoff.tries:
@@ -281,13 +281,13 @@ class Jobs:
             return self.get(job).state
 
     def hand_back(self, job: int) -> None:
-        """Puts a job that was interrupted back to where it was; the try does not count."""
+        """Puts an interrupted job back to its former state; the try does not count."""
         with self.database.transaction():
             tries = self.get(job).tries - 1
             self._end(job, State.QUEUED, "handed back", tries=tries, due=self.clock())
 
     def try_later(self, job: int, message: str) -> None:
-        """Waits for what is no fault of a job, as Orthanc or room on a disk; the try counts not."""
+        """Waits for Orthanc, disk space or the like; the try does not count."""
         with self.database.transaction():
             tries = self.get(job).tries - 1
             due = self.clock() + self.backoff.first
@@ -297,13 +297,13 @@ class Jobs:
         """Queues a job of a killed worker, or gives it up if it kills workers."""
         with self.database.transaction():
             state = State.DEAD if self.get(job).tries >= self.backoff.tries else State.QUEUED
-            self._end(job, state, "the worker ended without a word", due=self.clock())
+            self._end(job, state, "the worker ended unexpectedly", due=self.clock())
 
     def retry(self, job: int) -> None:
         """Queues a job again, with all its tries.
 
         Raises:
-            InputError: It waits or runs already, or a newer job has more of its series.
+            InputError: It is already waiting or running, or a newer job has more of its series.
         """
         with self.database.transaction():
             state = self.get(job).state
@@ -320,7 +320,7 @@ class Jobs:
         """A job.
 
         Raises:
-            InputError: There is none of that number.
+            InputError: There is no job with that number.
         """
         row = self.database.one(f"SELECT {_COLUMNS} FROM job WHERE id = ?", job)
         if row is None:
@@ -328,30 +328,30 @@ class Jobs:
         return _job(row)
 
     def newest(self, state: State | None = None, limit: int = -1) -> list[Job]:
-        """The newest jobs, newest first, of one state or all; -1 for no limit."""
+        """The newest jobs first, in one state or all; -1 for no limit."""
         query = f"SELECT {_COLUMNS} FROM job WHERE ? IN (state, '') ORDER BY id DESC LIMIT ?"
         return [_job(row) for row in self.database.all(query, state or "", limit)]
 
     def events(self, job: int) -> list[tuple[float, str, str]]:
-        """When a job came to which state, and why."""
+        """When a job entered which state, and why."""
         rows = self.database.all("SELECT * FROM event WHERE job = ? ORDER BY rowid", job)
         return [(row["at"], row["state"], row["message"]) for row in rows]
 
     def waiting(self) -> bool:
-        """Whether there is a job whose time has come."""
+        """Whether a job is due."""
         query = f"SELECT 1 FROM job WHERE state IN (?, ?) AND {_DUE} LIMIT 1"
         due = self._due(self.backoff.longest)
         return self.database.one(query, *WAITING, *due) is not None
 
     def _due(self, longest: float) -> tuple[float, float]:
-        """The bounds of `_DUE`; what is due later than any wait lasts, a wrong clock made so."""
+        """The bounds of `_DUE`; a due time beyond the longest wait comes from a wrong clock."""
         now = self.clock()
         return now, now + max(longest, self.backoff.first)
 
     # states
 
     def _end(self, job: int, state: State, message: str, **values: Any) -> bool:
-        """Ends a job that runs; one that was superseded meanwhile stays so."""
+        """Ends a running job; one that was superseded meanwhile stays superseded."""
         if not self.is_running(job):
             return False
         self._set(job, state, message, ended=self.clock(), pid=None, born=None, **values)

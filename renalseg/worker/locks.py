@@ -18,7 +18,7 @@ def only_worker(database: Path) -> Iterator[None]:
     """Ensures that no other worker uses a database.
 
     Raises:
-        ConfigError: Another one does, its folder cannot be written to, or the system has no such
+        ConfigError: Another worker uses it, its folder is not writable, or the system has no such
             locks.
     """
     if not LOCKS:
@@ -41,17 +41,17 @@ def only_worker(database: Path) -> Iterator[None]:
 
 @contextmanager
 def device_lock(device: str, give_up: Callable[[], bool]) -> Iterator[int | None]:
-    """Waits until no job of any worker on this machine runs on a GPU.
+    """Waits until no job of any worker on this machine uses a GPU.
 
-    The application inherits the lock, so it holds as long as that runs, whatever becomes of the
-    worker.
+    The application inherits the lock, so it holds as long as the application runs, even if the
+    worker dies.
 
     Args:
         device: "cpu", for which there is no lock, or the name of a GPU.
-        give_up: Asked about twice a second; also has to wait.
+        give_up: Called about twice a second; True ends the wait.
 
     Yields:
-        The lock's file descriptor, None for "cpu" or where `give_up` said so.
+        The lock's file descriptor; None for "cpu", or if `give_up` returned True.
     """
     if device == "cpu":
         yield None
@@ -67,8 +67,8 @@ def device_lock(device: str, give_up: Callable[[], bool]) -> Iterator[int | None
 
 
 def _open(path: Path) -> int:
-    """Opens a lock file; one that another user made can be locked without writing to it."""
+    """Opens a lock file; one made by another user can be locked without writing to it."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    except PermissionError:  # what protects shared folders forbids O_CREAT of another's file
+    except PermissionError:  # shared folders are protected against O_CREAT of another user's file
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

@@ -29,10 +29,12 @@ _log = logging.getLogger(__name__)
 
 
 class Stop:
-    """Whether and how soon to stop: told once, jobs have a while to finish; told again, none.
+    """Whether and how soon to stop.
+
+    After the first request, jobs have a while to finish; after the second, none.
 
     Args:
-        grace: Seconds that a job which runs has.
+        grace: Seconds for running jobs to finish.
     """
 
     def __init__(self, grace: float) -> None:
@@ -41,20 +43,20 @@ class Stop:
         self._limit = float("inf")
 
     def ask(self) -> None:
-        """Tells once more to stop."""
+        """Requests a stop, once more."""
         self._limit = time.monotonic() + (0 if self._asked.is_set() else self.grace)
         self._asked.set()
 
     def asked(self) -> bool:
-        """Whether to begin nothing new."""
+        """Whether to start nothing new."""
         return self._asked.is_set()
 
     def now(self) -> bool:
-        """Whether to hand back what runs."""
+        """Whether to hand back running jobs."""
         return time.monotonic() >= self._limit
 
     def wait(self, seconds: float) -> bool:
-        """Waits, less if told to stop meanwhile; then True."""
+        """Waits, or returns True as soon as a stop is requested."""
         return self._asked.wait(seconds)
 
 
@@ -63,9 +65,9 @@ class Status:
     """Status of the worker for monitoring.
 
     Attributes:
-        up: Whether Orthanc answered last, None before it was asked.
-        polled: When it last did, in seconds since 1970.
-        beat: When the worker last showed life, on the monotonic clock.
+        up: Whether Orthanc answered the last request; None before the first.
+        polled: When it last answered, in seconds since 1970.
+        beat: When the worker was last active, on the monotonic clock.
     """
 
     up: bool | None = None
@@ -81,8 +83,8 @@ class Worker:
         work: Does them.
         jobs: Keeps them.
         devices: One for each job at a time.
-        stop: Who else may stop it.
-        interval: Seconds between looks at Orthanc's log.
+        stop: Stops it on request.
+        interval: Seconds between polls of Orthanc's log.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class Worker:
         ]
 
     def run(self) -> None:
-        """Works until told to stop."""
+        """Runs until told to stop."""
         if not self._reconcile():
             return
         for thread in (*self._slots, self._courier):
@@ -120,10 +122,10 @@ class Worker:
                 self.poll()
                 self.stop.wait(self.interval)
         finally:
-            if not self.stop.asked():  # a fault of the worker; jobs still get their time
+            if not self.stop.asked():  # a fault of the worker; jobs may still finish
                 self.stop.ask()
             for slot in self._slots:
-                while slot.is_alive():  # in parts, so that the second signal is heard
+                while slot.is_alive():  # in parts, so that the second signal is noticed
                     slot.join(_IDLE_SECONDS)
             self._computed.set()
             while self._courier.is_alive() and not self.stop.now():
@@ -133,12 +135,12 @@ class Worker:
         """Recovers from a killed worker: its processes, files and jobs."""
         for job in self.jobs.newest(State.RUNNING):
             if end_orphan(job.pid, job.born):
-                _log.warning("job %d: its process was still running, and was ended", job.id)
+                _log.warning("job %d: its process was still running and was ended", job.id)
             _log.warning("job %d was left by a worker that was killed", job.id)
         self.work.take_up()
 
     def _reconcile(self) -> bool:
-        """Takes up what was left as soon as the database can be used; False if told to stop."""
+        """Recovers as soon as the database is usable; False if told to stop."""
         while not self.stop.asked():
             try:
                 self.reconcile()
@@ -153,13 +155,13 @@ class Worker:
         """Reads Orthanc's log once, and notes whether it answers."""
         try:
             new = self.feed.poll()
-            self.trouble.is_over(DATABASE)  # the place in the log was written
+            self.trouble.is_over(DATABASE)  # the position in the log was written
             if not self.status.up:
                 self.jobs.store_now()
         except DatabaseError as error:
             self.trouble.begins(DATABASE, error)
             return
-        except Exception as error:  # a fault that one answer brings about must not end the rest
+        except Exception as error:  # a fault caused by one answer must not end the rest
             if not isinstance(error, RenalSegError):
                 _log.debug("reading Orthanc's log", exc_info=True)
             self.trouble.begins(ORTHANC, error)
@@ -173,12 +175,12 @@ class Worker:
             _log.info("new jobs: %s", ", ".join(map(str, new)))
 
     def alive(self) -> bool:
-        """Whether all of it still works, or waits for work."""
+        """Whether all parts are still working or waiting for work."""
         fresh = time.monotonic() - self.status.beat < _STUCK_SECONDS
         return fresh and all(thread.is_alive() for thread in (*self._slots, self._courier))
 
     def ready(self) -> bool:
-        """Whether it takes and does jobs."""
+        """Whether it accepts and processes jobs."""
         works = bool(self.status.up) and not self.trouble.any()
         return self.alive() and works and not self.stop.asked()
 
@@ -201,11 +203,11 @@ class Worker:
             try:
                 if not self._do_one(number, device):
                     self.stop.wait(_IDLE_SECONDS)
-            except Exception as error:  # whatever it is, the slot must live on
+            except Exception as error:  # whatever it is, the slot must survive
                 self._wait_for(error, f"slot {number}")
 
     def _store(self) -> None:
-        """Stores what was computed, until no slot computes any more."""
+        """Stores what was computed, until no slot computes anymore."""
         last = False
         while not last:
             last = self._computed.is_set()  # what the slots did at the end is stored, too
@@ -224,7 +226,7 @@ class Worker:
         self.stop.wait(self.interval)
 
     def _do_one(self, number: int, device: str) -> bool:
-        # Nothing begins while Orthanc is away, so an outage uses up the tries of no waiting job.
+        # Nothing starts while Orthanc is away, so an outage costs waiting jobs no tries.
         if not self.status.up or not self.jobs.waiting() or not self._has_room():
             return False
         with device_lock(device, lambda: self.stop.wait(_IDLE_SECONDS)) as lock:

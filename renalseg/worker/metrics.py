@@ -1,4 +1,4 @@
-"""What the worker tells whoever watches it: health, readiness, and metrics for Prometheus."""
+"""Monitoring of the worker: health, readiness, and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _BUCKETS = (10, 30, 60, 120, 300, 600, 1800, 3600)  # seconds
 
 
 class _Metrics(Collector):
-    """Reads the metrics when they are asked for.
+    """Reads the metrics when they are requested.
 
-    What counts comes from the database, so that it goes on after a restart.
+    Counters come from the database, so they continue after a restart.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -51,11 +51,11 @@ class _Metrics(Collector):
         oldest = database.scalar("SELECT min(created) FROM job WHERE state IN (?, ?)", *WAITING)
         unstored = database.scalar("SELECT min(ended) FROM job WHERE state = ?", State.STORING)
         for name, text, value in (
-            ("queue_length", "Jobs that wait", sum(counts.get(state, 0) for state in WAITING)),
-            ("oldest_waiting_seconds", "Age of the oldest job that waits", _age(oldest)),
+            ("queue_length", "Jobs waiting", sum(counts.get(state, 0) for state in WAITING)),
+            ("oldest_waiting_seconds", "Age of the oldest waiting job", _age(oldest)),
             (
                 "oldest_unstored_seconds",
-                "Age of the oldest result that waits to be stored",
+                "Age of the oldest result waiting to be stored",
                 _age(unstored),
             ),
             ("orthanc_up", "Whether Orthanc answers", bool(worker.status.up)),
@@ -65,7 +65,7 @@ class _Metrics(Collector):
         ):
             yield GaugeMetricFamily(f"renalseg_{name}", f"{text}.", value)
         retries = database.scalar("SELECT count(*) FROM event WHERE state = ?", State.RETRY)
-        text = "Tries that failed and are repeated."
+        text = "Failed tries that are repeated."
         yield CounterMetricFamily("renalseg_retries", text, retries)
 
 
@@ -76,7 +76,7 @@ def exposition(worker: Worker) -> str:
 
 def _durations(database: Database) -> HistogramMetricFamily:
     """Histogram of the seconds that a job took from its start until it was done."""
-    # A clock that was set back gives less than nothing, which no sum may hold.
+    # A clock that was set back gives negative seconds, which no sum may hold.
     seconds = "max(0, ended - started)"
     ended = f"FROM job WHERE exit_code = 0 AND ended IS NOT NULL AND {seconds} <= ?"
     bounds = {**{str(bound): float(bound) for bound in _BUCKETS}, "+Inf": math.inf}
@@ -97,18 +97,18 @@ def _age(since: float | None) -> float:
 
 @contextmanager
 def serve(worker: Worker, host: str, port: int) -> Iterator[str]:
-    """Answers ``/healthz``, ``/readyz`` and ``/metrics`` from a thread of its own.
+    """Answers ``/healthz``, ``/readyz`` and ``/metrics`` from a separate thread.
 
     Args:
-        worker: Whom it tells of.
+        worker: The worker it reports on.
         host: Address to listen on.
-        port: Port; 0 for any that is free.
+        port: Port; 0 for any free one.
 
     Yields:
         The address.
 
     Raises:
-        ConfigError: It is taken, or none of this machine's.
+        ConfigError: The address is in use, or does not belong to this machine.
     """
     pages: dict[str, Callable[[], tuple[int, str]]] = {
         "/healthz": lambda: _said(worker.alive()),
@@ -137,7 +137,7 @@ def _handler(
     pages: dict[str, Callable[[], tuple[int, str]]],
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # of one who connects and says nothing
+        timeout = 10  # for clients that connect and send nothing
 
         def do_GET(self) -> None:
             page = pages.get(self.path)

@@ -1,4 +1,4 @@
-"""Runs the application as a process of its own, and ends it with all that it started."""
+"""Runs the application in a separate process, and ends it with all that it started."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 _LAST_WORDS = 500  # characters
-_MERCY_SECONDS = 5.0  # between asking a process to end and ending it
+_MERCY_SECONDS = 5.0  # between asking a process to end and killing it
 _LOOK_SECONDS = 0.1
 _LONGEST_LINE = 1 << 16  # bytes
 
@@ -25,8 +25,8 @@ class Ended:
 
     Attributes:
         code: Exit code; negative is the signal that killed it.
-        words: The last line of its standard error that tells an error, or else the last.
-        why: What `watch` gave as the reason to end it, None if it ended by itself.
+        words: The last line of its standard error that reports an error, or else the last line.
+        why: The reason that `watch` gave to end it; None if it ended by itself.
     """
 
     code: int
@@ -48,10 +48,10 @@ def run(
     Args:
         command: Program and arguments.
         environment: Its whole environment.
-        folder: It is started in.
+        folder: Working directory.
         keep: File descriptors that it inherits, such as that of a lock.
         on_start: Gets its process id and when it began.
-        watch: Asked again and again; a text is a reason to end it.
+        watch: Called repeatedly; a text is a reason to end it.
 
     Raises:
         OSError: It cannot be started.
@@ -66,7 +66,7 @@ def run(
         pass_fds=tuple(keep),
         start_new_session=True,  # signals from the terminal are the worker's, not its
     )
-    assert process.stderr is not None  # a pipe was asked for
+    assert process.stderr is not None  # a pipe was requested
     words = _Words()
     reader = threading.Thread(target=words.listen, args=(process.stderr,), daemon=True)
     reader.start()
@@ -83,7 +83,7 @@ def run(
 
 
 def born(pid: int) -> str | None:
-    """When a process began, in the system's own count; None if it is not there."""
+    """When a process began, in the system's count; None if it does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -93,7 +93,7 @@ def born(pid: int) -> str | None:
 
 
 def end_orphan(pid: int | None, began: str | None) -> bool:
-    """Ends the process group that a killed worker left, if it is still the same; tells whether."""
+    """Ends a process group of a killed worker if it is still the same; returns whether it was."""
     if not pid or not began or born(pid) != began:
         return False
     end(pid, lambda: born(pid) != began)
@@ -101,7 +101,7 @@ def end_orphan(pid: int | None, began: str | None) -> bool:
 
 
 def end(pid: int, ended: Callable[[], bool]) -> None:
-    """Ends a process group: politely first, then what of it still runs."""
+    """Ends a process group: with SIGTERM first, then what is still running."""
     if not ended():
         _signal(pid, signal.SIGTERM)
         limit = time.monotonic() + _MERCY_SECONDS
@@ -116,7 +116,7 @@ def _signal(group: int, number: signal.Signals) -> None:
 
 
 class _Words:
-    """The last line that was said; one that tells an error stands. Nothing else takes up memory."""
+    """Keeps the last line, or the last that reports an error, and nothing else in memory."""
 
     def __init__(self) -> None:
         self.last = ""

@@ -1,4 +1,4 @@
-"""Which series the worker takes."""
+"""Which series the worker accepts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from renalseg.errors import ConfigError
 from renalseg.worker.client import Instance, Series
 
 OWN_MANUFACTURER = "RenalSeg"
-OWN_SERIES_NUMBER = 900  # and up: what the application writes
+OWN_SERIES_NUMBER = 900  # and up: series that the application writes
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Rule:
     """Rules for a series to become a job. Patterns are regular expressions, found anywhere.
 
     Attributes:
-        min_slices: Fewer are left alone, such as localizers.
+        min_slices: Series with fewer are skipped, such as localizers.
         description: Pattern for SeriesDescription.
         body_part: Pattern for BodyPartExamined.
         sender: Pattern for the application entity that sent it.
@@ -34,7 +34,7 @@ class Rule:
         """Checks the patterns.
 
         Raises:
-            ConfigError: One is no regular expression.
+            ConfigError: One is not a regular expression.
         """
         for pattern in (self.description, self.body_part, self.sender):
             try:
@@ -44,10 +44,10 @@ class Rule:
                 raise ConfigError(message) from error
 
     def objection(self, series: Series, sender: str = "") -> str | None:
-        """Why a series is left alone, None if it is taken.
+        """Why a series is skipped; None if it is accepted.
 
-        Results are series too, and raise the same events: all are of other modalities or carry the
-        maker and the numbers of the application's own.
+        Results are series too, and raise the same events. They are recognized by their modality, or
+        by the application's manufacturer and series numbers.
         """
         tags = series.tags
         modality = tags.get("Modality", "")
@@ -69,7 +69,7 @@ class Rule:
 
 
 def content_hash(instances: Iterable[Instance]) -> str:
-    """SHA-256 of which instances a series holds, and of what is in them; their order is nothing."""
+    """SHA-256 of the instances of a series and of their content; their order does not matter."""
     lines = sorted(f"{instance.uid} {instance.size} {instance.md5}\n" for instance in instances)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

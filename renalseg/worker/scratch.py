@@ -17,7 +17,7 @@ from renalseg.runtime.staging import sync, sync_all, try_lock
 _SLOT = "slot-"
 _SLOT_NAME = re.escape(_SLOT) + r"\w+-\w{8}"  # as `mkdtemp` makes them
 _KEPT = "kept-"
-_MARK = ".renalseg-worker"  # in each folder that is made here; others are never removed
+_MARK = ".renalseg-worker"  # marks each folder that is made here; others are never removed
 _PLACES = ("input", "output", "tmp")
 _SPARE = 64 << 20  # bytes that stay free
 
@@ -33,7 +33,7 @@ class NoRoomError(RetryableError):
 class Scratch:
     """A folder whose size is bounded; each slot, which does one job at a time, has an equal share.
 
-    Results that wait to be stored are kept in it besides, and outlive the worker.
+    It also holds results that wait to be stored, which survive the worker.
 
     Args:
         root: Folder to make it in. Only what was made here is ever removed.
@@ -50,7 +50,7 @@ class Scratch:
         """Makes sure that no other worker uses the folder.
 
         Raises:
-            ConfigError: Another one does, or it is no folder that can be written to.
+            ConfigError: Another worker uses it, or it is not a writable folder.
         """
         try:
             self._make()
@@ -70,7 +70,7 @@ class Scratch:
             os.close(number)
 
     def clear(self) -> None:
-        """Removes the slots that a killed worker left; results that wait stay."""
+        """Removes the slots that a killed worker left; waiting results stay."""
         self._make()
         for path in self.root.iterdir():
             if re.fullmatch(_SLOT_NAME, path.name):
@@ -85,7 +85,7 @@ class Scratch:
             needed: Bytes of the study.
 
         Raises:
-            TooLargeError: They are more than a slot's share.
+            TooLargeError: They exceed a slot's share.
             NoRoomError: The disk has no room for it.
         """
         if needed > self.share:
@@ -107,10 +107,10 @@ class Scratch:
         """Checks that the disk has room for a study.
 
         Args:
-            needed: Its bytes; its results and what is read for them may take as many again.
+            needed: Its bytes; its results and temporary files may take as many again.
 
         Raises:
-            NoRoomError: It has not.
+            NoRoomError: It does not.
         """
         self._make()
         free, wanted = shutil.disk_usage(self.root).free, 2 * needed + _SPARE
@@ -118,11 +118,11 @@ class Scratch:
             raise NoRoomError(f"Expected {wanted} bytes free in {self.root}, found {free}")
 
     def keep(self, folder: Path, key: str) -> None:
-        """Keeps the output of a job's folder until it is dropped, also when the power fails.
+        """Keeps the output of a job's folder until it is dropped, even through a power cut.
 
         Args:
-            folder: Of the job, whose `output` is complete. It has none afterwards.
-            key: What the results are of.
+            folder: Of the job; its complete `output` is moved away.
+            key: Identifies the source of the results.
         """
         self.drop(key)
         made = folder / "kept"
@@ -130,19 +130,19 @@ class Scratch:
         (made / _MARK).touch()
         (folder / "output").rename(made / "output")
         sync_all(made)
-        made.rename(self._place(key))  # whole from the first moment
+        made.rename(self._place(key))  # complete from the first moment
         sync(self.root)
 
     def kept(self, key: str) -> Path | None:
-        """The folder with the results that are kept of something; None where there are none."""
+        """The folder with the kept results of a source; None if there are none."""
         place = self._place(key)
         return place / "output" if _is_own(place) else None
 
     def drop(self, key: str) -> None:
-        """Removes the results that are kept of something, if there are any."""
+        """Removes the kept results of a source, if there are any."""
         if _is_own(place := self._place(key)):
             gone = self._new("old")
-            place.rename(gone / "kept")  # at once: half of it must not pass for all of it
+            place.rename(gone / "kept")  # at once: a half must not pass for the whole
             (gone / _MARK).touch()
             _remove(gone)
 
@@ -151,7 +151,7 @@ class Scratch:
         return any(path.name.startswith(_KEPT) for path in self.root.iterdir())
 
     def used(self, folder: Path | None = None) -> int:
-        """Bytes of the files in a folder, by default in all of it."""
+        """Bytes of the files in a folder, by default the whole scratch folder."""
         total = 0
         for parent, _, names in os.walk(folder or self.root):
             for name in names:

@@ -1,4 +1,4 @@
-"""One job: fetch the series, run the application on it, keep what it makes until it is stored."""
+"""One job: fetches a series, runs the application, and keeps the results until stored."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ DATABASE = "the database"
 DEFAULT_COMMAND = (
     f"{shlex.quote(sys.executable)} -P -m renalseg.commands.main run {{input}} {{output}}"
 )
-_LOOK_SECONDS = 2.0  # between looks at what costs a walk through a folder
-_GONE_TRIES = 3  # after which a series that Orthanc has not is taken for deleted
+_LOOK_SECONDS = 2.0  # seconds between checks that walk through a folder
+_GONE_TRIES = 3  # seconds after which a series that Orthanc lacks counts as deleted
 _PATHS = ("PYTHONPATH", "RENALSEG_BUNDLES", "RENALSEG_CACHE", "HOLOSCAN_MODEL_PATH")
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Task:
         """Splits a command as a shell does.
 
         Raises:
-            ConfigError: It does not say where the folders go.
+            ConfigError: It lacks the placeholders of the folders.
         """
         parts = tuple(shlex.split(command))
         if not all(any(name in part for part in parts) for name in ("{input}", "{output}")):
@@ -75,11 +75,11 @@ class Work:
 
     Args:
         orthanc: Where series come from and results go.
-        jobs: Where it is noted.
-        scratch: Where files lie meanwhile.
-        task: What is done.
-        give_up: Whether the worker wants its jobs back.
-        trouble: Where it is said what a job waits for.
+        jobs: Where progress is recorded.
+        scratch: Where files are meanwhile.
+        task: The settings of the work.
+        give_up: Returns whether the worker wants its jobs back.
+        trouble: Logs what a job is waiting for.
     """
 
     def __init__(
@@ -99,16 +99,16 @@ class Work:
         self.trouble = trouble or Trouble()
 
     def do(self, job: Job, slot: int = 0, device: str = "cpu", lock: int | None = None) -> State:
-        """Computes a job and notes how it ended; whatever goes wrong is noted, not raised.
+        """Computes a job and records how it ended; errors are recorded, not raised.
 
         Args:
-            job: It was claimed before.
+            job: A claimed job.
             slot: Number of the scratch folder that is used.
             device: What the application is to run on.
             lock: File descriptor of the device's lock.
 
         Raises:
-            DatabaseError: It cannot be noted, and the worker stops.
+            DatabaseError: It cannot be recorded, and the worker stops.
         """
         with log.thread_about_study(job.study_uid):
             return self._do_and_note(job, slot, device, lock)
@@ -123,7 +123,7 @@ class Work:
             self._note(self._gone(job, error))
         except TooLargeError as error:
             self._note(partial(self.jobs.refuse, job.id, _one_line(error)))
-        except Exception as error:  # of a network, a disk, a fault: each may be over next time
+        except Exception as error:  # of a network, a disk, a fault: it may have passed by then
             _log.debug("job %d", job.id, exc_info=True)
             self._note(partial(self.jobs.fail, job.id, _one_line(error)))
         ended = self.jobs.get(job.id)
@@ -131,7 +131,7 @@ class Work:
         return ended.state
 
     def store(self) -> None:
-        """Stores and sends on what was computed and is due; what goes wrong is noted."""
+        """Stores and forwards computed results that are due; errors are recorded."""
         for job in self.jobs.to_store():
             if self.give_up():
                 return
@@ -139,19 +139,19 @@ class Work:
                 self._store(job)
 
     def take_up(self) -> None:
-        """Takes up what a killed worker left in the scratch folder and the database."""
+        """Recovers what a killed worker left in the scratch folder and the database."""
         for job in self.jobs.newest(State.RUNNING):
             if self._is_complete(job):
                 self.jobs.keep(job.id, _finding(self.scratch.kept(_key(job))))
             else:
                 self.jobs.revive(job.id)
         self.scratch.clear()
-        if self.scratch.keeps():  # what was done with before it could be dropped
+        if self.scratch.keeps():  # of jobs that were done, but not dropped yet
             for job in (*self.jobs.newest(State.DONE), *self.jobs.newest(State.SUPERSEDED)):
                 self.scratch.drop(_key(job))
 
     def _note(self, action: Callable[[], object]) -> None:
-        """Notes how a job ended, as soon as the database can be written."""
+        """Records how a job ended, as soon as the database is writable."""
         while True:
             try:
                 action()
@@ -163,18 +163,18 @@ class Work:
                 time.sleep(_LOOK_SECONDS)
 
     def _gone(self, job: Job, error: GoneError) -> Callable[[], object]:
-        """A series that is not there may come; one that stays away was deleted."""
+        """A missing series may still arrive; one that stays missing was deleted."""
         how = self.jobs.fail if job.tries < _GONE_TRIES else self.jobs.refuse
         return partial(how, job.id, _one_line(error))
 
     def _do(self, job: Job, slot: int, device: str, lock: int | None) -> Callable[[], object]:
-        """Computes a job, and gives what notes how it ended."""
-        if self._is_complete(job):  # by a worker that was killed, or before it was given up
+        """Computes a job and returns the call that records how it ended."""
+        if self._is_complete(job):  # by a worker that was killed, or before the job was given up
             return partial(self.jobs.keep, job.id, _finding(self.scratch.kept(_key(job))))
         patient = self.orthanc.patient(job.series)
         with self.scratch.folder(slot, job.bytes) as folder:
             if not self._fetch(job, folder / "input"):
-                return partial(self.jobs.hand_back, job.id)  # no effect where it is not wanted
+                return partial(self.jobs.hand_back, job.id)  # no effect if it is not wanted
             ended = self._run(job, folder, device, lock)
             if ended.why == HANDED_BACK:
                 return partial(self.jobs.hand_back, job.id)
@@ -207,7 +207,7 @@ class Work:
             return False
 
     def _is_wanted(self, job: Job) -> bool:
-        """Whether a job still runs; yes where that cannot be known for now."""
+        """Whether a job is still running; True if the database cannot say."""
         try:
             return self.jobs.is_running(job.id)
         except DatabaseError:
@@ -217,9 +217,9 @@ class Work:
         """Gets the files; False if the worker wants the job back or it is no longer wanted."""
         instances = self.orthanc.instances(job.series)
         if content_hash(instances) != job.input_hash:
-            # Orthanc says nothing where slices were deleted, so the series is asked for as well.
+            # Orthanc does not report deleted slices, so the series is requested as well.
             self.jobs.ask_for(instance.id for instance in instances)
-            raise RetryableError("the series has changed; it is looked at when it is stable again")
+            raise RetryableError("the series has changed; it is checked again once it is stable")
         with closing(self.orthanc.fetch_all(instances, folder)) as fetched:
             for _ in fetched:
                 if self.give_up() or not self._is_wanted(job):
@@ -231,14 +231,14 @@ class Work:
         return run(
             [_fill(part, places) for part in self.task.command],
             environment=_environment(device, folder / "tmp"),
-            folder=folder / "tmp",  # nothing that somebody else may write to
+            folder=folder / "tmp",  # nothing that others may write to
             keep=() if lock is None else (lock,),
             on_start=lambda pid, born: self.jobs.note_process(job.id, pid, born),
             watch=self._watch(job, folder),
         )
 
     def _watch(self, job: Job, folder: Path) -> Callable[[], str | None]:
-        """Returns a function that says whether and why the application must end."""
+        """Returns a function that returns why the application must end, or None."""
         limit = time.monotonic() + self.task.timeout
         due = time.monotonic() + _LOOK_SECONDS
 
@@ -248,7 +248,7 @@ class Work:
                 return HANDED_BACK
             now = time.monotonic()
             if now > limit:
-                return f"not done after {self.task.timeout:.0f} seconds"
+                return f"timed out after {self.task.timeout:.0f} seconds"
             if now < due:
                 return None
             due = now + _LOOK_SECONDS
@@ -271,13 +271,13 @@ class Work:
         except Exception as error:
             _log.debug("job %d", job.id, exc_info=True)
             if not job.deliveries:
-                _log.warning("job %d waits to be stored: %s", job.id, error)
+                _log.warning("job %d is waiting to be stored: %s", job.id, error)
             self._note(partial(self.jobs.store_later, job.id, _one_line(error)))
             return
         _log.info("job %d is stored", job.id)
 
     def _deliver(self, job: Job, folder: Path) -> None:
-        """Stores and sends what a job has computed; all of it may be done again."""
+        """Stores and forwards what a job has computed; all of it can be repeated."""
         stored: list[str] = []
         for path in objects(folder):
             stored.append(self.orthanc.store(path))
@@ -301,10 +301,10 @@ class Work:
 
 
 def objects(folder: Path) -> list[Path]:
-    """The DICOM files of a result, which are exactly those that result.json lists.
+    """The DICOM files of a result, exactly those that result.json lists.
 
     Raises:
-        InputError: There is no result.json, or a file that it lists is not there, or one is there
+        InputError: There is no result.json, a file that it lists is missing, or a file is there
             that it does not list.
     """
     try:
@@ -350,13 +350,13 @@ def _fill(part: str, places: dict[str, str]) -> str:
 
 
 def _environment(device: str, tmp: Path) -> dict[str, str]:
-    """The worker's own, less its secrets, and such that errors are said as text."""
+    """The worker's environment without its secrets, with errors as text."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(PREFIX) and name != "RENALSEG_LOG"
     }
-    for name in set(_PATHS) & set(kept):  # it is started in another folder than the worker
+    for name in set(_PATHS) & set(kept):  # its working directory is not the worker's
         parts = [str(Path(part).absolute()) for part in kept[name].split(os.pathsep) if part]
         kept[name] = os.pathsep.join(parts)
     return {**kept, "RENALSEG_DEVICE": device, "TMPDIR": str(tmp)}
@@ -370,9 +370,9 @@ def _finding(folder: Path | None) -> str:
 
 
 def _without(text: str, names: Sequence[str]) -> str:
-    """A text without a patient's name and id; of a name, without each of its parts."""
+    """Removes a patient's name, each part of the name, and the ID from a text."""
     parts = {part for name in names for part in (name, *re.split(r"[\^=\s]+", name))}
     for part in sorted(parts, key=len, reverse=True):
-        if len(part) > 2:  # shorter ones tell nobody, and are part of any text
+        if len(part) > 2:  # shorter ones identify nobody and occur in any text
             text = re.sub(re.escape(part), "[removed]", text, flags=re.IGNORECASE)
     return text

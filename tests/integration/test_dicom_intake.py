@@ -195,7 +195,7 @@ def test_a_header_that_ends_early_refuses_the_file_alone(written: Written) -> No
     series = read_series(written.folder)
     assert series.image.shape[-1] == 22
     (warning,) = series.warnings
-    assert "broken.dcm was left out, it could not be told to any series" in warning
+    assert "broken.dcm was left out because it belongs to no series" in warning
     assert list(plan_of(written.folder).files().refused.values()) == [["broken.dcm"]]
 
 

@@ -254,7 +254,7 @@ def test_slices_far_away_are_left_out_and_told(tmp_path: Path, far: float, count
     series = read_series(tmp_path)
     np.testing.assert_array_equal(series.image[0].numpy(), written.hu)
     (warning,) = [text for text in series.warnings if "apart at z=" in text]
-    assert f"far away from the other {len(written.paths)}" in warning
+    assert f"far from the other {len(written.paths)}" in warning
 
 
 def test_a_part_far_away_is_a_gap(tmp_path: Path) -> None:
@@ -307,14 +307,14 @@ def test_slices_of_their_own_beside_a_series_do_not_stop_it(tmp_path: Path) -> N
     assert study.best is not None
     assert {each.path.parent.name for each in study.best.instances} == {"good"}
     (remark,) = study.remarks()
-    assert "22 that have one of their own each" in remark
+    assert "22 that each have their own" in remark
 
 
 def test_a_geometry_for_each_slice_is_one_refusal(tmp_path: Path) -> None:
     for number, path in enumerate(write_case(tmp_path).paths):
         edit(path, lambda ds, n=number: setattr(ds, "PixelSpacing", [0.8 + 0.01 * n] * 2))
     study = study_of(tmp_path)
-    assert "each of 22 slices has an orientation, spacing or size of its own" in study.reason
+    assert "each of 22 slices has its own orientation, spacing or size" in study.reason
 
 
 def test_many_series_that_are_not_processed_are_counted(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def within(seconds: float) -> Iterator[None]:
     """Fails what takes longer, also if it would never end."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise AssertionError(f"not done after {seconds} s")
+        raise AssertionError(f"timed out after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -192,7 +192,7 @@ def test_a_shipped_default_that_loses_ends_in_an_error() -> None:
     require_fit_defaults(
         judge([measured(PLAIN, plain), measured("half", lossy), measured(DEFAULT, plain)])
     )
-    with pytest.raises(RenalSegError, match="exceed in one") as raised:
+    with pytest.raises(RenalSegError, match="exceeded in one") as raised:
         require_fit_defaults(judge([measured(PLAIN, plain), measured(DEFAULT, lossy)]))
     assert raised.value.exit_code == 1
 

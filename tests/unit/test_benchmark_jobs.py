@@ -61,7 +61,7 @@ def test_the_first_run_does_not_count_and_the_median_of_the_others_does(tmp_path
     )
     assert len(done.runs) == 3
     assert done.stages == dict.fromkeys(("read", "localize", "tumor", "measure", "write"), 2.0)
-    assert said == ["a run that does not count", "run 1 of 3", "run 2 of 3", "run 3 of 3"]
+    assert said == ["a warm-up run", "run 1 of 3", "run 2 of 3", "run 3 of 3"]
 
 
 def test_a_job_that_fails_says_what_the_program_said(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_the_report_fits_its_width_with_all_methods_and_names_all_parts() -> Non
         *words,
         "extrapolated",
         "16.0 s, 6.0 s",
-        "2.5 s a study, 1440 an hour",
+        "2.5 s per study, 1440 an hour",
         "something is not measured",
         "✓",
         "✗",

@@ -67,7 +67,7 @@ def test_a_label_without_tumor_is_worth_a_note(tmp_path: Path) -> None:
 
 
 def test_an_image_that_is_no_ct_is_broken(tmp_path: Path) -> None:
-    assert "no HU" in texts(write_case(tmp_path, hu=np.zeros_like(HU)), broken=True)
+    assert "not HU" in texts(write_case(tmp_path, hu=np.zeros_like(HU)), broken=True)
 
 
 def test_a_cut_image_is_broken(tmp_path: Path) -> None:

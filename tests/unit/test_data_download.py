@@ -78,7 +78,7 @@ def test_a_passing_fault_is_tried_again(site: Site, tmp_path: Path, status: int)
 
 def test_a_lasting_fault_ends_as_retryable(site: Site, tmp_path: Path) -> None:
     site.faults["/file"] = [503] * 20
-    with pytest.raises(RetryableError, match=r"tried 6 times.*503.*the same command goes on"):
+    with pytest.raises(RetryableError, match=r"tried 6 times.*503.*run the same command to resume"):
         fetch(site, tmp_path)
     assert len(site.asked) == 6
 

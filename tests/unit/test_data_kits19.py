@@ -113,7 +113,7 @@ def test_the_command_fetches_and_says_so(
 ) -> None:
     places = ["--url", f"{site.url}/images", "--label-url", f"{site.url}/labels"]
     assert main(["data", "kits19", str(tmp_path), "--cases", "1", *places]) == 0
-    assert "2 files fetched, 0 were there" in capsys.readouterr().out
+    assert "2 files fetched, 0 already present" in capsys.readouterr().out
     assert main(["data", "kits19", str(tmp_path), "--cases", "1-2", *places]) == 2
     assert "case_00002" in capsys.readouterr().err
 
@@ -126,7 +126,7 @@ def test_an_interrupted_command_says_how_to_go_on(
 
     monkeypatch.setattr(kits19, "fetch", interrupted)
     assert main(["data", "kits19", str(tmp_path)]) == 130
-    assert "goes on from here" in capsys.readouterr().err
+    assert "run the same command to resume" in capsys.readouterr().err
 
 
 def test_the_network_ends_all_downloads(site: Site, tmp_path: Path) -> None:

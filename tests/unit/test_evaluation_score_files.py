@@ -123,7 +123,7 @@ def test_a_result_without_a_segmentation_found_no_kidney(tmp_path: Path) -> None
     [
         ([], "one study in .*, found 0"),
         ([REFUSAL], "found 0; refused: gap of 5 mm"),
-        ([NOTHING, NOTHING], "found 2. Of several, give the .seg.dcm of each"),
+        ([NOTHING, NOTHING], "found 2. For several, give the .seg.dcm of each"),
         ([{**NOTHING, "segments": [{}]}], "run with seg in outputs"),
     ],
 )

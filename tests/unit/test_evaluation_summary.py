@@ -140,4 +140,4 @@ def test_the_picture_has_three_panels(scores: list) -> None:
     figure.canvas.draw()
     overlap, volume, found = (axes.get_title() for axes in figure.axes)
     assert (overlap, volume) == ("Overlap of each case", "Tumor volume (Bland-Altman)")
-    assert found.startswith("Tumors found; 0.00 false ones per scan")
+    assert found.startswith("Tumors found; 0.00 false positives per scan")

@@ -123,14 +123,14 @@ def test_a_parent_that_takes_no_folder_is_left_alone(
 def test_an_output_that_is_a_file_is_refused(out: Path) -> None:
     out.parent.mkdir()
     out.write_text("a file")
-    with pytest.raises(ConfigError, match=f"written to, got {out}"), complete_or_nothing(out):
+    with pytest.raises(ConfigError, match=f"output folder, got {out}"), complete_or_nothing(out):
         pass
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_an_output_that_cannot_be_written_is_refused(out: Path) -> None:
     out.mkdir(parents=True, mode=0o500)
-    with pytest.raises(ConfigError, match=f"written to, got {out}"), complete_or_nothing(out):
+    with pytest.raises(ConfigError, match=f"output folder, got {out}"), complete_or_nothing(out):
         pass
 
 

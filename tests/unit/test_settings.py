@@ -281,7 +281,7 @@ def test_unknown_outputs_are_refused_with_the_known(bundles: Path, outputs: str)
 
 
 def test_a_structured_report_needs_a_segmentation(bundles: Path) -> None:
-    with pytest.raises(ConfigError, match="seg or labelmap beside sr"):
+    with pytest.raises(ConfigError, match="seg or labelmap with sr"):
         Settings.resolve(bundles=bundles, outputs="sr,pdf")
 
 

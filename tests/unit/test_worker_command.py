@@ -197,11 +197,11 @@ def test_the_log_as_json(tmp_path: Path, options: list[str], environment: dict[s
         server.add("a", 5)
         options = [*options, "--backlog"]
         with running(tmp_path, server.url, *options, **environment):
-            wait_for(lambda: "left alone" in log_of(tmp_path), "the series")
+            wait_for(lambda: "is skipped" in log_of(tmp_path), "the series")
     lines = [json.loads(line) for line in log_of(tmp_path).splitlines()]
     assert all({"time", "level", "event"} <= set(line) for line in lines)
     said = [line.get("message") for line in lines]
-    assert "series a is left alone: 5 slices, fewer than 20" in said
+    assert "series a is skipped: 5 slices, fewer than 20" in said
     assert said.count("Orthanc answers") == 1
 
 
@@ -210,7 +210,7 @@ def test_a_value_of_a_header_forges_no_line(tmp_path: Path) -> None:
     with serve(FakeOrthanc()) as server:
         server.add("a", Modality=forged)
         with running(tmp_path, server.url, "--backlog"):
-            wait_for(lambda: "left alone" in log_of(tmp_path), "the series")
+            wait_for(lambda: "is skipped" in log_of(tmp_path), "the series")
     text = log_of(tmp_path)
     assert "\x1b" not in text
     assert all(line[:4].isdigit() and "INFO job 7" not in line[:40] for line in text.splitlines())

@@ -337,7 +337,7 @@ def test_a_series_that_orthanc_cannot_read_holds_no_other_up(
         clock.now += 61
         feed.poll()
     assert taken(feed) == [("b", 20), ("a", 20)]
-    said = [record.message for record in caplog.records if "put aside" in record.message]
+    said = [record.message for record in caplog.records if "set aside" in record.message]
     assert len(said) == 1
 
 

@@ -186,7 +186,7 @@ def test_what_is_in_the_way_is_said_once_and_when_it_is_over(
     assert len(said) == 4
     assert "with 500" in said[0]
     assert "with 401: check RENALSEG_ORTHANC_USER" in said[1]
-    assert said[2:] == ["Orthanc is well again", "Orthanc answers"]
+    assert said[2:] == ["Orthanc works again", "Orthanc answers"]
 
 
 def test_a_fault_of_the_worker_itself_ends_nothing(worker: Worker, server: FakeOrthanc) -> None:
@@ -221,7 +221,7 @@ def test_a_database_that_is_locked_is_waited_for(
     other.close()
     said = [record.message for record in caplog.records]
     assert len([text for text in said if "waiting for the database" in text]) == 1
-    assert said.count("the database is well again") == 1
+    assert said.count("the database works again") == 1
 
 
 def test_nothing_begins_without_room(

@@ -1,4 +1,4 @@
-"""Whether what makes a method fast costs accuracy: its variants, measured on labeled CTs."""
+"""Accuracy of methods, and of their faster variants, measured on labeled CTs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from renalseg.runtime.process import prepare
 
 
 def start_process() -> None:
-    """Readies a process that measures, before it imports the libraries of networks."""
+    """Prepares a measuring process before it imports the libraries of networks."""
     prepare()
     ensure_cuda_runtime()

@@ -1,4 +1,4 @@
-"""What `python -m tools accuracy` measured, in the model cards and the metadata of the bundles."""
+"""Writes what `python -m tools accuracy` measured into the bundles' model cards and metadata."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Content = Mapping[str, Any]
 
 
 def check_cards(bundles: Path) -> None:
-    """Refuses model cards that have no place for results, before these cost an hour.
+    """Refuses model cards without a place for results before an hour is spent on measuring.
 
     Raises:
         ConfigError: As `write_cards`.
@@ -66,7 +66,7 @@ def _put_metrics(bundle: Path, metrics: Mapping[str, float | None]) -> None:
 
 
 def _localizer(chains: Sequence[Content]) -> tuple[str, dict[str, float | None]]:
-    """Any chain measures its localizer; the first one is taken."""
+    """Every method measures its localizer; the first one is used."""
     suites = chains[0]
     rows, metrics = [], {}
     for row in suites.get("real_ct", {}).get("cases", ()):
@@ -131,7 +131,7 @@ def _tumor_column(suites: Content) -> tuple[dict[str, str], dict[str, float | No
             cells[f"of them {name} ({part['scans']})"] = estimate(part["tumor_dice"], 3)
         for part in (summary["over_2_cm"], *summary["by_size"]):
             cells[f"tumors found, {part['name']}"] = found(part)
-        cells["false tumors a scan"] = estimate(summary["false_positives"])
+        cells["false tumors per scan"] = estimate(summary["false_positives"])
         cells[f"the same in the {summary['tumor_free']} without tumor, with cysts"] = estimate(
             summary["tumor_free_false_positives"]
         )

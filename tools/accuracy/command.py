@@ -1,4 +1,4 @@
-"""``python -m tools accuracy`` and ``gate``: how good methods and their variants are."""
+"""``python -m tools accuracy`` and ``gate``: how accurate methods and their variants are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_accuracy_commands(commands: Any) -> None:
         metavar="DIR",
         help="folder for all numbers; a second call resumes",
     )
-    add("--method", nargs="+", metavar="M", default=[], help="all that are there by default")
+    add("--method", nargs="+", metavar="M", default=[], help="all available by default")
     add(
         "--suite",
         nargs="+",
@@ -31,8 +31,8 @@ def add_accuracy_commands(commands: Any) -> None:
     )
     add("--cases", type=int, metavar="N", default=20, help="synthetic CTs with tumors")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
-    add("--again", action="store_true", help="measure finished cases again, too")
-    add("--markdown", type=Path, metavar="FILE", help="put the tables there")
+    add("--again", action="store_true", help="also measure finished cases again")
+    add("--markdown", type=Path, metavar="FILE", help="write the tables to this file")
     add("--cards", action="store_true", help="put the results into the bundles' model cards")
     accuracy.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     accuracy.set_defaults(action=_accuracy)
@@ -44,11 +44,11 @@ def add_accuracy_commands(commands: Any) -> None:
         *("--case", "-c"), nargs=2, action="append", default=[], metavar=("CT", "LABEL"),
         help="NIfTI or DICOM folder, and NIfTI label; LABEL:2,3:9 if 2 and 3 are kidney, 9 tumor",
     )  # fmt: skip
-    gate.add_argument("--samples", type=int, default=4, help="synthetic cases beside them")
+    gate.add_argument("--samples", type=int, default=4, help="synthetic cases in addition")
     gate.add_argument("--slices", type=int, default=100, help="of each synthetic case")
-    gate.add_argument("--method", nargs="+", default=[], help="all that are there by default")
+    gate.add_argument("--method", nargs="+", default=[], help="all available by default")
     gate.add_argument("--device", default=None)
-    gate.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables there")
+    gate.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to this file")
     gate.add_argument("--json", type=Path, metavar="FILE", help="save all numbers there")
     gate.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     gate.set_defaults(action=_gate)

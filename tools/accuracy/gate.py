@@ -1,4 +1,4 @@
-"""The gate that a speed-up has to pass: `python -m tools gate`."""
+"""The gate that every speed-up has to pass: `python -m tools gate`."""
 
 from __future__ import annotations
 
@@ -32,17 +32,19 @@ def run_gate(
 
     Args:
         cases: CT and label, as `ScoredCase.parse` takes them.
-        samples: Synthetic cases beside them.
+        samples: Number of additional synthetic cases.
         slices: Of each synthetic case.
-        methods: Names; none: all that are there.
+        methods: Names; none for all available.
         device: As in `Settings.resolve`.
-        markdown: Document that gets the tables between its markers; the terminal by default.
-        json: File that gets all that was measured.
+        markdown: Document that gets the tables between its markers; by default the terminal gets
+            them.
+        json: File that gets everything measured.
 
     Raises:
         ConfigError: There is no case, or no place for the tables.
         InputError: A case cannot be read.
-        RenalSegError: The shipped settings of a method cost accuracy; all is written by then.
+        RenalSegError: The shipped settings of a method cost accuracy; everything is written by
+            then.
     """
     if not cases and samples < 1:
         raise ConfigError("Expected a case or a sample to measure on, got none")
@@ -50,7 +52,7 @@ def run_gate(
         check_marks(markdown, MARK)
     given = [ScoredCase.parse(ct, label) for ct, label in cases]
     for case in given:
-        case.truth(case.image())  # what cannot be used is refused before the hours of work
+        case.truth(case.image())  # invalid input is refused before hours of work
     device_of = Settings.resolve(device=device)
     choices = [
         Settings.resolve(method=method, device=device)

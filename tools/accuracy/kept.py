@@ -11,11 +11,11 @@ from renalseg.settings import Settings
 from tools.accuracy.suites.suite import Record
 
 _FOLDER = "finished"
-_MEASURES = "2"  # raised when what is counted in a case gets another definition
+_MEASURES = "2"  # raise it when the definition of what is counted changes
 
 
 class Kept:
-    """The records of one method. They count as long as weights, settings and numbers are the same.
+    """The records of one method, valid while weights, settings and numbers are the same.
 
     Args:
         out_dir: Folder of the measurement.
@@ -24,13 +24,13 @@ class Kept:
 
     def __init__(self, out_dir: Path, settings: Settings) -> None:
         self.folder = out_dir / _FOLDER / settings.choice.algorithm
-        # of the files as they are now, and of all that no file of a bundle says
+        # of the files as they are now, and of everything not in a bundle's file
         self.fingerprint = short_hash(
             _MEASURES, fingerprint(settings.choice.folders), settings.choice.fingerprint
         )
 
     def get(self, suite: str, case: str) -> Record | None:
-        """The record of a case, if it is there and of the same weights."""
+        """The record of a case, if there is one of the same weights."""
         path = self._path(suite, case)
         if not path.is_file():
             return None
@@ -39,7 +39,7 @@ class Kept:
         return record if stored["fingerprint"] == self.fingerprint else None
 
     def put(self, suite: str, case: str, record: Record) -> None:
-        """Keeps the record of a case, whole or not at all."""
+        """Writes the record of a case, complete or not at all."""
         path = self._path(suite, case)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")

@@ -1,4 +1,4 @@
-"""`python -m tools accuracy`: methods on real CTs and on CTs that training never saw."""
+"""`python -m tools accuracy`: methods on real CTs and on synthetic CTs of held-out anatomies."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def measure_accuracy(
     """Measures the shipped bundles of methods, and writes accuracy.json and cases.csv.
 
     Args:
-        data_dir: Folder with the data of the suites; suites whose data is not there are left out.
-        out_dir: Gets the results, and keeps finished cases, which are not done again.
-        methods: Names; none: all that are there.
+        data_dir: Folder with the data of the suites; suites without data are left out.
+        out_dir: Gets the results, and keeps finished cases, which are not repeated.
+        methods: Names; none for all available.
         suites: Keys of `SUITES`; none: all.
-        count: Synthetic CTs with tumors; half as many without are drawn beside them.
+        count: Synthetic CTs with tumors; half as many without are drawn in addition.
         device: As in `Settings.resolve`.
-        again: Do finished cases again.
+        again: Repeat finished cases.
 
     Returns:
         What accuracy.json holds.
 
     Raises:
-        ConfigError: A method does not exist, or nothing is to be drawn.
+        ConfigError: A method does not exist, or the count is below 1.
         InputError: The data of no suite is there.
     """
     if count < 1:
@@ -84,7 +84,7 @@ Records = dict[tuple[str, str], list[Record]]
 
 
 def _present(data_dir: Path, names: Sequence[str], count: int) -> list[Suite]:
-    """The suites whose data is there."""
+    """The suites whose data is available."""
     found = []
     for name in names:
         try:
@@ -92,7 +92,7 @@ def _present(data_dir: Path, names: Sequence[str], count: int) -> list[Suite]:
         except InputError as error:
             announce(f"Left out: {name}. {error}")
     if not found:
-        raise InputError(f"Expected the data of a suite in {data_dir}, found that of none")
+        raise InputError(f"Expected the data of a suite in {data_dir}, found none")
     return found
 
 
@@ -119,7 +119,7 @@ def _measure_all(
 
 
 class _Loaded:
-    """Models, each loaded when it is first asked for, until a stack of contexts ends."""
+    """Models, each loaded when first used and closed with a stack of contexts."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack

@@ -13,7 +13,7 @@ Content = Mapping[str, Any]
 
 
 def markdown(content: Content) -> str:
-    """One table for each suite, and the versions of the bundles.
+    """One table per suite, and the versions of the bundles.
 
     Args:
         content: Of accuracy.json.
@@ -57,7 +57,7 @@ def _unseen(methods: Sequence[Content]) -> Iterable[str]:
     sizes = [part["name"] for part in first["by_size"]]
     heads = (
         *("method", "kidney Dice", "tumor Dice", "tumors found, over 2 cm", *sizes),
-        *("false tumors a scan", "in scans without tumor"),
+        *("false tumors per scan", "in scans without tumor"),
     )
     rows = [
         (

@@ -30,7 +30,7 @@ class ScoredCase:
         ct: NIfTI file or folder with a DICOM series.
         label: NIfTI file on the grid of the CT.
         kidney: Values in it that are kidney.
-        tumor: Values that are tumor; none where tumors are not labeled.
+        tumor: Values that are tumor; none if tumors are not labeled.
     """
 
     name: str
@@ -46,7 +46,7 @@ class ScoredCase:
         Args:
             ct: Path.
             label: ``PATH``, with 1 kidney and 2 tumor; ``PATH:2,3`` with the values that are
-                kidney; or ``PATH:2,3:9`` with those that are tumor, too.
+                kidney; or ``PATH:2,3:9`` with those that are tumor as well.
 
         Raises:
             ConfigError: There is no such file.
@@ -92,7 +92,7 @@ class ScoredCase:
 
 @contextmanager
 def drawn_cases(count: int, slices: int = 100) -> Iterator[list[ScoredCase]]:
-    """Synthetic cases in a temporary folder; their seeds draw contrast phase and scanner, too.
+    """Synthetic cases in a temporary folder; their seeds also determine contrast phase and scanner.
 
     Args:
         count: Seeds 0 to count - 1.

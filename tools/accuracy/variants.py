@@ -1,4 +1,4 @@
-"""Variants of a method, and what each takes and reaches on labeled CTs."""
+"""Variants of a method, and the time and accuracy of each on labeled CTs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tools.accuracy.scored_cases import ScoredCase
 
 PLAIN, DEFAULT = "plain", "default"
 
-# Values that replace those of inference.yaml; a bundle without a knob has no such choice. Half is
+# Values that replace those of inference.yaml; a bundle without the knob has no such choice. Half is
 # bfloat16 on a CPU, float16 on a GPU.
 _ANYWHERE: Mapping[str, Mapping[str, Any]] = {
     PLAIN: {"engine": "torch", "amp": False, "overlap": 0.5},
@@ -44,13 +44,13 @@ def variants_for(device: torch.device) -> dict[str, Mapping[str, Any]]:
 
 @dataclass(frozen=True)
 class Score:
-    """What a variant took and reached on a case.
+    """Time and accuracy of a variant on a case.
 
     Attributes:
         case: Its name.
         seconds: Of both bundles.
         kidney: Dice of kidney with tumor.
-        tumor: Dice; None where no tumor is labeled.
+        tumor: Dice; None if no tumor is labeled.
     """
 
     case: str
@@ -67,7 +67,7 @@ class Measured:
         method: Name.
         variant: Name.
         peak_mib: Largest memory of the process while it segmented.
-        scores: One a case.
+        scores: One per case.
     """
 
     method: str
@@ -79,7 +79,7 @@ class Measured:
 def measure_apart(
     settings: Settings, variant: str, overrides: Mapping[str, Any], cases: Sequence[ScoredCase]
 ) -> Measured:
-    """Like `measure`, in a process of its own, so that no other variant is in its memory."""
+    """Like `measure`, in a separate process, so that no other variant is in its memory."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=start_process) as pool:
         return pool.submit(measure, settings, variant, overrides, cases).result()
@@ -104,7 +104,7 @@ def measure(
 
 
 def _score(models: Models, case: ScoredCase) -> tuple[Score, float]:
-    """The score of a case, and the peak memory in MiB, of which the label is no part."""
+    """The score of a case, and the peak memory in MiB without the label."""
     image = case.image()
     reset_peak()
     start = time.perf_counter()

@@ -15,14 +15,14 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """A variant beside the plain run of its method, in means over the cases.
+    """A variant compared with the plain run of its method, in means over the cases.
 
     Attributes:
         measured: The variant.
         seconds: Of a study.
         kidney: Dice.
         tumor: Dice over the cases with a labeled tumor; None if there are none.
-        kidney_delta: What is gained over the plain run; negative is a loss.
+        kidney_delta: Gain over the plain run; negative is a loss.
         tumor_delta: The same for tumors.
     """
 
@@ -47,10 +47,10 @@ class Verdict:
 
 
 def judge(measured: Sequence[Measured]) -> list[Verdict]:
-    """A verdict on each variant, by the plain one of the same method.
+    """Judges each variant against the plain one of the same method.
 
     Args:
-        measured: On the same cases; with a plain one for each method.
+        measured: On the same cases, with a plain one for each method.
     """
     plain = {one.method: one for one in measured if one.variant == PLAIN}
     return [_judge(one, plain[one.method]) for one in measured]
@@ -66,7 +66,7 @@ def require_fit_defaults(verdicts: Sequence[Verdict]) -> None:
     if lost:
         raise RenalSegError(
             f"Expected the settings of inference.yaml to cost at most {MOST_LOSS} of mean Dice "
-            f"against the plain run, which they exceed in {', '.join(lost)}"
+            f"against the plain run, exceeded in {', '.join(lost)}"
         )
 
 

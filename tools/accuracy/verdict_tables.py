@@ -14,13 +14,13 @@ from tools.machine import describe
 from tools.markdown import table
 
 _COLUMNS = (
-    *("method", "variant", "s a study", "peak MiB"),
+    *("method", "variant", "s per study", "peak MiB"),
     *("kidney Dice", "Δ", "tumor Dice", "Δ", "verdict"),
 )
 
 
 def conditions(device: torch.device) -> dict[str, Any]:
-    """What a measurement depends on beside the code."""
+    """What a measurement depends on besides the code."""
     machine = describe(device)
     return {
         "device": machine.cpu if device.type == "cpu" else torch.cuda.get_device_name(device),
@@ -71,7 +71,7 @@ def markdown(verdicts: Sequence[Verdict], where: Mapping[str, Any]) -> str:
 
 
 def to_json(verdicts: Sequence[Verdict], where: Mapping[str, Any]) -> str:
-    """All that was measured, with the verdicts."""
+    """Everything measured, with the verdicts."""
     rows = [asdict(v) | {"fit": v.fit, "verdict": v.word} for v in verdicts]
     return json.dumps({"conditions": dict(where), "variants": rows}, indent=2) + "\n"
 

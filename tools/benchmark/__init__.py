@@ -1,5 +1,5 @@
-"""Seconds and memory of each method, beside what else could do the same work.
+"""Seconds and memory of each method, compared with alternatives.
 
-``python -m tools bench`` is `tools.benchmark.all_methods.run_benchmark` and the report of what it
+``python -m tools bench`` runs `tools.benchmark.all_methods.run_benchmark` and reports what it
 measured.
 """

@@ -1,4 +1,4 @@
-"""Runs a benchmark: all methods on samples of all sizes, and what they are compared with."""
+"""Runs a benchmark: all methods on samples of all sizes, and the references."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Options:
     Attributes:
         slices: Slices of the samples. One of them is the reference, on which everything is
             measured; on the others each method runs once, to show how cost grows.
-        methods: Names of methods; none: all that are there.
-        repeat: Runs that count, on the reference.
+        methods: Names of methods; none for all available.
+        repeat: Measured runs on the reference.
         device: As in `Settings.resolve`.
-        references: Whether the ratios (a) to (d) are measured too.
+        references: Whether the ratios (a) to (d) are measured as well.
         nnunet: Folder with nnU-Net, for (c).
         size: Rows and columns of the samples.
     """
@@ -56,7 +56,7 @@ class Options:
     size: int = SIZE
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be measured."""
+        """Refuses invalid options."""
         if self.repeat < 1:
             raise ConfigError(f"Expected one run or more, got {self.repeat}")
         if not self.slices or not all(2 <= count <= 2000 for count in self.slices):
@@ -64,11 +64,11 @@ class Options:
 
     @property
     def reference_slices(self) -> int:
-        """Of the sample for the goals, the application and the references."""
+        """Slices of the sample for the goals, the application and the references."""
         return REFERENCE_SLICES if REFERENCE_SLICES in self.slices else self.slices[0]
 
     def settings(self) -> list[Settings]:
-        """Of each method, the default one first.
+        """Settings of each method, the default first.
 
         Raises:
             ConfigError: There is no such method or device.
@@ -79,7 +79,7 @@ class Options:
 
 
 class Progress:
-    """Shows a bar if somebody is watching, otherwise a line per step.
+    """Shows a bar on a terminal, otherwise a line per step.
 
     Args:
         total: Number of steps.
@@ -91,7 +91,7 @@ class Progress:
         self._bar = tqdm(total=total, unit="step", disable=not bar_wanted(), leave=False)
 
     def step(self, what: str) -> None:
-        """Says what comes next; what came before is done."""
+        """Announces the next step; the one before is done."""
         if self._begun:
             self._bar.update()
         self._begun += 1
@@ -126,7 +126,7 @@ def run_benchmark(options: Options) -> Benchmark:
     throughput: Throughput | None = None
     rate: float | None = None
     with tempfile.TemporaryDirectory() as folder, closing(progress):
-        for slices in (reference, *growth):  # the first converts the networks for the others
+        for slices in (reference, *growth):  # the first one converts the networks for the others
             sample = Path(folder) / str(slices)
             progress.step(f"drawing a sample of {slices} slices")
             write_sample(sample, slices=slices, size=options.size)

@@ -14,8 +14,8 @@ def add_bench_command(commands: Any) -> None:
     )
     add = bench.add_argument
     add("--slices", type=int, nargs="+", metavar="N", default=[200], help="of 512 x 512 pixels")
-    add("--method", nargs="+", metavar="M", default=[], help="all that are there by default")
-    add("--repeat", type=int, metavar="N", default=3, help="number of runs; the median counts")
+    add("--method", nargs="+", metavar="M", default=[], help="all available by default")
+    add("--repeat", type=int, metavar="N", default=3, help="number of runs; the median is reported")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")
     add("--no-references", action="store_true", help="skip the references")
     add("--nnunet", type=Path, metavar="DIR", help="folder with nnU-Net, to compare with it")

@@ -1,4 +1,4 @@
-"""What the project wants of itself on a CT of 512 x 512 x 200, and whether it got there."""
+"""The project's goals on a CT of 512 x 512 x 200, and whether they are met."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BOUND_RATIO, BOUND_SECONDS = 1.25, 2.0  # either
 REST_SECONDS, GRAPH_REST_SECONDS = 2.0, 4.0
 NNUNET_RATIO = 100.0
 PEAK_MIB = 2560.0
-DEFAULT_SECONDS = (8.0, 6.0)  # the goal, and the stretch
+DEFAULT_SECONDS = (8.0, 6.0)  # goal and stretch goal
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Goal:
     """One goal, for one method.
 
     Attributes:
-        text: What is wanted.
-        method: Of which method.
+        text: The goal in words.
+        method: Name of the method.
         value: What was measured.
         unit: "x", "s" or "GiB".
-        met: Whether that is enough.
+        met: Whether the goal is met.
     """
 
     text: str
@@ -36,7 +36,7 @@ class Goal:
 
 
 def goals_of(benchmark: Benchmark) -> list[Goal]:
-    """The goals of the methods, as far as what they need was measured."""
+    """The goals of the methods, as far as they were measured."""
     results = benchmark.of_size(benchmark.reference_slices)
     return [goal for result in results for goal in _goals(benchmark, result)]
 

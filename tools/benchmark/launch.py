@@ -1,7 +1,7 @@
-"""Runs a program and writes down its seconds and its peak memory.
+"""Runs a program and records its seconds and its peak memory.
 
-It is a program of its own, of the standard library alone: the kernel counts the memory of whoever
-starts a program towards the peak of that program, so who starts it must be small.
+It is a separate program and uses only the standard library: the kernel counts the memory of the
+starting process toward the peak of the program, so that process must be small.
 
     python launch.py REPORT PROGRAM [ARGUMENT ...]
 """

@@ -1,4 +1,4 @@
-"""What the networks of a method cost by themselves, and what they would cost in plain torch."""
+"""The cost of a method's networks alone, and in plain torch."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Windows:
-    """The inputs of one shape that a network was given during a job.
+    """The inputs of one shape that a network received during a job.
 
     Attributes:
         bundle: Of the network.
         shape: (B, C, X, Y, Z), or (B, C, X, Y) of networks of slices.
         count: How many there were.
-        seconds: Of all of them together.
-        eager_seconds: Of one of them in torch, eager, float32.
+        seconds: Of all of them.
+        eager_seconds: Of one of them in eager torch, float32.
         flops: Multiplications and additions in convolutions and matrix products, of one of them.
     """
 
@@ -74,7 +74,7 @@ class Recorder(nn.Module):
         return output
 
     def windows(self, bundle: str, eager: bool) -> Iterator[Windows]:
-        """What was recorded, for each shape.
+        """The recorded windows, by shape.
 
         Args:
             bundle: Of the network.
@@ -95,7 +95,7 @@ def torch_network(network: nn.Module) -> nn.Module:
 def measure_networks(settings: Settings, study: Path, eager: bool = True) -> tuple[Windows, ...]:
     """Runs the bundles of a method on a study and records their networks.
 
-    They run twice, and the second time counts: what the first one compiles is no work of a network.
+    They run twice, and only the second run counts, because the first one compiles.
 
     Args:
         settings: Bundles and device.
@@ -120,12 +120,12 @@ def measure_networks(settings: Settings, study: Path, eager: bool = True) -> tup
 
 @torch.inference_mode()
 def eager_cost(network: nn.Module, x: Tensor, repeat: int = 2) -> tuple[float, float]:
-    """Seconds of a network in torch, eager and float32, the best of several; and its operations.
+    """Seconds of a network in eager torch, float32, the best of several calls; and its operations.
 
     Args:
         network: In evaluation mode.
-        x: Its input. Where the work depends on the values, they matter.
-        repeat: Calls that count, after one that counts the operations.
+        x: Its input. The values matter if the work depends on them.
+        repeat: Measured calls, after one that counts the operations.
 
     Returns:
         Seconds; multiplications and additions in convolutions and matrix products.

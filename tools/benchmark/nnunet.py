@@ -1,8 +1,8 @@
-"""nnU-Net's own predictor with the network that it plans for KiTS, on the same volume.
+"""nnU-Net's predictor with the network that it plans for KiTS, on the same volume.
 
-nnU-Net v2 is no requirement of RenalSeg and must not be installed beside it: its dependencies would
-replace torch, and slow the import of MONAI. It lies in a folder of its own, see
-requirements-bench.txt.
+RenalSeg does not require nnU-Net v2, and it must not be installed in the same environment: its
+dependencies would replace torch and slow the import of MONAI. It is installed in a separate folder,
+see requirements-bench.txt.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MIRRORED_AXES = (0, 1, 2)  # nnU-Net's default: the mean of eight passes
 _NETWORK = "dynamic_network_architectures.architectures.unet.PlainConvUNet"
 _DATASET = {"labels": {"background": 0, "kidney": 1, "tumor": 2}}
 _PLANS: dict[str, Any] = {
-    # what the predictor reads of the plans, 3d_fullres as nnU-Net v2 plans KiTS23
+    # the part of the plans that the predictor reads: 3d_fullres as nnU-Net v2 plans KiTS23
     "dataset_name": "KiTS",
     "plans_name": "nnUNetPlans",
     "configurations": {
@@ -68,8 +68,8 @@ class NnUNet:
     Attributes:
         version: Of nnunetv2.
         grid: Voxels of the volume at the plan's spacing.
-        tiles: That its sliding window has there.
-        tile_seconds: Measured for one tile, the mean of the mirrored passes included.
+        tiles: Tiles of its sliding window in that grid.
+        tile_seconds: Measured for one tile, with all mirrored passes.
     """
 
     version: str
@@ -79,7 +79,7 @@ class NnUNet:
 
     @property
     def seconds(self) -> float:
-        """Of all tiles; reading, resampling and writing come on top."""
+        """Of all tiles, without reading, resampling and writing."""
         return self.tiles * self.tile_seconds
 
     @property
@@ -108,8 +108,8 @@ def measure_nnunet(
     """Times one tile and counts the tiles of a volume.
 
     Args:
-        folder: Where nnU-Net is installed, if not beside RenalSeg; its packages come after those
-            that are installed, so torch is the same.
+        folder: Where nnU-Net is installed, if not in this environment; its packages come after the
+            installed ones, so torch is the same.
         shape: (X, Y, Z) of the volume in voxels.
         spacing: (X, Y, Z) in mm.
         device: Where it runs.
@@ -119,7 +119,7 @@ def measure_nnunet(
     """
     if folder is not None and str(folder) not in sys.path:
         sys.path.append(str(folder))
-    with contextlib.redirect_stdout(io.StringIO()):  # what it says is for its own users
+    with contextlib.redirect_stdout(io.StringIO()):  # its messages are for its own users
         from nnunetv2.inference import sliding_window_prediction
 
         predictor = _predictor(device)
@@ -141,7 +141,7 @@ def _version(folder: Path | None) -> str:
 
 
 def _predictor(device: torch.device) -> Any:
-    """nnU-Net's predictor with random weights; what it does by default is left as it is."""
+    """nnU-Net's predictor with random weights; its defaults are unchanged."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -164,7 +164,7 @@ def _predictor(device: torch.device) -> Any:
 
 
 def _time_tile(predictor: Any, device: torch.device) -> float:
-    """Seconds of one tile, after an unmirrored one that does not count."""
+    """Seconds of one tile, after an unmirrored warm-up."""
     tile = torch.randn(1, *PATCH)
     mirroring = predictor.use_mirroring
     predictor.use_mirroring = False

@@ -1,4 +1,4 @@
-"""How seconds and memory grow with the number of slices, as a picture."""
+"""A plot of seconds and memory by number of slices."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def _label(axes: Axes, what: str, size: int) -> None:
 
 
 def save_growth(benchmark: Benchmark, path: Path) -> None:
-    """Saves the picture as PNG or SVG, as the name of the file says; its folder is made."""
+    """Saves the plot as PNG or SVG, depending on the file name; creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draw_growth(benchmark).savefig(path, dpi=120)

@@ -16,11 +16,11 @@ from tools.benchmark.goals import Goal, goals_of
 from tools.benchmark.results import Benchmark, MethodResult
 from tools.benchmark.whole_job import Job
 
-WIDTH = 110  # characters, where the output is no terminal
+WIDTH = 110  # characters, if the output is not a terminal
 
 
 def make_console(file: IO[str] | None = None) -> Console:
-    """A console for `print_report`, wide enough for its tables where it goes to a file."""
+    """A console for `print_report`, wide enough for its tables in a file."""
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
@@ -28,7 +28,7 @@ def make_console(file: IO[str] | None = None) -> Console:
 
 
 def print_report(benchmark: Benchmark, console: Console) -> None:
-    """Prints what was measured, beside what it is compared with, and which goals are met."""
+    """Prints the measurements, the comparisons, and which goals are met."""
     machine = benchmark.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     console.print(
@@ -61,7 +61,7 @@ def _table(title: str, *headings: str) -> Table:
 def _jobs(benchmark: Benchmark, slices: int) -> Table:
     size, results = benchmark.size, benchmark.of_size(slices)
     runs = len(results[0].job.runs)
-    how = f"median of {runs}; the networks in a run of their own" if runs > 1 else "one run"
+    how = f"median of {runs}; the networks in a separate run" if runs > 1 else "one run"
     title = f"{size} x {size} x {slices}: seconds, {how}"
     headings = ("method", "whole\njob", *STAGES, "around", "networks", "rest", "peak\nMiB")
     table = _table(title, *headings)
@@ -118,7 +118,7 @@ def _throughput(benchmark: Benchmark) -> Iterator[str]:
         return
     yield (
         f"{found.method}, {found.slices} slices, one process for many studies: "
-        f"{found.seconds_per_study:.1f} s a study, {found.studies_per_hour:.0f} an hour, "
+        f"{found.seconds_per_study:.1f} s per study, {found.studies_per_hour:.0f} an hour, "
         f"peak {found.peak_mib:.0f} MiB (the first study, with the start: {found.seconds[0]:.1f} s)"
     )
 
@@ -133,7 +133,7 @@ def _nnunet(benchmark: Benchmark) -> Iterator[str]:
         f"from one tile of {nnunet.tile_seconds:.1f} s to the {nnunet.tiles} tiles of "
         f"{' x '.join(map(str, nnunet.grid))} voxels, without "
         "reading, resampling and writing. It looks at the whole volume at 0.78 mm; the methods "
-        "here look for the kidneys on a coarser grid, and closer in their boxes alone."
+        "here look for the kidneys on a coarser grid, and more closely only in its boxes."
     )
 
 
@@ -178,7 +178,7 @@ def _cell(goal: Goal | None) -> str:
 
 
 def to_json(benchmark: Benchmark) -> str:
-    """All that was measured, and under `goals` what follows from it."""
+    """Everything measured, and the goals under `goals`."""
     goals = [asdict(goal) for goal in goals_of(benchmark)]
     return json.dumps(asdict(benchmark) | {"goals": goals}, indent=2) + "\n"
 

@@ -1,4 +1,4 @@
-"""Everything that a benchmark measured, and what follows from it by arithmetic."""
+"""The measurements of a benchmark, and figures derived from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MethodResult:
         method: Its name.
         slices: Of the study.
         job: ``renalseg run``.
-        windows: What its networks were given; none where that was not measured.
+        windows: Inputs of its networks; none if that was not measured.
         graph: The same job through the MONAI Deploy application, if that was measured.
     """
 
@@ -48,7 +48,7 @@ class MethodResult:
 
     @property
     def eager_seconds(self) -> float | None:
-        """Of both networks in torch, eager, float32."""
+        """Of both networks in eager torch, float32."""
         return _sum(
             None if windows.eager_seconds is None else windows.count * windows.eager_seconds
             for windows in self.windows
@@ -74,7 +74,7 @@ class Benchmark:
         methods: The results, by size of the study and method.
         matmul_flops_per_s: Of a matrix product in the device's fastest type, in the same run.
         nnunet: nnU-Net on the same study, extrapolated.
-        throughput: Of the first method that was measured, on the same study many times over.
+        throughput: Of the first measured method, on many copies of the same study.
         stock: A pipeline of MONAI's own transforms on the same study.
         skipped: What was not measured, and why.
     """
@@ -90,7 +90,7 @@ class Benchmark:
     skipped: tuple[str, ...] = ()
 
     def bound_seconds(self, result: MethodResult) -> float | None:
-        """What the operations of a method's networks take at the rate of a matrix product."""
+        """Seconds of the operations of a method's networks at the rate of a matrix product."""
         if result.flops is None or self.matmul_flops_per_s is None:
             return None
         return result.flops / self.matmul_flops_per_s

@@ -1,4 +1,4 @@
-"""The same study through MONAI's transforms alone, as most bundles of the model zoo are written."""
+"""The same study through MONAI's own transforms, as in most bundles of the model zoo."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Stock:
     """One run of the pipeline of MONAI's transforms.
 
     Attributes:
-        seconds: Of each step, with a network that takes no time.
-        windows: That the network is given.
-        window_seconds: Of the network for one window, in torch, eager, float32.
-        peak_mib: Largest resident memory of the process, which has more loaded; None where the
-            system cannot say.
+        seconds: Of each step, with a network that costs nothing.
+        windows: Number of windows for the network.
+        window_seconds: Of the network for one window, in eager torch, float32.
+        peak_mib: Largest resident memory of the process, which has more loaded; None if the system
+            cannot tell.
     """
 
     seconds: dict[str, float]
@@ -57,12 +57,12 @@ class Stock:
 
     @property
     def total_seconds(self) -> float:
-        """With the network: as many times one window as there are windows."""
+        """With the network: seconds of one window times the number of windows."""
         return self.rest_seconds + self.windows * self.window_seconds
 
 
 class StandIn(nn.Module):
-    """Takes a network's place: logits at once, brighter voxels of higher classes.
+    """Replaces a network: returns logits at once, with higher classes for brighter voxels.
 
     Shape:
         input (B, 1, X, Y, Z) in -1 .. 1; output (B, `CLASSES`, X, Y, Z).
@@ -83,7 +83,7 @@ def measure_stock(study: Path, bundle: Path, device: torch.device) -> Stock:
 
     Args:
         study: Folder with the DICOM files of one series.
-        bundle: A localizer that slides a window; its spacing, window and network are taken.
+        bundle: A localizer that slides a window; its spacing, window and network are used.
         device: Where the volume and the network go.
     """
     config = _config(bundle)

@@ -19,10 +19,10 @@ STUDIES = 6
 
 @dataclass(frozen=True)
 class Throughput:
-    """Studies by one process whose models stay loaded.
+    """Studies in one process whose models stay loaded.
 
     Attributes:
-        method: What segmented them.
+        method: Name of the method.
         slices: Of each study.
         seconds: Of each study, from the end of the one before; the first includes the start.
         peak_mib: Largest resident memory; two studies are in memory at a time.
@@ -45,7 +45,7 @@ class Throughput:
 
 
 def measure_throughput(study: Path, slices: int, settings: Settings) -> Throughput:
-    """Segments copies of a study by one process.
+    """Segments copies of a study in one process.
 
     Args:
         study: Folder with the DICOM files.

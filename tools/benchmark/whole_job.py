@@ -1,4 +1,4 @@
-"""The whole job as a user starts it: a program that takes a DICOM folder and ends with the SEG."""
+"""The whole job as a user starts it: a program from DICOM folder to SEG."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Job:
 
     @property
     def around_seconds(self) -> float:
-        """What is outside of the stages: Python's start, imports, and the end of the process."""
+        """Time outside the stages: Python's start, imports, and the end of the process."""
         return self.seconds - sum(self.stages.values())
 
 
@@ -60,7 +60,7 @@ def graph_command(study: Path, out: Path, settings: Settings) -> list[str]:
 
 
 def why_no_graph() -> str | None:
-    """Why the application cannot run here; None where it can."""
+    """Why the application cannot run here; None if it can."""
     if not (ROOT / "app" / "__main__.py").is_file():
         return f"the application is not measured: no folder app in {ROOT}"
     if importlib.util.find_spec("holoscan") is None:
@@ -91,27 +91,27 @@ def measure_job(
     step: Callable[[str], None],
     warm_up: bool = True,
 ) -> Job:
-    """Runs a program several times, after a first run that does not count.
+    """Runs a program several times, after a warm-up run.
 
-    The first converts the networks where they are not kept yet, and brings the files into memory.
+    The warm-up converts the networks unless they are cached, and brings the files into memory.
 
     Args:
-        command: Gives the program and its arguments for study, output folder and settings.
+        command: Returns the program and its arguments for study, output folder and settings.
         study: Folder with the DICOM files.
         settings: Bundles and device.
         repeat: Runs that count.
-        step: Is told what comes next.
-        warm_up: Whether there is a run that does not count.
+        step: Called with the name of the next step.
+        warm_up: Whether there is a warm-up run.
 
     Raises:
-        RenalSegError: A run failed; the message has the end of what it said.
+        RenalSegError: A run failed; the message has the end of its output.
     """
     with tempfile.TemporaryDirectory() as folder:
         first = 0 if warm_up else 1
         outputs = [Path(folder) / str(index) for index in range(first, repeat + 1)]
         measured = []
         for index, out in enumerate(outputs, start=first):
-            step(f"run {index} of {repeat}" if index else "a run that does not count")
+            step(f"run {index} of {repeat}" if index else "a warm-up run")
             measured.append(run_program(command(study, out, settings), Path(folder) / "report"))
         stages = [
             json.loads((out / RESULT_FILE).read_text(encoding="utf-8"))["studies"][0]["seconds"]
@@ -130,10 +130,10 @@ def run_program(command: Sequence[str], report: Path) -> tuple[float, float]:
 
     Args:
         command: The program and its arguments.
-        report: File that the measurements go through.
+        report: File that receives the measurements.
 
     Raises:
-        RenalSegError: It failed; the message has the end of what it said.
+        RenalSegError: It failed; the message has the end of its output.
     """
     launcher = [sys.executable, "-I", "-S", launch.__file__, str(report)]
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""What makes a container image of this project a MONAI Application Package."""
+"""Steps that make a container image of this project a MONAI Application Package."""

@@ -1,8 +1,8 @@
-"""The manifests of the image, which say how a platform runs it and what is in it.
+"""The manifests of the image: how a platform runs it, and what it contains.
 
 A MONAI Application Package carries ``app.json`` (command, environment, folders) and ``pkg.json``
 (models and resources). The names of the fields are those that ``holoscan package`` writes and
-``holoscan run`` reads; `bundles` in pkg.json is an addition of ours.
+``holoscan run`` reads; `bundles` in pkg.json is our addition.
 
     python -m tools.image.manifests --config app/app.yaml --bundles bundles --out /etc/holoscan
 """
@@ -63,7 +63,7 @@ def application_manifest(
     work = folders["HOLOSCAN_WORKDIR"]
     return {
         "apiVersion": API_VERSION,
-        # A text with a JSON list in it, as the tools of Holoscan have it.
+        # A string that holds a JSON list, as Holoscan's tools write it.
         "command": json.dumps(["python3", "-u", folders["HOLOSCAN_APPLICATION"]]),
         "environment": folders,
         "input": {
@@ -94,7 +94,7 @@ def package_manifest(
         config: What app.yaml holds; its section `resources` is used.
         environment: The variables of the image.
         bundles: Folder with the bundles that the image has at HOLOSCAN_MODEL_PATH.
-        gpu: Whether torch in the image can use GPUs; one that cannot asks for none.
+        gpu: Whether torch in the image can use GPUs; otherwise none is requested.
 
     Raises:
         ConfigError: There is no bundle, or one without readable metadata.

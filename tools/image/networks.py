@@ -1,10 +1,9 @@
-"""Converts the networks for OpenVINO while an image is built, so that no run has to.
+"""Converts the networks for OpenVINO while an image is built, so that no run has to do it.
 
-The container's root file system is read-only, and a run that keeps nothing would convert its two
-networks anew each time. They go to
-`renalseg.inference.engine.cache_dir`, which is a folder of the image. Networks whose input has
-another size in each CT are left out, but for those that work on stacks of slices: their sizes are
-few.
+The container's root file system is read-only, and a run without a cache would convert its two
+networks every time. They go to `renalseg.inference.engine.cache_dir`, a folder of the image.
+Networks whose input size differs from CT to CT are left out, except those that work on stacks of
+slices, which have few sizes.
 
     RENALSEG_CACHE=/opt/holoscan/cache python -m tools.image.networks --bundles bundles
 """
@@ -57,7 +56,7 @@ def convert(bundles: Path) -> list[str]:
 
 
 def convert_stacks(bundle: Bundle) -> None:
-    """Run the network of a bundle once on each size of slices that it meets, where it gets stacks.
+    """Run the network of a bundle that takes stacks of slices once on each of their sizes.
 
     Args:
         bundle: On the CPU.
@@ -73,7 +72,7 @@ def convert_stacks(bundle: Bundle) -> None:
 
 
 def stack_shapes(bundle: Bundle) -> Iterator[tuple[int, int, int, int]]:
-    """Shapes (batch, slices, X, Y) that the network of a bundle gets, where it gets stacks."""
+    """Input shapes (batch, slices, X, Y) of the network of a bundle that takes stacks of slices."""
     from renalseg.inference.engine import OpenVINOEngine
     from renalseg.inference.slice_inferers import SliceStackInferer
 

@@ -99,8 +99,8 @@ def _take_single_slices(
         study, uid = min(keys)
         instances = tuple(each for key in sorted(keys) for each in series.pop(key))
         reason = (
-            f"expected slices that share a {describe(keyword)}, found {len(keys)} that have one "
-            "of their own each: a program named each slice anew; export the study again"
+            f"expected slices that share a {describe(keyword)}, found {len(keys)} that each have "
+            "their own: a program renamed each slice; export the study again"
         )
         taken.setdefault(study, []).append(Candidate(study, uid, instances, reason=reason))
     return taken
@@ -133,7 +133,7 @@ def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Path], 
     if equal:
         slices = "1 slice is" if len(equal) == 1 else f"{len(equal)} slices are"
         said.append(
-            f"{slices} there once more under another SOPInstanceUID, with equal pixels at the "
+            f"{slices} stored twice under different SOPInstanceUIDs, with equal pixels at the "
             "same place: each was read once"
         )
     return [*unique, *flawed], [copy.path for copy in (*copies, *equal)], said

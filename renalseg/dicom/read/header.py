@@ -70,7 +70,7 @@ def read_header(path: Path) -> Header | None:
             dataset.buffer = None  # of a deflated file, all of it
             _drop_bulk(dataset)
             if (syntax := _syntax(dataset)) and not is_uid(syntax):
-                raise InputError(f"{path}: the file is damaged, its transfer syntax is no UID")
+                raise InputError(f"{path}: the file is damaged, its transfer syntax is not a UID")
             deflated = syntax == DeflatedExplicitVRLittleEndian
             pixels = None if deflated else _find_pixels(file, dataset)
         except (OSError, MemoryError, InputError):

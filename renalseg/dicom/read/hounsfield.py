@@ -152,9 +152,9 @@ def fault_of(hu: Array) -> str | None:
     tissue = bright[(bright >= _TISSUE[0]) & (bright < _TISSUE[1])]
     if len(tissue) < _MIN_TISSUE * max(1, len(bright)):
         share = 100 * len(tissue) / max(1, len(bright))
-        return f"tissue in {share:.0f} % of what is no air"
+        return f"tissue in {share:.0f} % of what is not air"
     if dark.mean() > _MIN_DARK and air < _MIN_AIR:
-        return "no air among what is dark"
+        return "no air among the dark values"
     soft = tissue[(tissue >= _SOFT[0]) & (tissue < _SOFT[1])]
     counts, edges = np.histogram(soft, bins=33, range=_SOFT)
     peak = float(edges[counts.argmax()]) + 5

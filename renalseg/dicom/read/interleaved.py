@@ -201,6 +201,6 @@ def _refuse_conflict(parts: Sequence[Part], heights: Heights) -> None:
             near, other = min(places, key=lambda place: abs(place[0] - height))
             if abs(near - height) < SAME_PLACE_MM:
                 raise InputError(
-                    f"conflicting slices: {other.path} and {instance.path} lie both at "
+                    f"conflicting slices: {other.path} and {instance.path} both lie at "
                     f"z={height:.2f} mm, belong to one acquisition, and their pixels differ"
                 )

@@ -84,7 +84,7 @@ def unpacked(path: Path) -> Iterator[Path]:
             "python -m monai.bundle run"
         )
     if kind not in ("ZIP archive", "gzip file", *_COMPRESSED_TARS):
-        raise InputError(f"expected DICOM, found a {kind} at {path}: unpack it, give the folder")
+        raise InputError(f"expected DICOM, found a {kind} at {path}: unpack it and give the folder")
     try:
         folder = Path(tempfile.mkdtemp(prefix="renalseg-"))
     except OSError as error:
@@ -139,7 +139,7 @@ def _unpack_zip(path: Path, add: _Add) -> None:
                     with archive.open(entry) as file:
                         add(entry.filename, file)
                 except NotImplementedError as error:
-                    raise InputError(f"{path}: {error}: unpack it, give the folder") from error
+                    raise InputError(f"{path}: {error}: unpack it and give the folder") from error
 
 
 def _unpack_tar(path: Path, add: _Add) -> None:
@@ -179,7 +179,7 @@ def _target(path: Path, folder: Path, name: str, number: int) -> Path:
         return folder / f"{number}"
     if inner.is_absolute() or ".." in inner.parts or "\0" in name or ":" in inner.parts[0]:
         raise InputError(
-            f"{path}: it holds the path {one_line(name)!r}, which leads out of it; nothing of it "
+            f"{path}: it holds the path {one_line(name)!r}, which leads out of it; nothing in it "
             "is read"
         )
     parts = [part if len(os.fsencode(part)) <= _LONGEST else f"{number}" for part in inner.parts]

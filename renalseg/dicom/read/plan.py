@@ -263,8 +263,8 @@ class Plan:
 def _left_out(reason: str, paths: Sequence[Path]) -> str:
     """Say why files were left out, once per reason."""
     if len(paths) == 1:
-        return f"{paths[0]} was left out, it could not be told to any series: {reason}"
+        return f"{paths[0]} was left out because it belongs to no series: {reason}"
     return (
-        f"{len(paths)} files were left out, they could not be told to any series: {reason} "
+        f"{len(paths)} files were left out because they belong to no series: {reason} "
         f"(the first is {paths[0]})"
     )

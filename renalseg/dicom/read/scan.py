@@ -183,7 +183,7 @@ def _sop_class(instance: Instance) -> UID:
     if not sop_class:
         raise InputError(f"{instance.path}: the file is damaged, it has no SOP Class UID")
     if not is_uid(sop_class):
-        raise InputError(f"{instance.path}: the file is damaged, its SOP Class UID is none")
+        raise InputError(f"{instance.path}: the file is damaged, its SOP Class UID is not a UID")
     return sop_class
 
 

@@ -112,7 +112,7 @@ def _numbered_frames(seg: hd.seg.Segmentation) -> tuple[Labels, Array]:
             numbers = [segment.ReferencedSegmentNumber for segment in segments]
             frames *= np.array(numbers, np.uint8)[:, None, None]
     except (AttributeError, IndexError, ValueError) as error:
-        raise InputError(f"Expected frames with places in a DICOM SEG: {error}") from error
+        raise InputError(f"Expected frames with positions in a DICOM SEG: {error}") from error
     return frames, places
 
 

@@ -200,7 +200,7 @@ def _check_line(positions: Array, normal: Array, pixel_spacing: Array) -> tuple[
     if tilt > MAX_TILT_DEGREES:
         raise InputError(
             f"expected slices that lie within {MAX_TILT_DEGREES:g} degrees of their normal, "
-            f"found each shifted against the last by {tilt:.1f} degrees: no gantry tilts so far"
+            f"found each shifted against the last by {tilt:.1f} degrees: no gantry tilts that far"
         )
     if tilt <= MIN_TILT_DEGREES:
         return False, []

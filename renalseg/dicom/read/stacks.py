@@ -59,7 +59,7 @@ def split_series(instances: Sequence[Instance]) -> list[Stack]:
             names = [name for name in (place, stack.part) if name]
             stacks.append(stack._replace(part=", ".join(names) or None))
     if len(alone) >= MANY:
-        reason = f"each of {len(alone)} slices has an orientation, spacing or size of its own"
+        reason = f"each of {len(alone)} slices has its own orientation, spacing or size"
         stacks.append(Stack(tuple(alone), "single geometries" if geometries else None, reason))
     return stacks
 
@@ -69,8 +69,8 @@ def _refuse_frame_per_slice(instances: Sequence[Instance]) -> None:
     if len(frames) >= MANY and 2 * len(frames) > len(instances):
         raise InputError(
             f"expected one {describe(_FRAME)} in a series, found {len(frames)} in "
-            f"{len(instances)} slices: a program gave each slice one of its own, so nothing says "
-            "that they lie in one patient space; export the series anew"
+            f"{len(instances)} slices: a program gave each slice its own, so it is unknown "
+            "whether they lie in one patient space; export the series again"
         )
 
 
@@ -104,14 +104,14 @@ def _stacks(group: Sequence[Instance]) -> Iterator[Stack]:
         yield Stack(
             tuple(slices),
             f"apart at z={height:.2f} mm",
-            f"{_count(slices)} at z={height:.2f} mm, far away from the other {len(volume)}",
+            f"{_count(slices)} at z={height:.2f} mm, far from the other {len(volume)}",
         )
     if not repeats(volume, heights) and not interleaved(volume, heights):
         yield Stack(tuple(volume), None)
         return
     joined = join_stations(volume, heights)
     if joined is not None:
-        found = f"{joined.stations} table stations were joined to one volume"
+        found = f"{joined.stations} table stations were joined into one volume"
         shared = f"{_count(joined.shared)} at places that two stations share"
         yield Stack(tuple(joined.kept), None, warnings=(found,))
         yield Stack(tuple(joined.shared), "overlap of stations", f"{shared}: one is enough")

@@ -42,7 +42,7 @@ def find_wanted(candidates: Sequence[Candidate], wanted: str) -> str:
         if found:
             there = some_of((_name(series[uid]) for uid in found), _MOST_LISTED)
             raise InputError(
-                f"expected one series that is meant by {wanted!r}, found {len(found)}: {there}"
+                f"expected one series that matches {wanted!r}, found {len(found)}: {there}"
             )
     there = some_of(map(_name, series.values()), _MOST_LISTED)
     raise InputError(

@@ -1,4 +1,4 @@
-"""What is counted on a whole CT: the kidneys of the localizer, and all that the bundles find."""
+"""What is counted on a whole CT: the localizer's kidneys, and everything that the bundles find."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from renalseg.synthesis.scanner import Phase
 from tools.accuracy.suites.suite import Labeled, Record, Row
 
 _NON_CONTRAST = Phase.NON_CONTRAST.name.lower()
-LARGE_MM = 20.0  # tumors over it are those that must be found
+LARGE_MM = 20.0  # larger tumors must be found
 
 
 def measure_chain(models: Models, name: str, case: Labeled) -> Record:
-    """All bundles, one after the other, as a run does it."""
+    """Runs all bundles, one after another, as a run does."""
     kidney = models.localizer(case.image)
     localized = dice(kidney.as_tensor(), case.label.as_tensor())
     pred = models.find_tumors(case.image, models.refine(case.image, kidney))
@@ -52,7 +52,7 @@ def summarize_chain(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _by_contrast(records: Sequence[Record], scores: Sequence[CaseScore]) -> dict[str, Any]:
-    """Tumors in scans with and without contrast, where it is known: many are invisible without."""
+    """Tumors in scans with and without contrast, where known: many are invisible without."""
     groups: dict[str, list[CaseScore]] = {}
     for record, score in zip(records, scores, strict=True):
         phase = record["facts"].get("phase")

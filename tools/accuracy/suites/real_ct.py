@@ -1,4 +1,4 @@
-"""Two real CTs whose kidneys are labeled and have no tumors: what is found there is false."""
+"""Two real CTs with labeled kidneys and no tumors: any tumor found is false."""
 
 from __future__ import annotations
 

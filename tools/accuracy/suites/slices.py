@@ -1,10 +1,10 @@
 """Real slices of KiTS19 with tumors: the tumor bundle alone, its kidney mask given.
 
-The slice is repeated to a stack as thick as a tumor, so that networks of three dimensions and the
-rules for small tumors take it as they take a CT; the middle slice of what they find counts. The
-stored HU are clipped to 0 to 255: fat and air are 0, bright vessels and cortex 255. A bundle that
-looks at the kidney alone loses little by that, some fat of the sinus; one that looks around it sees
-water where there was fat, which it was never trained on.
+The slice is repeated to a stack as thick as a tumor, so that 3D networks and the rules for small
+tumors treat it as a CT; only the middle slice of the result counts. The stored HU are clipped to 0
+to 255: fat and air are 0, bright vessels and cortex 255. A bundle that sees only the kidney loses
+little: some fat of the sinus. One that also sees its surroundings finds water instead of fat, which
+it was never trained on.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def measure_slice(models: Models, name: str, case: Labeled) -> Record:
 def summarize_slices(records: Sequence[Record]) -> dict[str, Any]:
     """Means over slices, and over patients, since some have many slices.
 
-    The interval is that over patients: slices of one patient are alike. Slices whose label has no
-    tumor count apart: what is found in them is false, and has no Dice.
+    The interval is that over patients: slices of one patient are alike. Slices without a labeled
+    tumor are counted separately: what is found in them is false, and there is no Dice.
     """
     free = [record for record in records if not record["tumor_pixels"]]
     records = [record for record in records if record["tumor_pixels"]]

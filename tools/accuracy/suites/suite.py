@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from renalseg.errors import InputError
 from renalseg.inference.models import Models
 
-Record = dict[str, Any]  # what was counted on one case; plain values, which JSON can keep
+Record = dict[str, Any]  # counts of one case; plain values that JSON can hold
 Row = dict[str, str | float]
 
 
@@ -23,7 +23,7 @@ class Labeled:
     Attributes:
         image: HU (1, X, Y, Z) float32.
         label: (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor, on the same grid.
-        facts: What else the results say of the case.
+        facts: Further facts of the case for the results.
     """
 
     image: MetaTensor
@@ -37,10 +37,10 @@ class Suite:
 
     Attributes:
         name: For files and tables.
-        cases: For each name, what loads or draws it.
+        cases: By name, a function that loads or draws the case.
         measure: Runs the models over a case and counts.
-        row: A record as a line of a table.
-        summarize: What the records of all cases come to.
+        row: Turns a record into a table row.
+        summarize: Summarizes the records of all cases.
     """
 
     name: str

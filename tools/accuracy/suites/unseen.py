@@ -1,4 +1,4 @@
-"""CTs drawn from anatomies that training never saw: the kidneys of KiTS cases that are held out."""
+"""Synthetic CTs of anatomies that training never saw: kidneys of held-out KiTS cases."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tools.accuracy.suites.chain import chain_row, measure_chain, summarize_chai
 from tools.accuracy.suites.suite import Labeled, Suite, require
 
 SPACING = (0.8, 0.8, 2.5)  # mm
-_FIELD = (480, 400)  # voxels of a slice; what is beyond belongs to the arms and the table
+_FIELD = (480, 400)  # voxels of a slice; beyond are only arms and table
 _AROUND_MM = 50.0  # above and below the kidneys
-_STRETCH = 1.25  # at most this much longer does `deform` make them
+_STRETCH = 1.25  # `deform` makes them longer by at most this factor
 _FIRST = 800_000  # training draws from other seeds
 _FIRST_FREE = 1000  # number of the first case without tumors; those with tumors begin at 0
 _LEAST_TUMOR_ML = 0.5
 
 
 def unseen(data_dir: Path, count: int) -> Suite:
-    """CTs with tumors, and half as many in which cysts have taken the places of all tumors.
+    """CTs with tumors, and half as many in which every tumor is replaced by a cyst.
 
     Args:
         data_dir: Folder with the label maps of KiTS and of a whole body.
@@ -48,12 +48,12 @@ def unseen(data_dir: Path, count: int) -> Suite:
 
 
 def draw_case(data_dir: Path, number: int, tumors: bool = True) -> Labeled:
-    """A CT of a torso with kidneys of KiTS cases that are held out.
+    """Draws a CT of a torso with kidneys of held-out KiTS cases.
 
     Args:
         data_dir: Folder with the label maps.
-        number: Another number is another patient, contrast phase and scanner.
-        tumors: Whether the tumors stay; they become cysts else.
+        number: Each number gives another patient, contrast phase and scanner.
+        tumors: Whether the tumors stay; otherwise they become cysts.
     """
     generator = Generator().manual_seed(_FIRST + number)
     anatomy = _with_tumor(data_dir, generator)
@@ -77,7 +77,7 @@ def _with_tumor(data_dir: Path, generator: Generator) -> Anatomy:
 
 
 def _around_kidneys(anatomy: Anatomy) -> tuple[torch.Tensor, int]:
-    """The middle of the body at the height of the kidneys, in voxels, and how many slices."""
+    """The center of the body at the height of the kidneys, in voxels, and the number of slices."""
     body = bounding_box((anatomy.tissue != Tissue.AIR) & (anatomy.tissue != Tissue.TABLE))
     kidneys = bounding_box(label_of(anatomy.tissue) > 0)
     if body is None or kidneys is None:
