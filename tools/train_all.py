@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(bundle: Path, output_dir: Path, knobs: dict[str, Any]) -> str:
-    """What there is to say about the training of one bundle."""
+    """Trains one bundle and returns a summary."""
     config = bundle / "configs" / "train.yaml"
     epochs = knobs.get("epochs", yaml.safe_load(config.read_text(encoding="utf-8"))["epochs"])
     if (output_dir / HISTORY).exists():

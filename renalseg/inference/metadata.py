@@ -11,7 +11,7 @@ from typing import Any
 from renalseg.errors import ConfigError
 
 METADATA_FILE = "configs/metadata.json"
-TUMOR_METRIC = "tumor_dice_unseen_synthetic"
+TUMOR_METRIC = "tumor_dice_synthetic"
 """Begin of the names of a tumor bundle's Dice in `eval_metrics`, one for what runs before it."""
 _DECIDES = ("configs/inference.yaml", "models/model.pt")  # what decides a bundle's output
 _FINGERPRINT = 16  # characters

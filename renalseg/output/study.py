@@ -174,7 +174,7 @@ def weak_bundles(choice: Choice) -> list[str]:
     """
     said = []
     *before, tumor = choice.stages
-    names = {choice.localizer: "kidney_dice_unseen_synthetic", tumor: tumor_metric(before)}
+    names = {choice.localizer: "kidney_dice_synthetic", tumor: tumor_metric(before)}
     for bundle, name in names.items():
         try:
             metadata = read_metadata(choice.bundles / bundle)

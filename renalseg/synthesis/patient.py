@@ -188,7 +188,7 @@ class CaseStream(IterableDataset[Any], Generic[Drawn], ABC):
 
     Args:
         anatomies: What to draw from: patients, or anatomies whose CT is drawn.
-        transform: From a case as it is drawn to what the network trains on; None leaves it.
+        transform: From a drawn case to the network's input; None leaves it unchanged.
         seed: Of all randomness, that of the transform included.
 
     Attributes:

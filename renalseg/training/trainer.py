@@ -83,7 +83,7 @@ def make_trainer(
         optimizer: Of the parameters of `network`.
         scheduler: Stepped after every iteration; or a handler with a state, such as
             `renalseg.training.schedules.LossPlateau`.
-        loss: Of (logits, label).
+        loss: Function of (logits, label).
         data: Batches with `image` and `label`, endless or longer than an epoch. Those of a
             `CaseStream` go on where a resumed training stopped.
         max_epochs: When to stop.

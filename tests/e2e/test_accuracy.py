@@ -9,7 +9,7 @@ import pytest
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.settings import DEFAULT_METHOD
 from tools.accuracy.measure import measure_accuracy
-from tools.accuracy.suites.unseen import draw_case
+from tools.accuracy.suites.synthetic import draw_case
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
@@ -25,7 +25,7 @@ def test_both_kidneys_of_a_portal_venous_ct_are_measured(data_dir: Path, tmp_pat
 
 
 @pytest.mark.parametrize(("tumors", "values"), [(True, [0, KIDNEY, TUMOR]), (False, [0, KIDNEY])])
-def test_an_unseen_ct_is_drawn(tumors: bool, values: list[int], data_dir: Path) -> None:
+def test_a_synthetic_ct_is_drawn(tumors: bool, values: list[int], data_dir: Path) -> None:
     case = draw_case(data_dir, 0, tumors)
     assert case.label.unique().tolist() == values
     assert not case.label[..., [0, -1]].any(), "kidneys are cut"

@@ -146,7 +146,7 @@ def contents() -> dict[str, Any]:
                 "bundles": {"kidney_sehdc": "0.2.0", "tumor_sehdc": "0.1.0"},
                 "suites": {
                     "real_ct": suite_of(chain[2:], summarize_chain, chain_row),
-                    "unseen": suite_of(chain, summarize_chain, chain_row),
+                    "synthetic": suite_of(chain, summarize_chain, chain_row),
                     "slices": suite_of([cut], summarize_slices, dict),
                 },
             }
@@ -190,7 +190,7 @@ def test_the_cards_get_the_results_of_their_bundles(tmp_path: Path) -> None:
     assert "| none: false tumors | 1, 1.0 ml |" in tumor
     assert any(line.startswith("On 1 real KiTS19 slices of 1 patients") for line in tumor)
     metadata = json.loads((tmp_path / "tumor_sehdc" / "configs" / "metadata.json").read_text())
-    name = "tumor_dice_unseen_synthetic_after_kidney_sehdc"
+    name = "tumor_dice_synthetic_after_kidney_sehdc"
     assert metadata["eval_metrics"][name] == 0.6
 
 

@@ -19,7 +19,7 @@ from renalseg.labels import KIDNEY, TUMOR
 from tests.factories.anatomies import box_anatomy
 from tests.factories.case_scores import make_score, tumor_free
 from tests.factories.scenes import volume
-from tools.accuracy.suites import unseen
+from tools.accuracy.suites import synthetic
 from tools.accuracy.suites.chain import chain_row, measure_chain, summarize_chain
 from tools.accuracy.suites.real_ct import real_ct
 from tools.accuracy.suites.slices import (
@@ -31,7 +31,7 @@ from tools.accuracy.suites.slices import (
     summarize_slices,
 )
 from tools.accuracy.suites.suite import Labeled
-from tools.accuracy.suites.unseen import draw_case
+from tools.accuracy.suites.synthetic import draw_case
 
 LINE = {"case": "135", "slice": "7", "spacing_x": "0.8", "spacing_y": "0.5", "spacing_z": "5.0"}
 GRID = Grid((12, 10, 8), np.diag([-2.0, -2.0, 5.0, 1.0]))
@@ -123,7 +123,9 @@ def test_the_slices_are_those_of_the_index(tmp_path: Path) -> None:
     assert suite.cases["case_00135_slice_0007"]().image.shape == (1, 6, 4, 9)
 
 
-@pytest.mark.parametrize("suite", [real_ct, real_slices, lambda folder: unseen.unseen(folder, 2)])
+@pytest.mark.parametrize(
+    "suite", [real_ct, real_slices, lambda folder: synthetic.synthetic(folder, 2)]
+)
 def test_a_suite_without_its_data_is_refused(
     suite: Callable[[Path], object], tmp_path: Path
 ) -> None:
@@ -199,9 +201,9 @@ def test_where_the_phase_is_unknown_contrast_says_nothing() -> None:
 @pytest.fixture
 def boxes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anatomies of boxes, on a coarse grid."""
-    monkeypatch.setattr(unseen, "_with_tumor", lambda data_dir, generator: box_anatomy())
-    monkeypatch.setattr(unseen, "SPACING", (5.0, 5.0, 8.0))
-    monkeypatch.setattr(unseen, "_FIELD", (56, 40))
+    monkeypatch.setattr(synthetic, "_with_tumor", lambda data_dir, generator: box_anatomy())
+    monkeypatch.setattr(synthetic, "SPACING", (5.0, 5.0, 8.0))
+    monkeypatch.setattr(synthetic, "_FIELD", (56, 40))
 
 
 @pytest.mark.usefixtures("boxes")

@@ -83,13 +83,13 @@ def test_peak_memory_is_that_of_a_process_with_libraries() -> None:
 
 def test_a_bundle_with_a_low_measured_dice_runs_with_a_warning(tmp_path: Path) -> None:
     metrics: dict[str, dict[str, float]] = {
-        "kidney_good": {"kidney_dice_unseen_synthetic": 0.9},
+        "kidney_good": {"kidney_dice_synthetic": 0.9},
         "tumor_blind": {},
         "tumor_new": {},
     }
     measured = {"kidney_good": 0.0, "kidney_good_and_tumor_new": 0.4, "kidney_best": 0.8}
     metrics["tumor_blind"] = {
-        f"tumor_dice_unseen_synthetic_after_{before}": dice for before, dice in measured.items()
+        f"tumor_dice_synthetic_after_{before}": dice for before, dice in measured.items()
     }
     for name, values in metrics.items():
         (tmp_path / name / "configs").mkdir(parents=True)

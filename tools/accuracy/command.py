@@ -25,9 +25,9 @@ def add_accuracy_commands(commands: Any) -> None:
     add(
         "--suite",
         nargs="+",
-        choices=("real_ct", "unseen", "slices"),
+        choices=("real_ct", "synthetic", "slices"),
         default=[],
-        help="not all; unseen is synthetic",
+        help="all with data by default",
     )
     add("--cases", type=int, metavar="N", default=20, help="synthetic CTs with tumors")
     add("--device", metavar="D", help="auto, cpu, cuda or cuda:<n>")

@@ -17,13 +17,13 @@ from tools.accuracy.kept import Kept
 from tools.accuracy.suites.real_ct import real_ct
 from tools.accuracy.suites.slices import real_slices
 from tools.accuracy.suites.suite import Record, Suite
-from tools.accuracy.suites.unseen import unseen
+from tools.accuracy.suites.synthetic import synthetic
 from tools.accuracy.verdict_tables import conditions
 
 RESULT_FILE, CASES_FILE = "accuracy.json", "cases.csv"
 SUITES: Mapping[str, Callable[[Path, int], Suite]] = {
     "real_ct": lambda data_dir, count: real_ct(data_dir),
-    "unseen": unseen,
+    "synthetic": synthetic,
     "slices": lambda data_dir, count: real_slices(data_dir),
 }
 

@@ -19,7 +19,7 @@ def markdown(content: Content) -> str:
         content: Of accuracy.json.
     """
     methods = content["methods"]
-    parts = (("real_ct", _real_ct), ("unseen", _unseen), ("slices", _slices))
+    parts = (("real_ct", _real_ct), ("synthetic", _synthetic), ("slices", _slices))
     lines: list[str] = []
     for name, part in parts:
         measured = [m for m in methods if name in m["suites"]]
@@ -51,8 +51,8 @@ def _real_ct(methods: Sequence[Content]) -> Iterable[str]:
     yield from table(heads, rows, slice(2, None))
 
 
-def _unseen(methods: Sequence[Content]) -> Iterable[str]:
-    summaries = {m["method"]: m["suites"]["unseen"]["summary"] for m in methods}
+def _synthetic(methods: Sequence[Content]) -> Iterable[str]:
+    summaries = {m["method"]: m["suites"]["synthetic"]["summary"] for m in methods}
     first = next(iter(summaries.values()))
     sizes = [part["name"] for part in first["by_size"]]
     heads = (

@@ -28,7 +28,7 @@ _FIRST_FREE = 1000  # number of the first case without tumors; those with tumors
 _LEAST_TUMOR_ML = 0.5
 
 
-def unseen(data_dir: Path, count: int) -> Suite:
+def synthetic(data_dir: Path, count: int) -> Suite:
     """CTs with tumors, and half as many in which every tumor is replaced by a cyst.
 
     Args:
@@ -44,7 +44,7 @@ def unseen(data_dir: Path, count: int) -> Suite:
         f"tumor-free {i:02d}": partial(draw_case, data_dir, _FIRST_FREE + i, tumors=False)
         for i in range(count // 2)
     }
-    return Suite("unseen", cases | free, measure_chain, chain_row, summarize_chain)
+    return Suite("synthetic", cases | free, measure_chain, chain_row, summarize_chain)
 
 
 def draw_case(data_dir: Path, number: int, tumors: bool = True) -> Labeled:
