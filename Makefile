@@ -74,13 +74,13 @@ lint: $(DEV)  ## check form, style and types
 
 check: lint test  ## what must pass before a commit: lint and test
 
-bench: $(RUN) $(NNUNET)/.installed $(VENV)/.installed-itk  ## measure each method beside what it compares with
+bench: $(RUN) $(NNUNET)/.installed $(VENV)/.installed-itk  ## measure each method and its references
 	$(BIN)/python -m tools bench --slices $(SLICES) --nnunet $(NNUNET) --json $(RESULTS).json --plot $(RESULTS).png
 
-goldens: $(DEV)  ## make the golden outputs of the tests anew, after results changed on purpose
+goldens: $(DEV)  ## renew the golden outputs of the tests, after results changed on purpose
 	$(BIN)/python -m tests.golden
 
-pictures: $(DEV)  ## make the pictures of the guides anew: needs Chromium and poppler-utils
+pictures: $(DEV)  ## renew the pictures of the guides: needs Chromium and poppler-utils
 	$(BIN)/python -m tests.pictures
 
 train: $(RUN) build/.library  ## train a bundle on synthetic CTs: make train BUNDLE=tumor_sehdc

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _default_bundles() -> Path | None:
-    """Give the folder beside the application, unless the environment names one or it is absent."""
+    """Give the folder next to the application, unless the environment names one or it is absent."""
     named = any(os.environ.get(name) for name in ("RENALSEG_BUNDLES", "HOLOSCAN_MODEL_PATH"))
     beside = FOLDER.parent / "bundles"
     return beside if beside.is_dir() and not named else None

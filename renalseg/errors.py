@@ -96,6 +96,17 @@ def some_of(texts: Iterable[str], most: int = 5, joint: str = "; ") -> str:
     return joint.join(every[:most]) + (f"{joint}… and {rest} more" if rest > 0 else "")
 
 
+def plural(number: int, one: str, more: str = "") -> str:
+    """Return a number with its noun, as in "1 slice" and "2 slices".
+
+    Args:
+        number: How many.
+        one: The noun in the singular.
+        more: In the plural; with an appended s by default.
+    """
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
 def causes(exc: BaseException, *, implicit: bool = False) -> Iterator[BaseException]:
     """An exception, then what caused it, what caused that, and so on.
 

@@ -1,4 +1,4 @@
-"""Makes the pictures of the guides anew from the sample: ``python -m tests.pictures``.
+"""Renews the pictures of the guides from the sample: ``python -m tests.pictures``.
 
 The default method segments the embedded sample CT; the picture, the PDF and the page of that run
 become the pictures. Each carries the software that made it, which a test compares with today's.

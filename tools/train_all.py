@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from renalseg.errors import ConfigError, exit_code_for
+from renalseg.errors import ConfigError, exit_code_for, plural
 from renalseg.runtime.progress import announce
 from renalseg.training.export import export_bundle
 from renalseg.training.history import HISTORY, Row, best_of, read_history
@@ -141,7 +141,7 @@ def _train(bundle: Path, output_dir: Path, knobs: dict[str, Any]) -> str:
 def _best(rows: Sequence[Row]) -> str:
     best = best_of(rows)
     found = f", best Dice {best['dice']:.3f} in epoch {best['epoch']:.0f}" if best else ""
-    return f"{len(rows)} epochs{found}"
+    return plural(len(rows), "epoch") + found
 
 
 if __name__ == "__main__":

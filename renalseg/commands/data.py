@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from renalseg.errors import EXIT_REFUSED, ConfigError
+from renalseg.errors import EXIT_REFUSED, ConfigError, plural
 
 EXIT_INTERRUPTED = 130
 
@@ -86,7 +86,7 @@ def _kits19(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         announce("interrupted; run the same command to resume")
         return EXIT_INTERRUPTED
-    console.print(f"{outcome.fetched} files fetched, {outcome.kept} already present")
+    console.print(f"{plural(outcome.fetched, 'file')} fetched, {outcome.kept} already present")
     return 0
 
 
@@ -116,7 +116,7 @@ def _check(options: argparse.Namespace) -> int:
     if table.row_count:
         console.print(table)
     broken = sum(any(finding.broken for finding in found) for found in results)
-    console.print(f"{len(results)} cases, {broken} to be mended")
+    console.print(f"{plural(len(results), 'case')}, {broken} to be fixed")
     return EXIT_REFUSED if broken else 0
 
 
@@ -125,7 +125,7 @@ def _prepare(options: argparse.Namespace) -> None:
     from renalseg.training.sources import load_patients
 
     patients = load_patients(options.source)
-    announce(f"{len(patients)} cases are ready")
+    announce(f"{plural(len(patients), 'case')} ready")
 
 
 def _held_out(options: argparse.Namespace) -> None:

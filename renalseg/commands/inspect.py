@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from renalseg.dicom.read.accounts import REFUSED
-from renalseg.errors import EXIT_REFUSED
+from renalseg.errors import EXIT_REFUSED, plural
 from renalseg.runtime.environment import switched_on
 from renalseg.runtime.harmless import one_line
 
@@ -154,8 +154,8 @@ def _print_all(console: Console, warnings: list[str]) -> None:
 def _verdict(content: Mapping[str, Any]) -> str:
     done = sum(study["reason"] is None for study in content["studies"])
     return (
-        f"A run would process {done} of {len(content['studies'])} studies, "
-        f"{content['files']['processed']} files, and end with {content['exit_code']}."
+        f"A run would process {done} of {plural(len(content['studies']), 'study', 'studies')}, "
+        f"{plural(content['files']['processed'], 'file')}, and end with {content['exit_code']}."
     )
 
 

@@ -19,7 +19,7 @@ from renalseg.commands.report import add_report_command
 from renalseg.commands.synthesis import add_synthesis_commands
 from renalseg.commands.train import add_export_command, add_train_command
 from renalseg.commands.worker import add_worker_command
-from renalseg.errors import EXIT_FAULT, RenalSegError, exit_code_for
+from renalseg.errors import EXIT_FAULT, RenalSegError, exit_code_for, plural
 from renalseg.runtime import log
 from renalseg.runtime.checksums import add_checksums_command
 from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
@@ -201,8 +201,8 @@ def _archive(options: argparse.Namespace) -> int:
         print("every study already has a result; --again segments them again")
         return 0
     codes = [outcome.exit_code for outcome in outcomes]
-    rate = f"{len(codes) / hours:.0f} studies an hour"
-    print(f"{codes.count(0)} of {len(codes)} studies segmented, {rate}")
+    rate = f"{len(codes) / hours:.0f} studies per hour"
+    print(f"{codes.count(0)} of {plural(len(codes), 'study', 'studies')} segmented, {rate}")
     print(options.out_root / SUMMARY_FILE)
     return worst(codes)
 

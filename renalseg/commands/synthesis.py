@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from renalseg.errors import ConfigError
+from renalseg.errors import ConfigError, plural
 
 
 def add_synthesis_commands(commands: Any) -> None:
@@ -56,7 +56,7 @@ def _sample(options: argparse.Namespace) -> None:
     if not 2 <= options.slices <= 2000:
         raise ConfigError(f"Expected 2 to 2000 slices, got {options.slices}")
     write_sample(options.out_dir, options.seed, options.slices)
-    print(f"{options.slices} slices in {options.out_dir / 'dicom'}, label beside them")
+    print(f"{options.slices} slices in {options.out_dir / 'dicom'}, label next to them")
 
 
 def _library(options: argparse.Namespace) -> None:
@@ -80,4 +80,5 @@ def _implant(options: argparse.Namespace) -> None:
         count=options.count,
         seed=options.seed,
     )
-    print(f"{implanted} of {options.count} lesions fit; image and label in {options.out_dir}")
+    lesions = plural(options.count, "lesion")
+    print(f"{implanted} of {lesions} fit; image and label in {options.out_dir}")

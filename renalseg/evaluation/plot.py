@@ -16,7 +16,7 @@ from renalseg.evaluation.overlap import TUMORS
 from renalseg.evaluation.summary import FAILED_BELOW, Summary
 
 _SPREAD = 0.16  # of the points of a strip, to both sides
-_MOST_NAMES = 8  # of failed cases that are written beside their points
+_MOST_NAMES = 8  # of failed cases that are written next to their points
 _BLUE, _RED, _GRAY = "#2b6cb0", "#c53030", "#666666"
 
 

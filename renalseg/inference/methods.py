@@ -22,7 +22,7 @@ from renalseg.runtime.checksums import METHODS
 
 DEFAULTS = "defaults"
 _PACKAGE = Path(__file__).resolve().parents[1]
-# Inside the package in the wheel, beside it in a checkout.
+# Inside the package in the wheel, next to it in a checkout.
 BUNDLES = _PACKAGE / "bundles"
 if not BUNDLES.is_dir():
     BUNDLES = _PACKAGE.parent / "bundles"

@@ -14,7 +14,7 @@ class SliceUNet(UNet):
     """The residual U-Net of MONAI in two dimensions, with instance norm.
 
     Args:
-        in_channels: Slices of a stack, and what is beside them.
+        in_channels: Slices of a stack, and further channels.
         out_channels: Logits.
         channels: Of each level, from the finest, which has half of the pixels of the image.
 

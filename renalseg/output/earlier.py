@@ -66,7 +66,7 @@ def files_of(folder: Path, studies: Collection[str]) -> frozenset[str]:
 def refuse_others(folder: Path, studies: Collection[str]) -> None:
     """Refuses an output folder that holds results of other studies.
 
-    They would stay unlisted beside the new ones, and might be another patient's. This program must
+    They would stay unlisted next to the new ones, and might be another patient's. This program must
     not remove them: nobody requested it, and they may be the only copy.
 
     Args:

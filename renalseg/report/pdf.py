@@ -48,7 +48,7 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Facts:
-    """Text of the report beside pictures and measures.
+    """Text of the report besides pictures and measures.
 
     Attributes:
         study: Names and values of patient, study and series.
@@ -178,7 +178,7 @@ def _say(sheet: Sheet, warnings: Sequence[Statement], more: int, y: float) -> fl
     """Writes warnings into a box; gives its lower edge."""
     lines = [line for warning in warnings for line in _said(warning)]
     if more:
-        lines.append(f"{more} more warnings are on the next page")
+        lines.append(f"Further warnings on the next page: {more}")
     height = len(lines) * leading(_SAID) + 2.5
     sheet.box(LEFT, y, RIGHT - LEFT, height, color=_NOTICE, lw=0, zorder=-1)
     sheet.box(LEFT, y, 1.2, height, color=RED, lw=0, zorder=-1)
@@ -231,7 +231,7 @@ def _table(sheet: Sheet, segments: Sequence[MeasuredSegment], phase: str, y: flo
         y += _ROW
     sheet.rule(y - 3)
     if len(shown) < len(segments):
-        rest = f"{len(segments) - len(shown)} smaller ones are only in the structured report"
+        rest = f"Smaller ones, only in the structured report: {len(segments) - len(shown)}"
         sheet.text(LEFT + 5, y + 1, rest, _NOTE, color=GRAY)
     return end
 

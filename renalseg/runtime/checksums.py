@@ -11,7 +11,7 @@ from typing import Any
 from renalseg.errors import ConfigError
 
 MANIFEST = "SHA256SUMS"
-METHODS = "methods"  # the one folder beside the bundles that is not a bundle
+METHODS = "methods"  # the one folder next to the bundles that is not a bundle
 _PARTS = ("configs", "models")  # of a bundle: what runs
 
 

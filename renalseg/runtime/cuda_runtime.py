@@ -7,7 +7,7 @@ along. On any other machine the wheel ``nvidia-cuda-runtime`` brings it, into a 
 loader does not search. Two remedies stand here:
 
 - `ensure_cuda_runtime` loads it into this process; the programs of this project call it.
-- ``python -m renalseg.runtime.cuda_runtime`` links it beside Holoscan's own libraries, once after
+- ``python -m renalseg.runtime.cuda_runtime`` links it next to Holoscan's own libraries, once after
   installation, for programs of others, such as ``python -m monai.bundle run``.
 """
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from renalseg.errors import plural
 from renalseg.training.history import Row, best_of, read_history
 from renalseg.training.validation import SHOWN
 
@@ -50,7 +51,7 @@ def save_summary(output_dir: str | Path) -> Path:
     _draw_curves(halves[0].subplots(1, 3, sharex=True), rows)
     if shown.exists():
         _draw_patches(halves[1], shown)
-    figure.suptitle(f"{output_dir.name}: {len(rows)} epochs")
+    figure.suptitle(f"{output_dir.name}: {plural(len(rows), 'epoch')}")
     path = output_dir / FILE
     figure.savefig(path, dpi=110)
     return path

@@ -16,7 +16,7 @@ class State(StrEnum):
     RETRY = "retry"
     """Failed; will be retried when it is due."""
     STORING = "storing"
-    """Computed; its results lie in the scratch folder until they are stored and sent on."""
+    """Computed; its results lie in the scratch folder until they are stored and forwarded."""
     DONE = "done"
     REFUSED = "refused"
     """The application says that it cannot be segmented; retrying does not help."""

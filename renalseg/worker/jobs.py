@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from renalseg.errors import InputError
+from renalseg.errors import InputError, plural
 from renalseg.worker.client import Change
 from renalseg.worker.database import Database
 from renalseg.worker.job import WAITING, Arrival, Backoff, Job, State
@@ -151,7 +151,7 @@ class Jobs:
             f"INSERT INTO job ({_ARRIVAL}, state, created, due) VALUES ({marks})", *values
         )
         new = int(inserted.lastrowid or 0)
-        self._note(new, State.QUEUED, f"{arrival.slices} slices")
+        self._note(new, State.QUEUED, plural(arrival.slices, "slice"))
         for row in known:  # what is computed stays until the new one is done
             if row["state"] not in (*computed, State.SUPERSEDED):
                 self._supersede(row["id"], new)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from renalseg.errors import ConfigError
+from renalseg.errors import ConfigError, plural
 from renalseg.worker.client import Instance, Series
 
 OWN_MANUFACTURER = "RenalSeg"
@@ -56,7 +56,7 @@ class Rule:
         if tags.get("Manufacturer") == OWN_MANUFACTURER and _number(tags) >= OWN_SERIES_NUMBER:
             return "a result of RenalSeg"
         if len(series.instances) < self.min_slices:
-            return f"{len(series.instances)} slices, fewer than {self.min_slices}"
+            return f"{plural(len(series.instances), 'slice')}, fewer than {self.min_slices}"
         wanted = {
             "series description": (self.description, tags.get("SeriesDescription", "")),
             "body part": (self.body_part, tags.get("BodyPartExamined", "")),

@@ -2,7 +2,7 @@
 
 For each method ``<method>.json`` holds the SHA-256 of the label map, its shape and its voxels, and
 ``<method>.npz`` the label map. They are of the plain run: torch, float32, on a CPU. The command
-``make goldens``, or ``python -m tests.golden``, makes them anew.
+``make goldens``, or ``python -m tests.golden``, renews them.
 """
 
 from __future__ import annotations

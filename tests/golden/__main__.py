@@ -1,4 +1,4 @@
-"""Makes goldens anew, and says how they differ from the old ones: ``python -m tests.golden``."""
+"""Renews goldens, and reports how they differ from the old ones: ``python -m tests.golden``."""
 
 from __future__ import annotations
 

@@ -315,7 +315,7 @@ def test_mixed_geometry(written: Written, keyword: str, value: object) -> None:
     edit(written.paths[-1], lambda ds: setattr(ds, keyword, value))
     series = read_series(written.folder)
     assert series.image.shape[-1] == 21
-    assert "geometry 2 of 2 (1 slices) was not processed" in " ".join(series.warnings)
+    assert "geometry 2 of 2 (1 slice) was not processed" in " ".join(series.warnings)
     edit(written.paths[9], lambda ds: setattr(ds, keyword, value))
     message = refusal(written.folder)
     assert "none of 2 series or parts can be processed" in message

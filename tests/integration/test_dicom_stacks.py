@@ -178,7 +178,7 @@ def test_a_monitoring_slice_between_the_slices_of_the_scan_is_left_out(tmp_path:
     copy_slices(written, [9], monitor)
     series = read_series(tmp_path)
     np.testing.assert_array_equal(series.image[0].numpy(), written.hu)
-    assert "AcquisitionNumber 7 (1 slices) was not processed" in " ".join(series.warnings)
+    assert "AcquisitionNumber 7 (1 slice) was not processed" in " ".join(series.warnings)
 
 
 # The same slice again
@@ -272,7 +272,7 @@ def test_a_scout_in_the_series_is_left_out(tmp_path: Path) -> None:
     edit(scout.paths[0], lambda ds: setattr(ds, "SOPInstanceUID", rename("1.2", 1)))
     series = read_series(tmp_path)
     np.testing.assert_array_equal(series.image[0].numpy(), written.hu)
-    assert "geometry 2 of 2 (1 slices) was not processed" in " ".join(series.warnings)
+    assert "geometry 2 of 2 (1 slice) was not processed" in " ".join(series.warnings)
 
 
 # A name of its own for each slice
@@ -323,7 +323,7 @@ def test_many_series_that_are_not_processed_are_counted(tmp_path: Path) -> None:
         write_series(tmp_path / str(seed), seed, slices=3)
     remarks = list(study_of(tmp_path).remarks())
     assert len(remarks) == 11
-    assert remarks[-1].startswith("4 more series or parts were not processed")
+    assert remarks[-1].startswith("not processed either: 4 more series or parts")
 
 
 # Studies and series

@@ -456,7 +456,7 @@ def test_more_warnings_than_an_image_holds_leave_the_conclusion(source: Path) ->
     lines = image.ImageComments.splitlines()
     assert len(image.ImageComments) <= 10240
     assert lines[0].startswith("Warning: 0 ")
-    assert "more warnings are in the structured report" in lines[-2]
+    assert "Further warnings in the structured report: " in lines[-2]
     assert lines[-1] == "Conclusion: No tumor found."
 
 

@@ -104,7 +104,7 @@ def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:
         list(check(tmp_path))
 
 
-@pytest.mark.parametrize(("top", "code", "said"), [(3, 0, "0 to be mended"), (9, 2, "1 to be")])
+@pytest.mark.parametrize(("top", "code", "said"), [(3, 0, "0 to be fixed"), (9, 2, "1 to be")])
 def test_the_command_ends_with_2_if_something_is_to_be_mended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], top: int, code: int, said: str
 ) -> None:
@@ -118,6 +118,6 @@ def test_the_command_takes_ranges_of_cases(
 ) -> None:
     write_case(tmp_path, 1)
     assert main(["data", "check", str(tmp_path), "--cases", "1,3-4", "--quick"]) == 2
-    assert "3 cases, 2 to be mended" in capsys.readouterr().out
+    assert "3 cases, 2 to be fixed" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["data", "check", str(tmp_path), "--cases", "all"])

@@ -10,6 +10,7 @@ from renalseg.errors import (
     RenalSegError,
     RetryableError,
     exit_code_for,
+    plural,
 )
 
 
@@ -58,3 +59,10 @@ def test_exit_code_of_causes_in_a_circle() -> None:
     first, second = RuntimeError("a"), RuntimeError("b")
     first.__cause__, second.__cause__ = second, first
     assert exit_code_for(first) == 1
+
+
+def test_a_number_and_its_noun_agree() -> None:
+    assert [plural(n, "slice") for n in (0, 1, 2, 1500)] == [
+        *("0 slices", "1 slice", "2 slices", "1,500 slices")
+    ]
+    assert plural(2, "study", "studies") == "2 studies"

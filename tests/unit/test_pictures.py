@@ -1,4 +1,4 @@
-"""The pictures of the guides are of what ships today; `make pictures` makes them anew."""
+"""The pictures of the guides are of what ships today; `make pictures` renews them."""
 
 from __future__ import annotations
 

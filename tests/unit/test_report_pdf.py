@@ -81,7 +81,7 @@ def test_all_warnings_are_said_on_as_many_pages_as_they_take() -> None:
     pdf = draw_page(*pages(30))
     text = text_of(pdf)
     assert count_pages(pdf) > 1
-    assert "more warnings are on the next page" in text
+    assert "Further warnings on the next page: " in text
     for number in range(30):
         assert f"number {number}:" in text
 

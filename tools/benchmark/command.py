@@ -10,7 +10,7 @@ from typing import Any
 def add_bench_command(commands: Any) -> None:
     """Adds the command to the parser's subcommands."""
     bench: argparse.ArgumentParser = commands.add_parser(
-        "bench", help="measure speed and memory of each method beside references"
+        "bench", help="measure speed and memory of each method and of references"
     )
     add = bench.add_argument
     add("--slices", type=int, nargs="+", metavar="N", default=[200], help="of 512 x 512 pixels")

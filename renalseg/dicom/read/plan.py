@@ -27,7 +27,7 @@ from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.read.stations import goes_on_in
 from renalseg.dicom.tags import Instance
 from renalseg.dicom.write.source import source_headers
-from renalseg.errors import InputError, some_of
+from renalseg.errors import InputError, plural, some_of
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Candidate:
     def name(self) -> str:
         """Return its name in messages."""
         part = f", {self.part}" if self.part else ""
-        return f"series {self.series}{part} ({len(self.instances)} slices)"
+        return f"series {self.series}{part} ({plural(len(self.instances), 'slice')})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ class StudyPlan:
             yield f"{candidate.name} was not processed: {why}"
         if len(others) > _MOST_REMARKS:
             rest = len(others) - _MOST_REMARKS
-            yield f"{rest} more series or parts were not processed; result.json says why of each"
+            yield f"not processed either: {rest} more series or parts; see result.json"
 
     def _why_not(self, candidate: Candidate) -> str | None:
         """Why a candidate may not be processed, whatever the others are."""

@@ -142,7 +142,7 @@ def _nearest(places: Array, series: CTSeries, path: Path) -> npt.NDArray[np.int6
 def _is_volume(seg: hd.seg.Segmentation) -> bool:
     """Whether the frames are slices of one regular volume, empty ones left out.
 
-    Slices 3 mm apart beside others 1.5 mm apart look like a volume with empty frames; the number
+    Slices 3 mm apart next to others 1.5 mm apart look like a volume with empty frames; the number
     of source slices tells them apart.
     """
     volume = seg.get_volume_geometry()
@@ -224,7 +224,7 @@ def _reach(heights: Array, alone: float) -> Array:
 
     Args:
         heights: (P,) of the planes, ascending.
-        alone: Thickness of a plane that has no other beside it.
+        alone: Thickness of a plane without a neighbor.
     """
     steps = np.diff(heights)
     if not len(steps):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from renalseg.dicom.read.plan import Candidate
-from renalseg.errors import InputError, some_of
+from renalseg.errors import InputError, plural, some_of
 from renalseg.runtime.harmless import one_line
 
 _MOST_LISTED = 20
@@ -52,9 +52,9 @@ def find_wanted(candidates: Sequence[Candidate], wanted: str) -> str:
 
 def _name(parts: Sequence[Candidate]) -> str:
     first = parts[0].instances[0]
-    slices = sum(len(part.instances) for part in parts)
+    slices = plural(sum(len(part.instances) for part in parts), "slice")
     number, description = first.optional("SeriesNumber"), first.optional("SeriesDescription")
-    return one_line(f"{number or '-'} {description!r}, {slices} slices, {parts[0].series}")
+    return one_line(f"{number or '-'} {description!r}, {slices}, {parts[0].series}")
 
 
 def _number(candidate: Candidate) -> int | None:

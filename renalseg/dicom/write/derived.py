@@ -155,7 +155,7 @@ def say(image: Dataset, said: Sequence[Statement]) -> None:
     room = LONG_TEXT - len(conclusion) - 100
     kept = [text for n, text in enumerate(others) if sum(map(len, others[: n + 1])) + 2 * n < room]
     if len(kept) < len(others):
-        kept.append(f"{len(others) - len(kept)} more warnings are in the structured report")
+        kept.append(f"Further warnings in the structured report: {len(others) - len(kept)}")
     image.ImageComments = "\r\n".join((*kept, conclusion))
 
 

@@ -1,8 +1,8 @@
 """Plausibility of what the networks found: kidneys, and tumors in them.
 
 Networks label something in every image. This package examines the labels as a reader would:
-density, size, shape, surrounding fat, position beside the spine, and the contrast phase. It knows
-no network and no file.
+density, size, shape, surrounding fat, position relative to the spine, and the contrast phase. It
+knows no network and no file.
 """
 
 from __future__ import annotations

@@ -30,9 +30,9 @@ _SAID = MappingProxyType(
         "solidity": "a ragged shape (it fills {:.0%} of its hull)",
         "flat_face": "a side that is cut straight",
         "midline_share": "its full width on the midline of the body",
-        "lateral_mm": "a place {:.0f} mm beside the spine",
-        "forward_mm": "a place {:.0f} mm in front of the spine",
-        "spine": "no spine beside it",
+        "lateral_mm": "a position {:.0f} mm lateral to the spine",
+        "forward_mm": "a position {:.0f} mm in front of the spine",
+        "spine": "no spine next to it",
     }
 )
 
