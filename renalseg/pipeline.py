@@ -178,7 +178,7 @@ def take_findings(series: CTSeries, pred: MetaTensor, numbers: Numbers) -> Findi
         pred: Labels (1, X, Y, Z) uint8 on its grid, of `Models.find_tumors`.
         numbers: Of the method.
     """
-    elsewhere = names_another_part(str(series.headers[0].get("BodyPartExamined") or ""))
+    elsewhere = names_another_part(series.body_part)
     findings = find(series.image, pred, numbers, elsewhere=elsewhere)
     reason, review = findings.judgment.reason, findings.judgment.review
     for text in (*([] if reason is None else [f"no kidney: {reason}"]), *review):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,20 @@ def test_names_that_are_gone_are_noticed() -> None:
     assert _exists("renalseg.inference.bundle.segment_case")
     assert not _exists("renalseg.inference.bundle.no_such_name")
     assert not _exists("renalseg.results.plausibility")
+
+
+def test_the_floors_are_those_that_imports_keep_to() -> None:
+    """The table of docs/architecture.md and the contract of import-linter, from top to bottom."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = project["tool"]["importlinter"]["contracts"]
+    floors = {
+        name: height
+        for height, layer in enumerate(contract["layers"])
+        for name in layer.split(" | ")
+    }
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Floors")[2].partition("Next to the package")[0]
+    cells = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    named = [name for name in re.findall(r"`(\w+)`", cells) if name not in ("read", "write")]
+    assert sorted(named) == sorted(floors)
+    assert [floors[name] for name in named] == sorted(floors.values())

@@ -60,6 +60,11 @@ class CTSeries:
     frames: Mapping[str, SourceFrame] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
 
+    @property
+    def body_part(self) -> str:
+        """BodyPartExamined of the source; empty if it has none."""
+        return str(self.headers[0].get("BodyPartExamined") or "")
+
     def to_slices(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Bring a label map from the grid of the image to the source slices.
 
