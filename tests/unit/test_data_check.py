@@ -110,7 +110,7 @@ def test_the_command_ends_with_2_if_something_is_to_be_mended(
 ) -> None:
     write_case(tmp_path, label=np.where(TRUTH == 3, top, TRUTH).astype(np.uint8))
     assert main(["data", "check", str(tmp_path), "--jobs", "1"]) == code
-    assert f"1 cases, {said}" in capsys.readouterr().out
+    assert f"1 case, {said}" in capsys.readouterr().out
 
 
 def test_the_command_takes_ranges_of_cases(
