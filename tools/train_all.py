@@ -49,7 +49,7 @@ def train_all(
     Args:
         bundles: Folders of bundles.
         output_dir: Gets a folder for each.
-        knobs: In place of those in each train.yaml.
+        knobs: Replace those in each train.yaml.
         export: Makes a new bundle of each, in the folder `bundles` of `output_dir`.
     """
     outcomes = []

@@ -97,7 +97,7 @@ def make_trainer(
         validation: Finds the best weights; None keeps the last ones alone.
         ema: Decay of a moving average of the weights, such as 0.998, which is then validated and
             exported in place of the weights; None keeps none.
-        mlflow: Tracking URI of MLflow, or a folder; None does without.
+        mlflow: Tracking URI of MLflow, or a folder; None for none.
         inference: What an export writes into inference.yaml, see
             `renalseg.training.export.write_record`; None: the training is not to be exported.
         source: What it trains on, for the card of the exported bundle.

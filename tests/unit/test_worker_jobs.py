@@ -272,7 +272,7 @@ def lock(path: Path) -> sqlite3.Connection:
 def test_a_lock_that_another_holds_is_waited_for(jobs: Jobs, tmp_path: Path) -> None:
     jobs.database.change("PRAGMA busy_timeout = 20")
     other = lock(tmp_path / "jobs.db")
-    with pytest.raises(DatabaseError, match="cannot be used for now: database is locked"):
+    with pytest.raises(DatabaseError, match="is not usable at the moment: database is locked"):
         jobs.take_in(1, [CONTENT])
     other.execute("ROLLBACK")
     other.close()

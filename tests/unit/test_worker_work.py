@@ -147,7 +147,7 @@ def test_the_application_gets_the_device_but_no_secrets(
 
 def test_an_application_that_takes_too_long_is_ended(bench: Bench) -> None:
     job = bench.do("time.sleep(60)", timeout=0.5)
-    assert (job.state, job.message) == (State.RETRY, "not done after 0 seconds")
+    assert (job.state, job.message) == (State.RETRY, "timed out after 0 seconds")
 
 
 def test_an_application_that_fills_the_disk_is_ended(

@@ -93,7 +93,7 @@ def _by_phase(cases: Sequence[Content]) -> Iterable[tuple[str, int, str]]:
 
 
 def _tumor(partners: Mapping[tuple[str, ...], Content]) -> tuple[str, dict[str, float | None]]:
-    """One column for each localizer, with the refiner where there is one."""
+    """One column for each localizer, with the refiner if there is one."""
     lines: dict[str, list[str]] = {}
     metrics: dict[str, float | None] = {}
     for before, suites in partners.items():
