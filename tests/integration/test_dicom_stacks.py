@@ -13,7 +13,7 @@ from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.plan import Plan, StudyPlan
 from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import read_series
-from renalseg.errors import InputError
+from renalseg.errors import InputError, plural
 from tests.factories.folders import rename, write_phases, write_series
 from tests.factories.series import BODY_HU, CASES, Written, edit, edit_all, write_case
 
@@ -102,7 +102,7 @@ def test_stations_that_share_slices_are_one_volume(
     assert study.best.grid.shape == (24, 20, 22)
     assert "2 table stations were joined" in study.best.grid.warnings[0]
     (remark,) = study.remarks()
-    assert f"overlap of stations ({shared} slices) was not processed" in remark
+    assert f"overlap of stations ({plural(shared, 'slice')}) was not processed" in remark
     np.testing.assert_array_equal(read_series(tmp_path).image[0].numpy(), written.hu)
 
 
