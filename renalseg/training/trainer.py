@@ -94,7 +94,7 @@ def make_trainer(
             checkpoint.pt that is there already is resumed from.
         inferer: Runs the network on a batch; None runs it in the half precision of the device.
         train_handlers: Further MONAI handlers; those with a state are saved and resumed.
-        validation: Finds the best weights; None keeps the last ones alone.
+        validation: Finds the best weights; None keeps only the last ones.
         ema: Decay of a moving average of the weights, such as 0.998, which is then validated and
             exported in place of the weights; None keeps none.
         mlflow: Tracking URI of MLflow, or a folder; None for none.
