@@ -11,7 +11,11 @@ import torch
 from monai.networks.blocks import ChannelSELayer, Convolution
 from torch import Tensor, nn
 
-from renalseg.networks.attention import DualAttention3d
+from renalseg.networks.attention import (
+    ChannelAttention3d,
+    DualAttention3d,
+    PositionAttention3d,
+)
 from renalseg.networks.common import Norm, crop_as, pad_to_multiple
 
 STRIDES = ((2, 2, 1), (2, 2, 2), (2, 2, 2))  # x, y, z of the three down-sampling convolutions
@@ -44,6 +48,33 @@ class SEHDC(nn.Sequential):
         super().__init__(*layers)
 
 
+class ConvolvedDualAttention(nn.Module):
+    """Dual attention with a 3x3x3 convolution before and after each attention.
+
+    Table 1 of the paper gives its dual attention kernels of 3x3x3, which Fu et al. have in their
+    own code: one convolution into each attention, and one out of it.
+
+    Args:
+        channels: Channels of the input, also of the output.
+        norm: MONAI norm layer.
+
+    Shape:
+        input and output (B, channels, X, Y, Z).
+    """
+
+    def __init__(self, channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.position, self.channel = (
+            nn.Sequential(_conv(channels, channels, norm), part, _conv(channels, channels, norm))
+            for part in (PositionAttention3d(channels), ChannelAttention3d())
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of the same shape."""
+        out: Tensor = self.position(x) + self.channel(x)
+        return out
+
+
 class SEHDCUNet(nn.Module):
     """3D U-Net with SE-HDC and dual attention at the bottom (Table 1 of the paper).
 
@@ -56,6 +87,7 @@ class SEHDCUNet(nn.Module):
         width: Channels of the first level (paper: 24); the deeper levels have 2, 4 and 8 times
             as many.
         norm: MONAI norm layer; the paper does not state one.
+        convolved_attention: Whether dual attention has its 3x3x3 convolutions (paper: True).
 
     Shape:
         input (B, in_channels, X, Y, Z) of any size over (8, 8, 4), padded inside to a multiple;
@@ -68,6 +100,7 @@ class SEHDCUNet(nn.Module):
         out_channels: int = 1,
         width: int = 24,
         norm: Norm = "instance",
+        convolved_attention: bool = False,
     ) -> None:
         super().__init__()
         channels = [width, 2 * width, 4 * width, 8 * width]
@@ -77,7 +110,13 @@ class SEHDCUNet(nn.Module):
             for i, stride in enumerate(STRIDES)
         )
         self.convs = nn.ModuleList(_conv(c, c, norm) for c in channels[1:3])
-        self.bottom = nn.Sequential(SEHDC(channels[3], norm), DualAttention3d(channels[3]))
+        deepest = channels[3]
+        attention = (
+            ConvolvedDualAttention(deepest, norm)
+            if convolved_attention
+            else DualAttention3d(deepest)
+        )
+        self.bottom = nn.Sequential(SEHDC(deepest, norm), attention)
         self.ups = nn.ModuleList(
             nn.ConvTranspose3d(channels[i + 1], channels[i], kernel_size=stride, stride=stride)
             for i, stride in enumerate(STRIDES)

@@ -30,6 +30,8 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         seed: Start of the random stream; each worker gets its own.
         phases: Shares of the four contrast phases in drawn CTs; a real CT keeps its own.
         transform: From a patch to the network's input.
+        whole_body: Each patch is the whole body, zoomed to `roi_size`; neither the spacings nor
+            where a patch is centered then count.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         near_cyst: float = 0.0,
         phases: Sequence[float] = PHASE_SHARES,
         transform: Callable[[dict[str, Any]], Any] | None = None,
+        whole_body: bool = False,
     ) -> None:
         super().__init__(anatomies, transform, seed)
+        self.whole_body = whole_body
         self.roi_size = tuple(roi_size)
         self.spacing = tuple(spacing)
         self.spacing_to = tuple(spacing_to) if spacing_to is not None else None
@@ -60,8 +64,10 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
     def draw(self, generator: Generator) -> dict[str, Any]:
         """One patch: `image` (1, *roi_size) float32 HU, `label` (1, *roi_size) uint8, `case`."""
         i = self.draw_patient(generator)
-        center = self._draw_center(i, generator)
-        spacing = self.draw_spacing(generator)
+        if self.whole_body:
+            center, spacing = self._around_body(i)
+        else:
+            center, spacing = self._draw_center(i, generator), self.draw_spacing(generator)
         (piece,) = self.patients[i].pieces(
             [center], self.roi_size, [spacing], generator, self.phases
         )
@@ -75,6 +81,14 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         shares = (in_slice, in_slice, across)
         ends = zip(self.spacing, self.spacing_to, shares, strict=True)
         return tuple(low + (high - low) * share for low, high, share in ends)
+
+    def _around_body(self, i: int) -> tuple[Tensor, tuple[float, ...]]:
+        """Center, in voxels, and spacing of a patch that holds the body of patient `i`."""
+        patient = self.patients[i]
+        ends = torch.tensor([[part.start, part.stop] for part in patient.body]).float()
+        extent = (ends[:, 1] - ends[:, 0]) * torch.tensor(patient.spacing)
+        spacing = (extent / torch.tensor(self.roi_size)).tolist()
+        return (ends.sum(dim=1) - 1) / 2, tuple(spacing)
 
     def _draw_center(self, i: int, generator: Generator) -> Tensor:
         """In voxels of patient `i`."""

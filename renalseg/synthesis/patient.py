@@ -58,6 +58,10 @@ class Patient(Protocol):
     def kidneys(self) -> Sequence[Box]:
         """The boxes of up to two kidneys, tumors included, in voxels."""
 
+    @property
+    def body(self) -> Box:
+        """The box of the body, in voxels."""
+
     def pieces(
         self,
         centers: Sequence[Tensor],
@@ -102,6 +106,14 @@ class DrawnPatient:
     def kidneys(self) -> Sequence[Box]:
         """The boxes of up to two kidneys."""
         return kidney_boxes(label_of(self.anatomy.tissue).numpy() != BACKGROUND, _MIN_VOXELS)
+
+    @cached_property
+    def body(self) -> Box:
+        """The box of all that is neither air nor table."""
+        tissue = self.anatomy.tissue.numpy()
+        box = bounding_box((tissue != Tissue.AIR) & (tissue != Tissue.TABLE))
+        x, y, z = (slice(0, n) for n in tissue.shape)
+        return (x, y, z) if box is None else box
 
     def pieces(
         self,

@@ -40,6 +40,12 @@ class RealPatient:
                 (slice(*x), slice(*y), slice(*z)) for x, y, z in facts["kidneys"].tolist()
             ]
 
+    @property
+    def body(self) -> Box:
+        """The box of the body: all that `prepare` kept."""
+        x, y, z = (slice(0, n) for n in np.load(self.folder / IMAGE, mmap_mode="r").shape)
+        return (x, y, z)
+
     def pieces(
         self,
         centers: Sequence[Tensor],

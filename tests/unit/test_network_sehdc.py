@@ -28,19 +28,28 @@ TABLE_1 = [
 ]
 
 
+@pytest.mark.parametrize("convolved", [False, True])
 @pytest.mark.parametrize("column", [1, 2], ids=["coarse", "fine"])
-def test_levels_are_those_of_table_1(column: int) -> None:
+def test_levels_are_those_of_table_1(column: int, convolved: bool) -> None:
     seen: dict[str, tuple[int, ...]] = {}
 
     def watch(name: str, part: nn.Module) -> None:
         part.register_forward_hook(lambda *call: seen.update({name: tuple(call[2].shape[1:])}))
 
     with torch.device("meta"):  # shapes without numbers
-        network = SEHDCUNet(width=24)
+        network = SEHDCUNet(width=24, convolved_attention=convolved)
         for name, *_ in TABLE_1:
             watch(name, network.get_submodule(name))
         network(torch.empty(2, *(1, *TABLE_1[-1][column][1:])))
     assert list(seen.items()) == [(row[0], row[column]) for row in TABLE_1]
+
+
+def test_dual_attention_has_the_kernels_of_table_1() -> None:
+    with torch.device("meta"):
+        attention = SEHDCUNet(convolved_attention=True).get_submodule("bottom.1")
+    kernels = [m.kernel_size for m in attention.modules() if isinstance(m, nn.Conv3d)]
+    assert kernels.count((3, 3, 3)) == 4  # into and out of position and channel attention
+    assert kernels.count((1, 1, 1)) == 3  # queries, keys and values
 
 
 def test_dilations_are_those_of_the_paper() -> None:

@@ -6,6 +6,7 @@ import torch
 from monai.transforms import RandShiftIntensityd
 from torch import Generator, Tensor
 
+from renalseg.components import components
 from renalseg.synthesis.patches import SyntheticPatches
 from renalseg.synthesis.patient import CaseStream
 from renalseg.training import make_loader
@@ -76,3 +77,13 @@ def test_cases_are_transformed() -> None:
         [box_anatomy()], (8, 8, 8), (4.0, 4.0, 4.0), transform=lambda case: case["case"] + 10
     )
     assert first(stream, 2) == [10, 10]
+
+
+def test_a_patch_can_be_the_whole_body() -> None:
+    """Of 240 x 160 x 200 mm, in which two kidneys have a twentieth."""
+    stream = SyntheticPatches([box_anatomy()], (30, 20, 25), (1.0, 1.0, 1.0), whole_body=True)
+    for case in first(stream, 4):
+        label = case["label"][0].numpy() > 0
+        assert len(components(label)[1]) == 2
+        assert 0.025 < label.mean() < 0.1  # a scan is scaled by 0.85 to 1.2
+        assert (case["image"] < -500).float().mean() < 0.3  # rotated, it has air in the corners
