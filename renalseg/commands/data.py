@@ -36,7 +36,14 @@ def add_data_command(commands: Any) -> argparse.ArgumentParser:
     check.add_argument("--jobs", type=int, metavar="N", help="number of parallel cases")
     check.set_defaults(action=_check)
 
-    for command in (kits19, check):
+    c4kc = actions.add_parser(
+        "c4kc", help="convert C4KC-KiTS of TCIA (DICOM) to the layout of KiTS"
+    )
+    c4kc.add_argument("root", type=Path, help="folder with KiTS-00000 and so on, at any depth")
+    c4kc.add_argument("out", type=Path, help="folder for the cases; a second call goes on")
+    c4kc.set_defaults(action=_c4kc)
+
+    for command in (kits19, check, c4kc):
         command.add_argument("--cases", type=_numbers, metavar="0-209", help="such as 0-9,160")
 
     prepare = actions.add_parser(
@@ -48,7 +55,7 @@ def add_data_command(commands: Any) -> argparse.ArgumentParser:
     held_out.add_argument("source", type=Path, help="KiTS folder or data list (.json)")
     held_out.add_argument("out", type=Path, help="folder for the folders cases and labels")
     held_out.set_defaults(action=_held_out)
-    for command in (kits19, check, prepare, held_out):
+    for command in (kits19, check, c4kc, prepare, held_out):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return data
 
@@ -118,6 +125,27 @@ def _check(options: argparse.Namespace) -> int:
     broken = sum(any(finding.broken for finding in found) for found in results)
     console.print(f"{plural(len(results), 'case')}, {broken} to be fixed")
     return EXIT_REFUSED if broken else 0
+
+
+def _c4kc(options: argparse.Namespace) -> int:
+    from renalseg.data.c4kc import convert_all, find_patients
+    from renalseg.runtime.progress import announce, steps
+
+    patients = find_patients(options.root, options.cases)
+    outcomes = []
+    with steps("case") as update:
+        for outcome in convert_all(patients, options.out):
+            outcomes.append(outcome)
+            update(len(outcomes), len(patients))
+    faults = [outcome for outcome in outcomes if outcome.fault is not None]
+    for outcome in faults:
+        announce(f"{outcome.case}: {outcome.fault}")
+    kept = sum(outcome.kept for outcome in outcomes)
+    announce(
+        f"{len(outcomes) - len(faults) - kept} cases converted, {kept} were there, "
+        f"{len(faults)} cannot be converted"
+    )
+    return EXIT_REFUSED if faults else 0
 
 
 def _prepare(options: argparse.Namespace) -> None:

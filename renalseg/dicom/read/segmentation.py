@@ -51,12 +51,14 @@ def read_seg(path: Path, grid: Grid) -> Labels:
     return np.ascontiguousarray(kinds[on_grid.array])
 
 
-def read_saved(path: Path, series: CTSeries) -> Labels:
+def read_saved(path: Path, series: CTSeries, values: Labels | None = None) -> Labels:
     """Reads segment numbers onto the grid of a series, however its slices lie.
 
     Args:
         path: A SEG, binary or label map, whose frames lie on slices of the series.
         series: The source.
+        values: (256,) what each segment number becomes; None keeps the numbers. Where segments
+            overlap, the largest counts.
 
     Returns:
         (X, Y, Z) on the grid of its image; slices between source slices are as the nearest one.
@@ -71,10 +73,28 @@ def read_saved(path: Path, series: CTSeries) -> Labels:
             f"Expected frames of {rows} x {columns} in {path}, found {seg.Rows} x {seg.Columns}"
         )
     frames, places = _numbered_frames(seg)
+    if values is not None:
+        frames = values[frames]
     slices = np.zeros((len(series.headers), rows, columns), np.uint8)
     for frame, index in zip(frames, _nearest(places, series, path), strict=True):
         np.maximum(slices[index], frame, out=slices[index])
     return series.planes.to_grid(slices.transpose(2, 1, 0))
+
+
+def segment_texts(path: Path) -> dict[int, str]:
+    """What a segmentation calls its segments: label and type, by number.
+
+    Raises:
+        InputError: It cannot be read, or has no segments.
+    """
+    seg = _open_seg(path)
+    texts = {}
+    for number in seg.segment_numbers:
+        segment = seg.get_segment_description(number)
+        texts[int(number)] = f"{segment.segment_label}, {segment.segmented_property_type.meaning}"
+    if not texts:
+        raise InputError(f"Expected segments in {path}, found none")
+    return texts
 
 
 def _open_seg(path: Path) -> hd.seg.Segmentation:

@@ -82,12 +82,15 @@ class CTSeries:
 
 
 @damage_refused("the series cannot be read")
-def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
+def read_series(
+    folder: Path, *, progress: Progress | None = None, wanted: str | None = None
+) -> CTSeries:
     """Read the CT series that suits best among those in a folder, at any depth.
 
     Args:
         folder: Folder with the files of one patient and one study, one file, or an archive of them.
         progress: Called after each slice with the number of slices loaded and their total.
+        wanted: The only series to read, see `renalseg.dicom.read.wanted.find_wanted`.
 
     Returns:
         The series.
@@ -98,11 +101,11 @@ def read_series(folder: Path, *, progress: Progress | None = None) -> CTSeries:
         RetryableError: If memory ran out.
     """
     with unpacked(folder) as place:
-        return _read_series(place, progress)
+        return _read_series(place, progress, wanted)
 
 
-def _read_series(folder: Path, progress: Progress | None) -> CTSeries:
-    plan = make_plan(scan_folder(folder))
+def _read_series(folder: Path, progress: Progress | None, wanted: str | None) -> CTSeries:
+    plan = make_plan(scan_folder(folder), wanted=wanted)
     if not plan.studies:
         kinds = found((*plan.scan.skipped, *plan.scan.refused))
         raise InputError(f"expected a CT series, found none in {folder} ({kinds})")
