@@ -13,9 +13,9 @@ from monai.deploy.core import Application
 from app.run import Run
 from app.stage_operator import StageOperator
 from renalseg import pipeline
-from renalseg.dicom.read.outcome import StudyOutcome
 from renalseg.errors import RenalSegError
 from renalseg.inference.models import Models
+from renalseg.intake.folders import AnyStudy
 from renalseg.output.place import Place
 from renalseg.output.result import Result
 from renalseg.output.study import StudyResult
@@ -75,7 +75,7 @@ def run_graph(study: Path, output: Path, settings: Settings) -> Result:
 
 
 def segment_by_graph(
-    models: Models, settings: Settings, study: StudyOutcome, place: Place
+    models: Models, settings: Settings, study: AnyStudy, place: Place
 ) -> StudyResult:
     """Run the graph on one study; as `pipeline.run_stages`, which needs no Holoscan."""
     run = Run(pipeline.stages(study, place, models, settings))

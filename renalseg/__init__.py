@@ -1,4 +1,4 @@
-"""RenalSeg: kidneys and kidney tumors from a CT study, as a DICOM segmentation."""
+"""RenalSeg: kidneys and kidney tumors from a CT, as a DICOM segmentation or a label map."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from renalseg.output.result import Result
+    import numpy.typing as npt
+
+    from renalseg.segmenter import Progress, Segmentation, Segmenter
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "segment"]
+__all__ = ["Segmenter", "__version__", "segment"]
 
 
 def segment(
-    dicom_dir: str | Path,
-    out_dir: str | Path,
+    source: Any,
+    out_dir: str | Path | None = None,
     *,
+    affine: npt.ArrayLike | None = None,
+    name: str = "volume",
+    progress: Progress | None = None,
     method: str | None = None,
     localizer: str | None = None,
     tumor: str | None = None,
@@ -29,12 +34,19 @@ def segment(
     outputs: str | None = None,
     empty_frames: bool | None = None,
     overrides: Mapping[str, Any] | None = None,
-) -> Result:
-    """Segments the kidneys and their tumors in each CT study of a folder.
+) -> Segmentation:
+    """Segments the kidneys and their tumors in a CT, or in each CT study of a folder.
 
     Args:
-        dicom_dir: Folder with the DICOM files of one patient; only read.
-        out_dir: Gets segmentation and reports of each study and result.json when all are complete.
+        source: Folder with the DICOM files of one patient or with volumes (NIfTI, NRRD, MetaImage),
+            one file, or a ZIP or tar archive; only read. Or a volume in memory: HU as an array
+            (X, Y, Z) with its `affine`, a MetaTensor, or an image of nibabel or SimpleITK.
+        out_dir: Gets the files of each study and result.json when all are complete; None for no
+            files.
+        affine: (4, 4) from voxel centers to RAS mm, of an array.
+        name: Of a volume in memory, in what is found and written.
+        progress: Called with a `renalseg.segmenter.Step` as each stage of a study begins, and at
+            the end.
         method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet"; or two of them, such as
             "sehdc+msvnet", of which the first finds the kidneys; or three, of which the second
             outlines them again.
@@ -47,28 +59,23 @@ def segment(
         allow_gaps: Process series in which slices are missing away from the kidneys.
         series: UID, number or description of the series to take of each study, instead of the one
             that suits best.
-        outputs: What is written, "seg,sr,pdf" by default; also "labelmap" and "sc".
+        outputs: What is written, "seg,sr,pdf" by default, also "labelmap" and "sc"; of any CT
+            "nifti", "nrrd", "mha" (label maps) and "masks". By default, a label map in its own
+            format is written of a volume.
         empty_frames: Also write the frames of a segmentation in which there is nothing.
         overrides: Values to set in the bundles or among the numbers of the method for this run,
             such as {"threshold": 0.3} or {"plausibility.tumor.large_share": 0.5}.
 
     Returns:
-        What was found and written.
+        What was found and written: the label map and its affine as arrays, a list of lesions, a
+        picture, and the account of all studies and files.
 
     Raises:
         InputError: No study can be processed.
         ConfigError: A method, bundle, device or name to set does not exist.
     """
-    from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
-
-    ensure_cuda_runtime()
-    # Imported here, so that `import renalseg` is quick, and after what MONAI's import needs.
-    from renalseg import pipeline
-    from renalseg.inference.models import Models
-    from renalseg.runtime.progress import bar_wanted
-    from renalseg.settings import Settings
-
-    settings = Settings.resolve(
+    with _segmenter()(
+        progress=progress,
         method=method,
         localizer=localizer,
         tumor=tumor,
@@ -81,6 +88,21 @@ def segment(
         outputs=outputs,
         empty_frames=empty_frames,
         overrides=overrides,
-    )
-    with Models(settings.choice, progress=bar_wanted()) as models:
-        return pipeline.run(Path(dicom_dir), Path(out_dir), models, settings)
+    ) as segmenter:
+        return segmenter(source, out_dir, affine=affine, name=name)
+
+
+def _segmenter() -> type[Segmenter]:
+    """The class, imported late: `import renalseg` is quick, and MONAI's import needs CUDA's."""
+    from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
+
+    ensure_cuda_runtime()
+    from renalseg.segmenter import Segmenter
+
+    return Segmenter
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Segmenter":
+        return _segmenter()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

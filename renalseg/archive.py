@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,30 +13,31 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 from tqdm import tqdm
 
-from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.files import list_files
-from renalseg.dicom.read.outcome import FolderOutcome, StudyOutcome
-from renalseg.dicom.read.scan import scan_folder
-from renalseg.dicom.read.series import CTSeries, read_best
 from renalseg.errors import (
     EXIT_FAULT,
     EXIT_REFUSED,
     EXIT_RETRYABLE,
     InputError,
     exit_code_for,
+    some_of,
 )
 from renalseg.findings.sentences import cut_off
 from renalseg.inference.models import Models
+from renalseg.intake import folders as intake
+from renalseg.intake.ct import CT, read_study
+from renalseg.intake.folders import AnyFolder, AnyStudy
 from renalseg.labels import CYST, KIDNEY, TUMOR
-from renalseg.output.archive_table import COLUMNS, SUMMARY_FILE, put_rows
+from renalseg.output.archive_table import COLUMNS, SUMMARY_FILE, put_rows, study_names
 from renalseg.output.folder import RESULT_FILE, read_result
 from renalseg.output.result import Result, is_current
-from renalseg.output.study import REFUSED, StudyResult, weak_bundles
-from renalseg.pipeline import run_stages, segment_folder, timed
+from renalseg.output.study import REFUSED, StudyResult
+from renalseg.pipeline import run_stages, segment_folder, timed, warn_of_weak
 from renalseg.runtime import log
 from renalseg.runtime.privacy import reason_of
-from renalseg.runtime.progress import announce, bar_wanted
+from renalseg.runtime.progress import bar_wanted
 from renalseg.settings import Settings
+from renalseg.volumes.files import is_volume, stem_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Ended:
     """How a folder ended.
 
     Attributes:
-        study: The folder.
+        study: The folder, or the volume's file.
         result: What was found and written, if it was.
         error: What was raised otherwise.
         seconds: From the end of the folder before to the end of this one.
@@ -73,13 +75,10 @@ class Ended:
     def rows(self) -> list[dict[str, object]]:
         """The folder's lines in the table of an archive, one for each of its studies."""
         if self.result is None or not self.result.studies:
-            return [self._row(self.study.name, None, self.summary)]
-        if len(self.result.studies) == 1:
-            return [self._row(self.study.name, self.result.studies[0], "")]
-        return [
-            self._row(f"{self.study.name}/{study.study}", study, "")
-            for study in self.result.studies
-        ]
+            return [self._row(name_of(self.study), None, self.summary)]
+        studies = self.result.studies
+        names = study_names(name_of(self.study), [study.study for study in studies])
+        return [self._row(name, study, "") for name, study in zip(names, studies, strict=True)]
 
     def _row(self, name: str, study: StudyResult | None, message: str) -> dict[str, object]:
         refused = study is None or study.finding == REFUSED
@@ -115,7 +114,7 @@ def _summary(study: StudyResult) -> str:
 def find_studies(
     root: Path, out_root: Path, settings: Settings | None = None, *, again: bool = False
 ) -> list[Path]:
-    """The folders in `root`, in order of their names: each is a study.
+    """The folders and volumes in `root`, in order of their names: each is a study.
 
     Args:
         root: Folder of studies.
@@ -125,16 +124,34 @@ def find_studies(
         again: Leave none out.
 
     Raises:
-        InputError: There is no such folder, or it holds no folder.
+        InputError: There is no such folder, it holds none, or two would have the same results.
     """
     if not root.is_dir():
         raise InputError(f"Expected a folder of studies, found no folder at {root}")
-    studies = sorted(path for path in root.iterdir() if path.is_dir())
+    studies = sorted(path for path in root.iterdir() if path.is_dir() or _is_volume(path))
     if not studies:
-        raise InputError(f"Expected a folder for each study in {root}, found no folder in it")
+        raise InputError(f"Expected a folder or a volume for each study in {root}, found none")
+    names = Counter(map(name_of, studies))
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise InputError(
+            f"Expected a name of its own for each study in {root}, found several that are called "
+            f"{some_of(twice, joint=', ')}"
+        )
     return [
-        study for study in studies if again or not _is_done(study, out_root / study.name, settings)
+        study
+        for study in studies
+        if again or not _is_done(study, out_root / name_of(study), settings)
     ]
+
+
+def name_of(study: Path) -> str:
+    """The name of a study: that of its folder, or of its volume without the suffix."""
+    return stem_of(study) if study.is_file() else study.name
+
+
+def _is_volume(path: Path) -> bool:
+    return is_volume(path) and path.is_file()
 
 
 def _is_done(study: Path, out_dir: Path, settings: Settings | None) -> bool:
@@ -153,7 +170,7 @@ def segment_archive(
     """Segments the studies of a folder, shows how far it is, and keeps a table of how they ended.
 
     Args:
-        root: Folder of studies, a folder each; only read.
+        root: Folder of studies, a folder or a volume each; only read.
         out_root: Gets a folder of results for each study, and `SUMMARY_FILE`, in
             which a later call replaces the lines of what it does. A study is left out where the
             result of its files by these settings is there.
@@ -168,14 +185,14 @@ def segment_archive(
     outcomes: list[Ended] = []
     if not studies:
         return outcomes
-    for warning in weak_bundles(settings.choice):
-        announce(f"Warning: {warning}")
+    warn_of_weak(settings)
     out_root.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=len(studies), unit="study", disable=not bar_wanted())
     with Models(settings.choice) as models, bar:
         for outcome in segment_all(studies, out_root, models, settings):
             outcomes.append(outcome)
-            put_rows(out_root / SUMMARY_FILE, outcome.study.name, outcome.rows())
+            name = name_of(outcome.study)
+            put_rows(out_root / SUMMARY_FILE, name, outcome.rows())
             with bar.external_write_mode():
                 _tell(outcome)
             bar.update()
@@ -193,7 +210,7 @@ def _tell(outcome: Ended) -> None:
                 seconds=round(outcome.seconds, 3),
             )
     if not log.in_json():
-        log.say(f"{outcome.study.name}: {outcome.summary} ({outcome.seconds:.1f} s)")
+        log.say(f"{name_of(outcome.study)}: {outcome.summary} ({outcome.seconds:.1f} s)")
 
 
 def segment_all(
@@ -204,8 +221,8 @@ def segment_all(
     At most two studies are in memory: the one that is segmented, and the one that is read.
 
     Args:
-        studies: Folders with the DICOM files of a study each; only read.
-        out_root: Gets a folder with the results of each study, under the name of its folder.
+        studies: Folders with the DICOM files of a study each, or volumes; only read.
+        out_root: Gets a folder with the results of each study, under its name.
         models: What runs; they may still be compiled.
         settings: What is read and written.
 
@@ -224,7 +241,7 @@ def segment_all(
             error: Exception | None = None
             uids: list[str] = []
             try:
-                result = _segment(_noted(group, uids), out_root / folder.name, models, settings)
+                result = _segment(_noted(group, uids), out_root / name_of(folder), models, settings)
             except Exception as raised:
                 models.check()  # what no study can do without ends them all
                 error = raised
@@ -243,9 +260,9 @@ class _Reading:
     """A study that was read, or a folder that has none, or why either failed."""
 
     folder: Path
-    outcome: FolderOutcome | None = None
-    study: StudyOutcome | None = None
-    series: CTSeries | None = None
+    outcome: AnyFolder | None = None
+    study: AnyStudy | None = None
+    series: CT | None = None
     seconds: float = 0.0
     error: Exception | None = None
 
@@ -260,9 +277,9 @@ def _read_each(folders: Iterable[Path], settings: Settings) -> Iterator[_Reading
     for folder in folders:
         start = time.perf_counter()
         try:
-            scan = scan_folder(folder)
-            plan = make_plan(scan, allow_gaps=settings.allow_gaps, wanted=settings.series)
-            outcome = FolderOutcome(plan)
+            outcome = intake.look_through(
+                folder, allow_gaps=settings.allow_gaps, wanted=settings.series
+            )
         except Exception as error:  # raised where it is asked for
             yield _Reading(folder, error=error)
             continue
@@ -272,7 +289,7 @@ def _read_each(folders: Iterable[Path], settings: Settings) -> Iterator[_Reading
             series, failed = None, None
             try:
                 with log.thread_about_study(study.plan.study):
-                    series = read_best(study)
+                    series = read_study(study)
             except Exception as error:
                 failed = error
             seconds, start = time.perf_counter() - start, time.perf_counter()
@@ -304,7 +321,7 @@ def _segment(
         raise first.error or AssertionError
     coming = chain((first,), readings)
 
-    def read(study: StudyOutcome, timings: dict[str, float]) -> CTSeries:
+    def read(study: AnyStudy, timings: dict[str, float]) -> CT:
         reading = next(coming)
         if reading.series is None:
             raise reading.error or AssertionError

@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+_DIGITS = 6  # of a spacing that was written as text after it had gone through float32
+_EXACT = 1e-11  # relative; less is the rounding of float64
+_FRACTIONS = 1 << 16  # multiples of its inverse were meant as they are
 _FLIP_XY = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -75,6 +78,32 @@ def affine_from_dicom(
     affine[:3, 2] = slice_step
     affine[:3, 3] = position
     return lps_to_ras(affine)
+
+
+def as_meant(affine: npt.ArrayLike) -> Array:
+    """Turn the numbers of an affine that went through float32 into those that were meant.
+
+    0.743 becomes 0.7429999709 there, in NIfTI files and in DICOM files that were made of them. So
+    one series gives the same voxels, wherever it comes from. Fractions such as 471 / 512 pass
+    float32 as they are, and are kept.
+
+    Args:
+        affine: (4, 4).
+
+    Returns:
+        The affine, (4, 4) float64, none of whose numbers differs by more than float32 may.
+    """
+    given = np.asarray(affine, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        return np.array([[_meant(value) for value in row] for row in given.tolist()])
+
+
+def _meant(value: float) -> float:
+    single = np.float32(value)
+    meant = float(str(single)) if float(single) == value else float(f"{value:.{_DIGITS}g}")
+    off = abs(meant - value)
+    exact = off <= _EXACT * abs(value) or value * _FRACTIONS % 1 == 0
+    return value if exact or off > np.finfo(np.float32).eps * abs(value) else meant
 
 
 def dicom_from_affine(affine: npt.ArrayLike) -> DicomGeometry:

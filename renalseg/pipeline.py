@@ -11,18 +11,18 @@ from typing import cast
 
 from monai.data import MetaTensor
 
-from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.codecs import missing_decoders
 from renalseg.dicom.read.gaps import refuse_gaps_at
-from renalseg.dicom.read.outcome import FolderOutcome, StudyOutcome
-from renalseg.dicom.read.packed import unpacked
 from renalseg.dicom.read.plan import Plan
-from renalseg.dicom.read.scan import scan_folder
-from renalseg.dicom.read.series import CTSeries, read_best
+from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.read.series_points import names_another_part
 from renalseg.errors import InputError, some_of
 from renalseg.findings.findings import Findings, find
 from renalseg.inference.models import Models
+from renalseg.intake import folders
+from renalseg.intake.ct import CT, read_study
+from renalseg.intake.folders import AnyFolder, AnyPlan, AnyStudy, name_of
+from renalseg.intake.volumes import VolumesPlan
 from renalseg.limits import Numbers
 from renalseg.output.place import Place, all_at_once
 from renalseg.output.result import Result
@@ -31,11 +31,11 @@ from renalseg.runtime import log
 from renalseg.runtime.progress import announce, steps
 from renalseg.settings import Settings
 
-Read = Callable[[StudyOutcome, dict[str, float]], CTSeries]
-"""Gives the series of a study, and puts the seconds that it took under "read"."""
+Read = Callable[[AnyStudy, dict[str, float]], CT]
+"""Gives the CT of a study, and puts the seconds that it took under "read"."""
 Watch = Callable[[str, dict[str, float]], AbstractContextManager[None]]
 """Goes around a stage, and puts its seconds under its name."""
-Segment = Callable[[StudyOutcome, Place], StudyResult]
+Segment = Callable[[AnyStudy, Place], StudyResult]
 """Runs the stages on one study."""
 
 LOOKING = "Looking through the folder"
@@ -76,14 +76,14 @@ def stage(name: str, timings: dict[str, float]) -> Iterator[None]:
 
 
 def stages(
-    study: StudyOutcome,
+    study: AnyStudy,
     place: Place,
     models: Models,
     settings: Settings,
     *,
     read: Read | None = None,
     watch: Watch = stage,
-) -> Iterator[CTSeries | MetaTensor | Findings | StudyResult]:
+) -> Iterator[CT | MetaTensor | Findings | StudyResult]:
     """Runs the stages of one study, one each time the generator is advanced.
 
     This is the only road from a study to its result. The command and the Python call run it to its
@@ -94,92 +94,101 @@ def stages(
         place: Gets its files.
         models: What runs; they may still be compiled.
         settings: What is written.
-        read: Gives the series; `load_study` by default.
+        read: Gives the CT; `load_study` by default.
         watch: Goes around each stage; announces it by default.
 
     Yields:
-        What each stage of `STAGES` made: the series; the kidneys, see `Models.find_kidneys`; the
+        What each stage of `STAGES` made: the CT; the kidneys, see `Models.find_kidneys`; the
         labels, see `Models.find_tumors`; the findings; the result.
 
     Raises:
         InputError: The study cannot be processed.
     """
     timings: dict[str, float] = {}
-    series = (read or load_study)(study, timings)
-    yield series
+    ct = (read or load_study)(study, timings)
+    yield ct
     with watch("localize", timings):
-        kidney = localize(series, models)
+        kidney = localize(ct, models)
     yield kidney
     with watch("tumor", timings):
-        pred = models.find_tumors(series.image, kidney)
+        pred = models.find_tumors(ct.image, kidney)
     yield pred
     with watch("measure", timings):
-        findings = take_findings(series, pred, settings.choice.numbers)
+        findings = take_findings(ct, pred, settings.choice.numbers)
     yield findings
     with watch("write", timings):
-        result = place.write(series, findings, settings, timings)
+        result = place.write(ct, findings, settings, timings)
     yield result
 
 
-def look_through(dicom_dir: Path, *, allow_gaps: bool = False, series: str | None = None) -> Plan:
+def look_through(
+    folder: Path, *, allow_gaps: bool = False, series: str | None = None, called: str | None = None
+) -> AnyFolder:
     """Settles what is to be done with each study of a folder, from headers alone.
 
     Args:
-        dicom_dir: Folder with the DICOM files of one patient.
+        folder: Folder with the DICOM files of one patient or with volumes, or one file.
         allow_gaps: Whether slices may be missing away from the kidneys.
         series: The only series of each study that may be processed, as `Settings` has it.
+        called: What the folder is called, where it has been unpacked to another.
 
     Raises:
-        InputError: There is no DICOM file in it, or it holds several patients.
+        InputError: There is neither in it, or it holds several patients.
     """
     with steps("files") as progress:
-        scan = scan_folder(dicom_dir, progress=progress)
-        plan = make_plan(scan, allow_gaps=allow_gaps, wanted=series)
-    for warning in (*missing_decoders(), *plan.warnings):
+        found = folders.look_through(
+            folder, allow_gaps=allow_gaps, wanted=series, called=called, progress=progress
+        )
+    for warning in (*_decoders(found.plan), *found.plan.warnings):
         announce(f"Warning: {warning}")
-    return plan
+    return found
 
 
-def load_study(study: StudyOutcome, timings: dict[str, float]) -> CTSeries:
-    """Reads the CT series of a study that suits best, and announces it.
+def _decoders(plan: AnyPlan) -> tuple[str, ...]:
+    """Warnings about decoders that are missing, if they could be needed."""
+    return tuple(missing_decoders()) if isinstance(plan, Plan) else ()
+
+
+def load_study(study: AnyStudy, timings: dict[str, float]) -> CT:
+    """Reads the CT of a study, the series that suits best, and announces it.
 
     Args:
-        study: What is planned for it; learns which of its series prove unusable.
+        study: What is planned for it; learns what proves unusable.
         timings: Gets the seconds.
 
     Raises:
         InputError: There is none that can be processed.
     """
     with stage("read", timings), steps("slices") as progress:
-        series = read_best(study, progress=progress)
-    for warning in series.warnings:
+        ct = read_study(study, progress=progress)
+    for warning in ct.warnings:
         announce(f"Warning: {warning}")
-    return series
+    return ct
 
 
-def localize(series: CTSeries, models: Models) -> MetaTensor:
-    """Finds the kidneys: (1, X, Y, Z) uint8 on the grid of the series, see `Models.find_kidneys`.
+def localize(ct: CT, models: Models) -> MetaTensor:
+    """Finds the kidneys: (1, X, Y, Z) uint8 on the grid of the CT, see `Models.find_kidneys`.
 
     Raises:
         InputError: Slices are missing at the kidneys.
     """
-    kidney = models.find_kidneys(series.image)
-    if series.gaps:
-        labels, affine = kidney[0].cpu().numpy(), series.image.affine.numpy()
-        refuse_gaps_at(labels, series.gaps, affine)
+    kidney = models.find_kidneys(ct.image)
+    if isinstance(ct, CTSeries) and ct.gaps:
+        labels, affine = kidney[0].cpu().numpy(), ct.image.affine.numpy()
+        refuse_gaps_at(labels, ct.gaps, affine)
     return kidney
 
 
-def take_findings(series: CTSeries, pred: MetaTensor, numbers: Numbers) -> Findings:
+def take_findings(ct: CT, pred: MetaTensor, numbers: Numbers) -> Findings:
     """Keeps, divides and measures what can be kidneys and tumors, and announces what cannot.
 
     Args:
-        series: The source.
+        ct: The source.
         pred: Labels (1, X, Y, Z) uint8 on its grid, of `Models.find_tumors`.
         numbers: Of the method.
     """
-    elsewhere = names_another_part(series.body_part)
-    findings = find(series.image, pred, numbers, elsewhere=elsewhere)
+    elsewhere = isinstance(ct, CTSeries) and names_another_part(ct.body_part)
+    findings = find(ct.image, pred, numbers, elsewhere=elsewhere)
     reason, review = findings.judgment.reason, findings.judgment.review
     for text in (*([] if reason is None else [f"no kidney: {reason}"]), *review):
         announce(f"Warning: {text}")
@@ -187,8 +196,8 @@ def take_findings(series: CTSeries, pred: MetaTensor, numbers: Numbers) -> Findi
 
 
 def run(
-    dicom_dir: Path,
-    out_dir: Path,
+    source: Path,
+    out_dir: Path | None,
     models: Models,
     settings: Settings,
     segment: Segment | None = None,
@@ -198,9 +207,9 @@ def run(
     A study that is refused does not stop the others; its refusal stands in the result.
 
     Args:
-        dicom_dir: Folder with the DICOM files of one patient, one file, or an archive of them;
-            only read.
-        out_dir: Gets the results of all studies when they are complete.
+        source: Folder with the DICOM files of one patient or with volumes, one file, or an archive
+            of them; only read.
+        out_dir: Gets the results of all studies when they are complete; None to keep none.
         models: What runs; they may still be compiled.
         settings: What is read and written.
         segment: Runs the stages on one study; `stages`, one after the other, by default.
@@ -209,12 +218,23 @@ def run(
         InputError: All studies were refused; the output folder is as it was.
     """
     announce(LOOKING)
-    with unpacked(dicom_dir) as folder:
-        plan = look_through(folder, allow_gaps=settings.allow_gaps, series=settings.series)
-        for warning in weak_bundles(settings.choice) if plan.studies else ():
-            announce(f"Warning: {warning}")
+    with folders.opened(source) as folder:
+        found = look_through(
+            folder,
+            allow_gaps=settings.allow_gaps,
+            series=settings.series,
+            called=name_of(source),
+        )
+        if found.plan.studies:
+            warn_of_weak(settings)
         segment = segment or run_stages(models, settings)
-        return segment_folder(FolderOutcome(plan), out_dir, settings, segment)
+        return segment_folder(found, out_dir, settings, segment)
+
+
+def warn_of_weak(settings: Settings) -> None:
+    """Announces which bundles of a run are weak, see `weak_bundles`."""
+    for warning in weak_bundles(settings.choice):
+        announce(f"Warning: {warning}")
 
 
 def run_stages(
@@ -222,7 +242,7 @@ def run_stages(
 ) -> Segment:
     """What runs the stages of a study one after the other; the arguments are those of `stages`."""
 
-    def segment(study: StudyOutcome, place: Place) -> StudyResult:
+    def segment(study: AnyStudy, place: Place) -> StudyResult:
         *_, result = stages(study, place, models, settings, read=read, watch=watch)
         return cast(StudyResult, result)
 
@@ -230,13 +250,13 @@ def run_stages(
 
 
 def segment_folder(
-    folder: FolderOutcome, out_dir: Path, settings: Settings, segment: Segment
+    folder: AnyFolder, out_dir: Path | None, settings: Settings, segment: Segment
 ) -> Result:
     """Segments the studies of a folder that was looked through.
 
     Args:
         folder: What is planned for it; learns what comes of it.
-        out_dir: Gets the results of all studies when they are complete.
+        out_dir: Gets the results of all studies when they are complete; None to keep none.
         settings: What runs.
         segment: Runs the stages on one study.
 
@@ -245,12 +265,15 @@ def segment_folder(
             was.
     """
     plan = folder.plan
-    if not plan.studies and plan.scan.refused:
+    if isinstance(plan, VolumesPlan):
+        _check_output(plan, out_dir, settings)
+    elif not plan.studies and plan.scan.refused:
         raise InputError(" ".join(plan.warnings))
     with all_at_once(out_dir) as place:
         place.claim([study.study for study in plan.studies])
         studies = []
-        for number, study in enumerate(folder.studies, start=1):
+        todo: Sequence[AnyStudy] = folder.studies
+        for number, study in enumerate(todo, start=1):
             uid = study.plan.study
             with log.about_study(uid):
                 if len(plan.studies) > 1:
@@ -261,7 +284,23 @@ def segment_folder(
     return result
 
 
-def _or_refusal(study: StudyOutcome, segment: Callable[[], StudyResult]) -> StudyResult:
+def _check_output(plan: VolumesPlan, out_dir: Path | None, settings: Settings) -> None:
+    """Refuses results of volumes that cannot be written, or would replace their own source.
+
+    Raises:
+        InputError: The volumes lie in the output folder.
+        ConfigError: Nothing that is asked for can be made of a volume.
+    """
+    for study in plan.studies:
+        settings.maps_of(study.suffix)
+    if out_dir is not None and plan.lies_in(out_dir):
+        raise InputError(
+            f"Expected an output folder other than that of the volumes, got {out_dir}: results "
+            "have the names of their sources"
+        )
+
+
+def _or_refusal(study: AnyStudy, segment: Callable[[], StudyResult]) -> StudyResult:
     """What a study gives, or its refusal."""
     try:
         return segment()
@@ -271,14 +310,14 @@ def _or_refusal(study: StudyOutcome, segment: Callable[[], StudyResult]) -> Stud
 
 
 def account(
-    plan: Plan, studies: Sequence[StudyResult], out_dir: Path, settings: Settings
+    plan: AnyPlan, studies: Sequence[StudyResult], out_dir: Path | None, settings: Settings
 ) -> Result:
     """Accounts for all studies, series and files of a folder, and announces what was refused.
 
     Args:
         plan: What was planned, less what proved unusable.
         studies: The result of each study.
-        out_dir: Where the results will be.
+        out_dir: Where the results will be, if anywhere.
         settings: What ran.
 
     Raises:
@@ -294,5 +333,5 @@ def account(
         if study.finding == REFUSED:
             with log.about_study(study.study):
                 announce(f"Refused: study {study.study}: {study.reason}")
-    warnings = (*missing_decoders(), *plan.warnings)
+    warnings = (*_decoders(plan), *plan.warnings)
     return Result(out_dir, settings, tuple(studies), plan.series(), plan.files(), warnings)

@@ -26,10 +26,12 @@ from renalseg.inference.methods import (
 from renalseg.inference.overrides import settle_overrides
 from renalseg.limits import Numbers
 from renalseg.runtime.environment import switch
+from renalseg.volumes.files import FORMATS
 
 DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see the README
-OUTPUTS = ("seg", "labelmap", "sr", "pdf", "sc")  # what can be written of a study
-DEFAULT_OUTPUTS = "seg,sr,pdf"
+MAPS = (*FORMATS, "masks")  # what can be written of any CT
+OUTPUTS = ("seg", "labelmap", "sr", "pdf", "sc", *MAPS)  # what can be written of a DICOM study
+DEFAULT_OUTPUTS = "seg,sr,pdf"  # of a volume: a label map in its own format
 _OF_THE_PACKAGE = frozenset({"application", "resources"})  # read by tools.image.manifests
 
 
@@ -44,7 +46,8 @@ class Settings:
         allow_gaps: Whether slices may be missing away from the kidneys.
         series: UID, number or description of the series to take; None for the one that suits best.
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
-            (structured report), "pdf" (report), "sc" (picture as secondary capture).
+            (structured report), "pdf" (report), "sc" (picture as secondary capture); "nifti",
+            "nrrd" and "mha" (label maps), "masks" (a NIfTI file for each segment).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.
     """
 
@@ -55,6 +58,25 @@ class Settings:
     series: str | None = None
     outputs: tuple[str, ...] = tuple(DEFAULT_OUTPUTS.split(","))
     empty_frames: bool = False
+
+    def maps_of(self, suffix: str) -> tuple[str, ...]:
+        """Returns what of `MAPS` is written of a volume.
+
+        Args:
+            suffix: Of its file; by default a label map is written in the same format.
+
+        Raises:
+            ConfigError: Only DICOM objects are asked for, which refer to slices in DICOM.
+        """
+        maps = tuple(name for name in self.outputs if name in MAPS)
+        if maps or not self.outputs:
+            return maps
+        if self.outputs != tuple(DEFAULT_OUTPUTS.split(",")):
+            raise ConfigError(
+                f"Expected outputs among {', '.join(MAPS)} for a volume, got "
+                f"{','.join(self.outputs)!r}: DICOM objects refer to the slices of a DICOM series"
+            )
+        return tuple(name for name in FORMATS if FORMATS[name] == suffix) or ("nifti",)
 
     @classmethod
     def resolve(

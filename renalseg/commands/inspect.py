@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from renalseg.dicom.read.plan import Candidate, Plan, StudyPlan
+    from renalseg.geometry import Array
+    from renalseg.intake.volumes import VolumePlan
 
 _WIDTH = 150  # width of the tables without a terminal
 _STYLES = {"processed": "green", "not chosen": "", "refused": "red"}
@@ -28,7 +30,7 @@ _STYLES = {"processed": "green", "not chosen": "", "refused": "red"}
 def add_inspect_command(commands: Any) -> None:
     """Adds ``inspect`` to the subcommands of ``renalseg``."""
     command = commands.add_parser("inspect", help="explain what a run would do with a folder")
-    command.add_argument("dicom_in", type=Path, help="folder with the DICOM files")
+    command.add_argument("dicom_in", type=Path, help="folder with the DICOM files, or volumes")
     command.add_argument("--json", action="store_true", help="print JSON instead of tables")
     gaps = argparse.BooleanOptionalAction
     command.add_argument("--allow-gaps", action=gaps, help="as for a run")
@@ -46,7 +48,7 @@ def inspect_folder(
     pixels of the others. The description contains no patient's name or ID.
 
     Args:
-        folder: Folder with DICOM files; only read.
+        folder: Folder with DICOM files or volumes, or one file; only read.
         allow_gaps: As for a run.
         series: As for a run.
 
@@ -57,16 +59,24 @@ def inspect_folder(
     Raises:
         InputError: A run would refuse the whole folder.
     """
-    from renalseg.dicom.read.choose import make_plan
     from renalseg.dicom.read.codecs import missing_decoders
-    from renalseg.dicom.read.packed import unpacked
-    from renalseg.dicom.read.scan import scan_folder
+    from renalseg.intake.folders import look_through, name_of, opened
+    from renalseg.intake.volumes import VolumesPlan
     from renalseg.runtime.progress import steps
 
-    with unpacked(folder) as place:
-        with steps("files") as progress:
-            scan = scan_folder(place, progress=progress)
-        plan = make_plan(scan, allow_gaps=allow_gaps, wanted=series)
+    with opened(folder) as place, steps("files") as progress:
+        plan = look_through(
+            place, allow_gaps=allow_gaps, wanted=series, called=name_of(folder), progress=progress
+        ).plan
+    if isinstance(plan, VolumesPlan):
+        refused = all(volume.reason is not None for volume in plan.studies)
+        return {
+            "folder": str(folder),
+            "studies": list(map(_volume, plan.studies)),
+            "files": plan.files().to_json(),
+            "warnings": [],
+            "exit_code": EXIT_REFUSED if refused else 0,
+        }
     return {
         "folder": str(folder),
         "studies": [_study(study) for study in plan.studies],
@@ -101,20 +111,39 @@ def _study(study: StudyPlan) -> dict[str, Any]:
     return entry
 
 
-def _geometry(candidate: Candidate) -> dict[str, Any]:
-    from renalseg.dicom.read.size_limits import bytes_needed
-    from renalseg.geometry import spacing_of
+def _volume(volume: VolumePlan) -> dict[str, Any]:
+    from renalseg.volumes.turn import Turn
 
-    first = candidate.instances[0]
+    entry: dict[str, Any] = {**volume.account().to_json(), "description": ""}
+    if volume.stored is not None and volume.reason is None:
+        turn = Turn(volume.stored.affine, volume.stored.shape)
+        entry |= _extent(turn.turned_shape, turn.turned_affine)
+    return {
+        "study": volume.study,
+        "reason": volume.reason,
+        "warnings": [],
+        "series": [entry],
+    }
+
+
+def _geometry(candidate: Candidate) -> dict[str, Any]:
+    first, grid = candidate.instances[0], candidate.grid
     entry: dict[str, Any] = {"description": first.optional("SeriesDescription")}
-    grid = candidate.grid
-    if grid is not None:
-        spacing = [round(float(value), 3) for value in spacing_of(grid.affine)]
-        entry["shape"] = [int(size) for size in grid.shape]
-        entry["spacing_mm"] = spacing
-        entry["extent_mm"] = round(spacing[2] * (grid.shape[2] - 1), 1)
-        entry["bytes"] = bytes_needed(grid.shape)
-    return entry
+    return entry if grid is None else entry | _extent(grid.shape, grid.affine)
+
+
+def _extent(shape: Sequence[int], affine: Array) -> dict[str, Any]:
+    """The size of a volume whose slices lie across its last axis."""
+    from renalseg.geometry import spacing_of
+    from renalseg.volumes.size_limits import bytes_needed
+
+    spacing = [round(float(value), 3) for value in spacing_of(affine)]
+    return {
+        "shape": [int(size) for size in shape],
+        "spacing_mm": spacing,
+        "extent_mm": round(spacing[2] * (shape[2] - 1), 1),
+        "bytes": bytes_needed(shape),
+    }
 
 
 def _inspect(options: argparse.Namespace) -> int:

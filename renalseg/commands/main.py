@@ -107,7 +107,10 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     switch: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
     gaps = "slices may be missing away from the kidneys (or RENALSEG_ALLOW_GAPS)"
     add("--allow-gaps", **switch, help=gaps)
-    outputs = "seg, labelmap, sr, pdf, sc: what is written (seg,sr,pdf; or RENALSEG_OUTPUTS)"
+    outputs = (
+        "seg, labelmap, sr, pdf, sc, nifti, nrrd, mha, masks: what is written (seg,sr,pdf, of a "
+        "volume a label map in its format; or RENALSEG_OUTPUTS)"
+    )
     add("--outputs", metavar="NAMES", help=outputs)
     empty = "also write empty frames of segmentations (or RENALSEG_EMPTY_FRAMES)"
     add("--empty-frames", **switch, help=empty)
@@ -133,15 +136,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="segment a CT study: DICOM in, DICOM SEG out")
-    run.add_argument("dicom_in", type=Path, help="folder with the DICOM files")
+    run = commands.add_parser("run", help="segment a CT study: DICOM in, DICOM SEG out; or volumes")
+    run.add_argument("dicom_in", type=Path, help="DICOM files or volumes: a folder, or one file")
     run.add_argument("seg_out", type=Path, help="folder for the results")
     run.set_defaults(action=_run)
 
     archive = commands.add_parser(
         "archive", help="segment all studies in a folder, one after another"
     )
-    archive.add_argument("root", type=Path, help="folder with a folder for each study")
+    archive.add_argument("root", type=Path, help="folder with a folder or a volume for each study")
     archive.add_argument("out_root", type=Path, help="folder for the results, with a table of all")
     archive.add_argument(
         "--again", action="store_true", help="also segment studies that already have a result"

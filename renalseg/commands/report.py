@@ -48,8 +48,14 @@ def write_report(dicom_in: Path, seg_out: Path, html: Path, *, study: str | None
     from renalseg.dicom.read.packed import unpacked
     from renalseg.dicom.read.segmentation import read_saved
     from renalseg.report.html.study import save_page
+    from renalseg.volumes.files import is_volume
 
     run, entry = _stored(seg_out, study)
+    if is_volume(Path(str(entry["series"]))):
+        raise InputError(
+            f"Expected the result of a DICOM series in {seg_out}, found that of the volume "
+            f"{entry['series']}: run it again with --report"
+        )
     with unpacked(dicom_in) as place:
         series = _source(place, entry)
     if entry["segments"]:

@@ -1,9 +1,9 @@
-"""The CSV table of an archive, with a line for each study of each folder."""
+"""The CSV tables of an archive, with lines for each study of each folder."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from renalseg.runtime.harmless import csv_cell
@@ -15,7 +15,22 @@ COLUMNS = (
 )
 
 
-def put_rows(path: Path, folder: str, rows: Iterable[Mapping[str, object]]) -> None:
+def study_names(folder: str, studies: Sequence[str]) -> list[str]:
+    """Gives what the studies of a folder are called in the tables.
+
+    Args:
+        folder: Name of the folder.
+        studies: StudyInstanceUIDs of its studies, or names of volumes.
+    """
+    return [folder] if len(studies) == 1 else [f"{folder}/{study}" for study in studies]
+
+
+def put_rows(
+    path: Path,
+    folder: str,
+    rows: Iterable[Mapping[str, object]],
+    columns: Sequence[str] = COLUMNS,
+) -> None:
     """Replaces the lines of a folder.
 
     The file is replaced as a whole, so that readers never see a part of it. A table of an older
@@ -26,8 +41,9 @@ def put_rows(path: Path, folder: str, rows: Iterable[Mapping[str, object]]) -> N
         folder: Name of the folder. Its lines have this name under "study", or it and a
             StudyInstanceUID behind a slash where it holds several studies.
         rows: The new lines, by column.
+        columns: Names of the columns, of which one is "study".
     """
-    columns, before = _read(path)
+    names, before = _read(path, columns)
     new = [{name: csv_cell(value) for name, value in row.items()} for row in rows]
     own = str(csv_cell(folder))
     place, kept = len(before), list[Mapping[str, object]]()
@@ -39,22 +55,22 @@ def put_rows(path: Path, folder: str, rows: Iterable[Mapping[str, object]]) -> N
             kept.append(row)
     hidden = path.with_name(f".{path.name}")
     with hidden.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows([*kept[:place], *new, *kept[place:]])
     hidden.replace(path)
 
 
-def _read(path: Path) -> tuple[list[str], list[dict[str, str | None]]]:
+def _read(path: Path, columns: Sequence[str]) -> tuple[list[str], list[dict[str, str | None]]]:
     """The columns of a table with those that it lacks, and its lines."""
     if not path.is_file():
-        return list(COLUMNS), []
+        return list(columns), []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file, restval="")
         there = list(reader.fieldnames or ())
         rows = [{name: row[name] for name in there} for row in reader]
     if "study" not in there:  # not a table of ours, or an empty file
-        return list(COLUMNS), []
-    if set(there) >= set(COLUMNS):
+        return list(columns), []
+    if set(there) >= set(columns):
         return there, rows
-    return [*COLUMNS, *(name for name in there if name not in COLUMNS)], rows
+    return [*columns, *(name for name in there if name not in columns)], rows

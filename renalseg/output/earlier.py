@@ -14,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 from renalseg.dicom.read.series import CTSeries
 from renalseg.errors import InputError
 from renalseg.output.folder import read_result
+from renalseg.output.label_maps import SUFFIXES
 from renalseg.runtime.harmless import one_line
 
 
@@ -58,7 +59,7 @@ def find_earlier(folder: Path, series: CTSeries) -> Earlier:
 
 
 def files_of(folder: Path, studies: Collection[str]) -> frozenset[str]:
-    """Names of the DICOM files that an earlier run lists for some studies."""
+    """Names of the files that an earlier run lists for some studies."""
     entries = (entry for entry in _entries(folder) if entry.get("study") in studies)
     return frozenset(name for entry in entries for name in _files(entry))
 
@@ -99,9 +100,9 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
 
 
 def _files(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """The DICOM files of an entry; never a path, whoever has written it."""
+    """The files of an entry; never a path, whoever has written it."""
     names = (Path(str(name)).name for name in entry.get("files", ()))
-    return tuple(name for name in names if name.endswith(".dcm"))
+    return tuple(name for name in names if name.endswith((".dcm", *SUFFIXES)))
 
 
 def _uids(path: Path) -> Dataset | None:

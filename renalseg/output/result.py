@@ -20,7 +20,7 @@ class Result:
     """What a run found in a folder and wrote.
 
     Attributes:
-        folder: The output folder.
+        folder: The output folder; None where nothing was to be written.
         settings: What ran.
         studies: One result for each study with a CT series, in the order of their UIDs.
         series: What became of each CT series.
@@ -28,7 +28,7 @@ class Result:
         warnings: What is unusual about the folder as a whole.
     """
 
-    folder: Path
+    folder: Path | None
     settings: Settings
     studies: tuple[StudyResult, ...]
     series: tuple[SeriesAccount, ...] = ()
@@ -38,12 +38,14 @@ class Result:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files that were written, result.json last."""
+        if self.folder is None:
+            return ()
         names = [name for study in self.studies for name in study.files]
         return tuple(self.folder / name for name in (*names, RESULT_FILE))
 
-    def to_json(self) -> str:
-        """The text of result.json."""
-        content = {
+    def content(self) -> dict[str, Any]:
+        """What result.json says."""
+        return {
             "use": "research use only",
             **_asked(self.settings),
             **self.settings.choice.named_stages,
@@ -56,7 +58,10 @@ class Result:
             "series": [series.to_json() for series in self.series],
             "files": self.files.to_json(),
         }
-        return json.dumps(content, indent=2) + "\n"
+
+    def to_json(self) -> str:
+        """The text of result.json."""
+        return json.dumps(self.content(), indent=2) + "\n"
 
     def write(self, folder: Path) -> None:
         """Writes result.json into a folder."""

@@ -24,12 +24,14 @@ from renalseg.findings.sentences import (
 )
 from renalseg.inference.choice import Choice
 from renalseg.inference.metadata import TUMOR_METRIC, read_metadata, tumor_metric
+from renalseg.intake.ct import CT
 from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.output.earlier import Earlier
+from renalseg.output.label_maps import to_source, write_maps
 from renalseg.output.objects import make_objects, note
 from renalseg.report.images import name_images
 from renalseg.runtime.sealed import open_sealed
-from renalseg.settings import Settings
+from renalseg.settings import MAPS, Settings
 
 REFUSED = "refused"  # the finding where there is none
 LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
@@ -42,8 +44,9 @@ class StudyResult:
     """What was found in a study, and what was written.
 
     Attributes:
-        study: StudyInstanceUID.
-        series: SeriesInstanceUID of the source; "" where the study was refused.
+        study: StudyInstanceUID; the name of a volume's case.
+        series: SeriesInstanceUID of the source, or the name of the volume's file; "" where the
+            study was refused.
         finding: "no kidney found", "no tumor found", "tumor found" or "refused".
         reason: Why the study was refused, or why what the networks found is no kidney; else None.
         phase: Contrast phase, recognized from the pixels.
@@ -91,7 +94,7 @@ class StudyResult:
 
 @damage_refused("the results cannot be made from the headers of their source")
 def write_study(
-    series: CTSeries,
+    ct: CT,
     findings: Findings,
     folder: Path,
     settings: Settings,
@@ -103,7 +106,7 @@ def write_study(
     """Writes the files of one study, named by `file_stem`, into a folder that is there.
 
     Args:
-        series: The source.
+        ct: The source.
         findings: What was found in it.
         folder: Gets what the settings ask for; the caller makes it appear as a whole.
         settings: What ran.
@@ -117,26 +120,33 @@ def write_study(
     start = time.perf_counter()
     earlier = earlier or Earlier()
     segmented, judgment = findings.segmented, findings.judgment
-    segments = name_images(series, segmented, findings.segments)
-    uids = (series.headers[0].get(f"{kind}InstanceUID", "") for kind in ("Study", "Series"))
-    study, source = map(str, uids)
-    stem = file_stem(study, source)
-    warnings = (*judgment.review, *series.warnings, *weak_bundles(settings.choice))
-    files = []
+    segments = name_images(ct, segmented, findings.segments)
+    warnings = (*judgment.review, *ct.warnings, *weak_bundles(settings.choice))
     said = statements(segments, judgment, warnings)
-    made = make_objects(series, segmented, segments, judgment.phase, said, settings, earlier)
-    for kind, built in made:
-        files.append(f"{stem}.{kind}.dcm")
-        refer_to_frames(built, series.frames)
-        path = folder / files[-1]
-        with open_sealed(path) if sealed else path.open("wb") as file:
-            built.save_as(file)
+    files = []
+    if isinstance(ct, CTSeries):
+        uids = (ct.headers[0].get(f"{kind}InstanceUID", "") for kind in ("Study", "Series"))
+        study, source = map(str, uids)
+        stem = file_stem(study, source)
+        maps = tuple(name for name in settings.outputs if name in MAPS)
+        made = make_objects(ct, segmented, segments, judgment.phase, said, settings, earlier)
+        for kind, built in made:
+            files.append(f"{stem}.{kind}.dcm")
+            refer_to_frames(built, ct.frames)
+            path = folder / files[-1]
+            with open_sealed(path) if sealed else path.open("wb") as file:
+                built.save_as(file)
+    else:
+        study, source = ct.name, ct.file
+        stem, maps = study, settings.maps_of(ct.suffix)
+    on_source, affine = to_source(ct, segmented)
+    files += write_maps(on_source, segments, affine, maps, folder / stem)
     pictures = []
     if settings.overlay is not None:
         from renalseg.report.overlay import Picture, save_overlay
 
         pictures.append(settings.overlay / f"{stem}.png")
-        picture = Picture(series, segmented, segments, said, note(settings))
+        picture = Picture(ct, segmented, segments, said, note(settings))
         save_overlay(picture, pictures[0])
     result = StudyResult(
         study=study,
@@ -148,8 +158,8 @@ def write_study(
         segments=tuple(segments),
         files=tuple(files),
         pictures=tuple(pictures),
-        slices=len(series.headers),
-        input_hash=series.input_hash,
+        slices=ct.slices,
+        input_hash=ct.input_hash,
         supersedes=earlier.supersedes,
         warnings=warnings,
         seconds={**timings, "write": time.perf_counter() - start},
@@ -159,7 +169,7 @@ def write_study(
 
         run = {"version": __version__, **settings.choice.named_stages}
         page = settings.report / f"{stem}.html"
-        save_page(series, segmented, result.to_dict(), run, page)
+        save_page(ct, segmented, result.to_dict(), run, page)
         result = replace(result, pictures=(*result.pictures, page))
     return result
 

@@ -12,11 +12,25 @@ from renalseg import __version__
 from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.write.derived import PRODUCT
 from renalseg.geometry import spacing_of
+from renalseg.intake.ct import CT
 from renalseg.settings import Settings
+from renalseg.volumes.ct import CTVolume
 
 
-def study_facts(series: CTSeries) -> dict[str, str]:
+def study_facts(ct: CT) -> dict[str, str]:
     """Give names and values for the head of a report; what the source lacks stays out."""
+    return _series_facts(ct) if isinstance(ct, CTSeries) else _volume_facts(ct)
+
+
+def _volume_facts(volume: CTVolume) -> dict[str, str]:
+    across, down, between = spacing_of(np.asarray(volume.image.affine, dtype=np.float64))
+    return {
+        "Slices": f"{volume.slices}, {between:.2f} mm apart",
+        "Pixels": f"{across:.2f} x {down:.2f} mm",
+    }
+
+
+def _series_facts(series: CTSeries) -> dict[str, str]:
     header = series.headers[0]
     with disable_value_validation():
         facts = {

@@ -10,18 +10,21 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from renalseg.dicom.read.series import CTSeries
+from renalseg.intake.ct import CT
 from renalseg.labels import MeasuredSegment
 
 
-def image_names(series: CTSeries) -> tuple[str, ...]:
+def image_names(ct: CT) -> tuple[str, ...]:
     """Name each source slice as viewers do, such as "81 of 129".
 
-    The number is InstanceNumber (0020,0013), or that of the frame in a multi-frame object. Numbers
-    that do not run from 1 stand alone. If several slices share one, slices are counted from index
-    0.
+    Slices of a volume are counted from index 0 as it is stored. Of a series, the number is
+    InstanceNumber (0020,0013), or that of the frame in a multi-frame object. Numbers that do not
+    run from 1 stand alone. If several slices share one, slices are counted from index 0.
     """
-    total = len(series.headers)
-    numbers = [_number(series, header) for header in series.headers]
+    total = ct.slices
+    if not isinstance(ct, CTSeries):
+        return tuple(f"{index + 1} of {total}" for index in ct.turn.stored_slices())
+    numbers = [_number(ct, header) for header in ct.headers]
     if None in numbers or len(set(numbers)) < total:
         numbers = list(range(1, total + 1))
     if set(numbers) != set(range(1, total + 1)):
@@ -29,23 +32,28 @@ def image_names(series: CTSeries) -> tuple[str, ...]:
     return tuple(f"{number} of {total}" for number in numbers)
 
 
+def slice_levels(ct: CT) -> npt.NDArray[np.int64]:
+    """Give the index of each source slice along the last axis of the image."""
+    return ct.planes.levels if isinstance(ct, CTSeries) else np.arange(ct.slices)
+
+
 def name_images(
-    series: CTSeries, segmented: npt.NDArray[np.uint8], segments: Sequence[MeasuredSegment]
+    ct: CT, segmented: npt.NDArray[np.uint8], segments: Sequence[MeasuredSegment]
 ) -> list[MeasuredSegment]:
     """Add to each segment the source slice that shows most of it.
 
     Args:
-        series: The source.
+        ct: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         segments: The segments.
     """
     if not segments:
         return []
-    names = image_names(series)
+    names = image_names(ct)
     counts = np.array(
         [
             np.bincount(segmented[:, :, level].ravel(), minlength=len(segments) + 1)
-            for level in series.planes.levels
+            for level in slice_levels(ct)
         ]
     )
     most = counts.argmax(axis=0)

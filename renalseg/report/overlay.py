@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from renalseg.dicom.read.series import CTSeries
 from renalseg.findings.sentences import Statement
+from renalseg.intake.ct import CT
 from renalseg.labels import Segment, bounded
 from renalseg.report.panels import Panels, Style, choose_panels
 from renalseg.report.sheet import Sheet
@@ -28,14 +28,14 @@ class Picture:
     """Content of a picture.
 
     Attributes:
-        series: The source.
+        ct: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         segments: What was found.
         said: What the result says, the conclusion last.
         note: What made it, and what it may be used for.
     """
 
-    series: CTSeries
+    ct: CT
     segmented: npt.NDArray[np.uint8]
     segments: Sequence[Segment]
     said: Sequence[Statement]
@@ -74,8 +74,8 @@ def make_picture(picture: Picture) -> Sheet:
     step = leading(_SIZE)
     head = sum(len(lines) for lines, _ in texts) * step + len(answer) * leading(11) + 4
     foot = len(legend) * (step + 1.5) + len(note) * step + 5
-    view = look(picture.series.image, picture.segmented)
-    chosen = choose_panels(view, picture.segments, (AXIAL, CORONAL, SAGITTAL), picture.series)
+    view = look(picture.ct.image, picture.segmented)
+    chosen = choose_panels(view, picture.segments, (AXIAL, CORONAL, SAGITTAL), picture.ct)
     panels = Panels(view, chosen, width, _PICTURES, Style(8, _SOFT))
     sheet = Sheet(_WIDTH, head + panels.used + foot, _DPI, _PAPER)
     y = _MARGIN + step / 2

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from renalseg.dicom.read.series import CTSeries
+from renalseg.intake.ct import CT
 from renalseg.labels import Segment
-from renalseg.report.images import image_names
+from renalseg.report.images import image_names, slice_levels
 from renalseg.report.sheet import Sheet
 from renalseg.report.text import leading, wrap
 from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, WINDOW, Cut, Plane, View
@@ -52,7 +52,7 @@ def choose_panels(
     view: View,
     segments: Sequence[Segment],
     planes: Sequence[Plane],
-    series: CTSeries | None = None,
+    ct: CT | None = None,
 ) -> list[Panel]:
     """Chooses planes that show both kidneys and the tumors, and says what each shows.
 
@@ -60,19 +60,19 @@ def choose_panels(
         view: The volume.
         segments: What was found.
         planes: The directions, in the order of the pictures.
-        series: Names the slices; without it captions have no numbers.
+        ct: Names the slices; without it captions have no numbers.
     """
     cuts = [cut for plane in planes for cut in view.cuts(plane, segments, _MOST[plane])]
-    return [Panel(cut, caption(view, cut, series)) for cut in cuts]
+    return [Panel(cut, caption(view, cut, ct)) for cut in cuts]
 
 
-def caption(view: View, cut: Cut, series: CTSeries | None = None) -> str:
+def caption(view: View, cut: Cut, ct: CT | None = None) -> str:
     """Names a plane, its number where it is a source slice, and what it was chosen for."""
     where = cut.plane.name.capitalize()
     axis, index = view.index(cut)
-    if series is not None and axis == 2:
-        nearest = int(np.abs(series.planes.levels - index).argmin())
-        where += f", image {image_names(series)[nearest]}"
+    if ct is not None and axis == 2:
+        nearest = int(np.abs(slice_levels(ct) - index).argmin())
+        where += f", image {image_names(ct)[nearest]}"
     names = [segment.label[0].lower() + segment.label[1:] for segment in cut.shows[:_NAMED]]
     return f"{where}: {', '.join(names)}" if names else where
 

@@ -1,8 +1,8 @@
 """The log on standard error: lines for people, or on request JSON for programs.
 
 In JSON each line is an object: time (UTC), level, event, message, and fields of the event, such as
-stage, seconds, study, exit_code. `study` is a salted hash of the StudyInstanceUID, and messages
-contain neither UIDs nor names of input files.
+stage, seconds, study, exit_code. `study` is a salted hash of the StudyInstanceUID, or of the name
+of a volume, and messages contain neither UIDs nor names of input files.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import warnings
@@ -26,12 +27,14 @@ from renalseg.runtime.privacy import called_by_dicom, hash_uid, redact
 VARIABLE = "RENALSEG_LOG"
 """Environment variable; "json" asks for JSON."""
 
+_UID = re.compile(r"\d+(\.\d+)+")
 _WARNING = "Warning: "
 _FORMS = {"": False, "text": False, "json": True}  # values of `VARIABLE`
 _context: dict[str, Any] = {}  # of every line of the process
 _own = threading.local()  # .context: of lines of a thread, which go before
 _input: Path | None = None
 _json = False
+_names: dict[str, str] = {}  # of volumes that were studies, and their hashes
 
 
 def start(*, as_json: bool = False, folder: Path | None = None) -> None:
@@ -51,6 +54,7 @@ def start(*, as_json: bool = False, folder: Path | None = None) -> None:
     _json = as_json or _FORMS[form]
     _input = folder
     _context.clear()
+    _names.clear()
     if not _json:
         # Level of the libraries' log for people by default.
         if logging.lastResort is not None:
@@ -70,7 +74,7 @@ def about_study(uid: str | None) -> Iterator[None]:
     """Adds the hash of a study to JSON lines of all threads in the meantime.
 
     Args:
-        uid: StudyInstanceUID; without one the lines have none.
+        uid: StudyInstanceUID, or the name of a volume; without one the lines have none.
     """
     before = dict(_context)
     _bind(_context, uid)
@@ -96,6 +100,8 @@ def _bind(context: dict[str, Any], uid: str | None) -> dict[str, Any]:
     context.pop("study", None)
     if uid:
         context["study"] = hash_uid(uid)
+        if not _UID.fullmatch(uid):  # which `redact` knows
+            _names[uid] = context["study"]
     return context
 
 
@@ -137,7 +143,10 @@ def note(event: str, level: str = "info", **fields: Any) -> None:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return redact(value, _input)
+        text = redact(value, _input)
+        for name, hashed in list(_names.items()):
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", f"study:{hashed}", text)
+        return text
     if isinstance(value, Mapping):
         return {_clean(key): _clean(inner) for key, inner in value.items()}
     return [_clean(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from renalseg.dicom.read.series import read_series
 from tests.factories.commands import blocks_of, commands_of
+from tests.factories.volumes import save
 
 README = Path(__file__).parents[2] / "README.md"
 RUN = [
@@ -28,6 +30,8 @@ def shell(tmp_path: Path, small_sample: Path) -> Shell:
     """Runs words in a folder that has what the README names."""
     shutil.copytree(small_sample / "dicom", tmp_path / "dicom_in")
     shutil.copytree(small_sample / "dicom", tmp_path / "studies" / "a")
+    series = read_series(small_sample / "dicom").image
+    save(tmp_path / "ct.nii.gz", series[0].numpy(), series.affine.numpy())
     for name in ("app", "bundles"):
         (tmp_path / name).symlink_to(README.parent / name)
     programs = {
@@ -55,8 +59,9 @@ def test_a_command_does_what_it_says(shell: Shell, tmp_path: Path, command: list
     done = shell(command)
     assert done.returncode == 0, done.stderr
     if command[1] != "inspect":
-        out = tmp_path / ("results/a" if command[1] == "archive" else "seg_out")
-        assert {path.suffix for path in out.iterdir()} == {".dcm", ".json"}
+        archive, volume = command[1] == "archive", "ct.nii.gz" in command
+        out = tmp_path / ("results/a" if archive else "nifti_out" if volume else "seg_out")
+        assert {path.suffix for path in out.iterdir()} == {".gz" if volume else ".dcm", ".json"}
 
 
 @pytest.mark.slow
@@ -68,4 +73,4 @@ def test_the_python_lines_say_what_was_found(shell: Shell) -> None:
 
 
 def test_the_commands_are_those_of_the_readme() -> None:
-    assert len(RUN) == 4
+    assert len(RUN) == 5

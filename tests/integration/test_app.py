@@ -17,7 +17,7 @@ import torch
 from monai.data import MetaTensor
 
 from renalseg import pipeline
-from renalseg.dicom.read.outcome import StudyOutcome
+from renalseg.dicom.read.outcome import FolderOutcome, StudyOutcome
 from renalseg.dicom.read.plan import Plan, StudyPlan
 from renalseg.dicom.read.scan import Scan
 from renalseg.errors import ConfigError, InputError
@@ -55,7 +55,7 @@ class Stand:
             "write": StudyResult("1.2", "1.3", "no tumor found"),
         }
         plan = Plan(Scan(Path("in"), (), (), ()), (STUDY.plan,), ())
-        monkeypatch.setattr(pipeline, "look_through", lambda folder, **_: plan)
+        monkeypatch.setattr(pipeline, "look_through", lambda folder, **_: FolderOutcome(plan))
         for name in STAGES:
             owner = {"write": Place, "find_tumors": Models}.get(name, pipeline)
             monkeypatch.setattr(owner, name, self.function(name))

@@ -190,18 +190,18 @@ def test_the_next_study_is_read_before_this_one_is_done(
 ) -> None:
     shutil.rmtree(root / "b")
     read: list[str] = []
-    read_best = archive.read_best
+    read_study = archive.read_study
 
     def note(study: StudyOutcome) -> object:
         read.append(study.plan.candidates[0].instances[0].path.parent.name)
-        return read_best(study)
+        return read_study(study)
 
     class Patient(StandIn):
         def find_kidneys(self, image: MetaTensor) -> MetaTensor:
             wait_for(lambda: len(read) == 2)
             return super().find_kidneys(image)
 
-    monkeypatch.setattr(archive, "read_best", note)
+    monkeypatch.setattr(archive, "read_study", note)
     outcomes = segment_all_with([root / "a", root / "c"], tmp_path / "out", Patient())
     assert next(outcomes).result is not None
     assert read == ["a", "c"]
@@ -225,7 +225,7 @@ def test_broken_models_end_all_studies(root: Path, tmp_path: Path) -> None:
 def test_a_folder_without_studies_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no folder at"):
         find_studies(tmp_path / "none", tmp_path)
-    with pytest.raises(InputError, match="no folder in it"):
+    with pytest.raises(InputError, match="a folder or a volume for each study"):
         find_studies(tmp_path, tmp_path)
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from renalseg.commands.inspect import inspect_folder
 from renalseg.dicom.read.choose import make_plan
-from renalseg.dicom.read.hounsfield import check_pixels, fault_of
+from renalseg.dicom.read.hounsfield import check_pixels
 from renalseg.dicom.read.pixels import AS_STORED, Correction
 from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import read_series
 from renalseg.errors import InputError
+from renalseg.volumes.hounsfield import fault_of
 from tests.factories.scales import draw_body, write_body
 from tests.factories.series import edit_all
 

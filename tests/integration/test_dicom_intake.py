@@ -15,7 +15,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, JPEGLSLossless, RLELossless, generate_uid
 
 from renalseg.dicom.read import header
-from renalseg.dicom.read import size_limits as limits
 from renalseg.dicom.read.accounts import NOT_CHOSEN, PROCESSED, REFUSED
 from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.files import LINK_OUT, LINK_WITHIN, NO_PERMISSION, SPECIAL
@@ -25,6 +24,7 @@ from renalseg.dicom.read.plan import Plan
 from renalseg.dicom.read.scan import scan_folder
 from renalseg.dicom.read.series import read_best, read_series
 from renalseg.errors import InputError, RetryableError
+from renalseg.volumes import size_limits as limits
 from tests.factories.folders import write_series
 from tests.factories.series import CASES, Written, edit, edit_all, write_case
 from tests.factories.stacks import stack_of, write_stack

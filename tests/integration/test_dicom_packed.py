@@ -93,8 +93,8 @@ def encrypted(path: Path) -> bytes:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (nifti, "found a NIfTI image at .*: results are objects that refer to the DICOM slices"),
-        (lambda path: gzip.compress(nifti(path)), "found a NIfTI image"),
+        (nifti, r"NIfTI volume whose name ends in \.nii or \.nii\.gz, found one at .*: rename it"),
+        (lambda path: gzip.compress(nifti(path)), "NIfTI volume whose name ends in"),
         (encrypted, "the ZIP archive is encrypted: unpack it with its password"),
         (lambda path: b"7z\xbc\xaf\x27\x1c" + bytes(600), "found a 7z archive at .*: unpack it"),
         (lambda path: b"Rar!" + bytes(600), "found a RAR archive at .*: unpack it"),

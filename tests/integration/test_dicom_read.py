@@ -191,7 +191,7 @@ def test_lossy_compression_warns(written: Written) -> None:
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
-    assert "found no folder" in refusal(tmp_path / "absent")
+    assert "expected a folder or a file, found none" in refusal(tmp_path / "absent")
 
 
 def test_empty_folder(tmp_path: Path) -> None:

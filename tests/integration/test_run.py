@@ -184,7 +184,7 @@ def test_each_line_of_an_archive_is_of_its_own_study(
             log.note("segmented")
             return super().find_kidneys(image)
 
-    monkeypatch.setattr(archive, "read_best", read)
+    monkeypatch.setattr(archive, "read_study", read)
     monkeypatch.setattr(archive, "Models", lambda _: Talking())
     segment_archive(tmp_path / "in", tmp_path / "out", Bright().settings)
     lines = lines_of(capsys)
@@ -286,7 +286,7 @@ def test_inspect_ends_as_the_run_would(
     assert json.loads(capsys.readouterr().out)["exit_code"] == 2
     assert main(["inspect", str(three / "1"), "--allow-gaps"]) == 0
     assert main(["inspect", str(tmp_path / "none")]) == 2
-    assert "found no folder" in capsys.readouterr().err
+    assert "expected a folder or a file, found none" in capsys.readouterr().err
 
 
 def test_a_run_opens_an_archive_and_takes_the_series_that_is_asked_for(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_picture_without_findings_is_made_in_a_new_folder(source: Path, tmp_pa
 @pytest.mark.parametrize("lower", [0.0, 80.0])
 def test_both_kidneys_and_the_tumor_are_on_planes(source: Path, lower: float) -> None:
     picture = scene(source, lower=lower)
-    view = look(picture.series.image, picture.segmented)
+    view = look(picture.ct.image, picture.segmented)
     for plane in (AXIAL, CORONAL):
         cuts = view.cuts(plane, picture.segments, 4)
         for segment in picture.segments:
@@ -126,7 +126,7 @@ def test_both_kidneys_and_the_tumor_are_on_planes(source: Path, lower: float) ->
 
 def test_a_tumor_is_shown_at_its_largest(source: Path) -> None:
     picture = scene(source)
-    view = look(picture.series.image, picture.segmented)
+    view = look(picture.ct.image, picture.segmented)
     tumor = picture.segments[-1]
     cut = view.cuts(AXIAL, picture.segments, 4)[0]
     areas = (view.numbers == tumor.number).sum(axis=(0, 1))

@@ -14,12 +14,13 @@ from renalseg.dicom.read.pixels import check_values
 from renalseg.dicom.read.plan import Candidate, Plan, StudyPlan
 from renalseg.dicom.read.scan import Scan
 from renalseg.dicom.read.series_points import score
-from renalseg.dicom.read.size_limits import check_slice, check_volume
+from renalseg.dicom.read.size_limits import check_slice
 from renalseg.dicom.read.slice_grid import arrange
 from renalseg.dicom.read.stacks import MANY, Stack, split_series
 from renalseg.dicom.read.wanted import find_wanted
 from renalseg.dicom.tags import Instance, describe
 from renalseg.errors import InputError
+from renalseg.volumes.size_limits import check_volume
 
 logger = logging.getLogger(__name__)
 

@@ -60,7 +60,7 @@ def list_files(folder: Path) -> Listing:
         size = folder.stat().st_size
         return Listing((folder,), (), (), _digest(folder.parent, {folder: size}))
     if not folder.is_dir():
-        raise InputError(f"expected a folder of DICOM files, found no folder at {folder}")
+        raise InputError(f"expected a folder or a file, found none at {folder}")
     files: dict[Path, int] = {}
     skipped: list[tuple[Path, str]] = []
     refused: list[tuple[Path, str]] = []

@@ -79,9 +79,8 @@ def unpacked(path: Path) -> Iterator[Path]:
         return
     if kind == NIFTI:
         raise InputError(
-            f"expected DICOM, found a NIfTI image at {path}: results are objects that refer to the "
-            "DICOM slices, so give the series that it was made from, or run a bundle on it with "
-            "python -m monai.bundle run"
+            f"expected a NIfTI volume whose name ends in .nii or .nii.gz, found one at {path}: "
+            "rename it"
         )
     if kind not in ("ZIP archive", "gzip file", *_COMPRESSED_TARS):
         raise InputError(f"expected DICOM, found a {kind} at {path}: unpack it and give the folder")

@@ -24,8 +24,7 @@ from renalseg.dicom.read.files import open_regular
 from renalseg.dicom.read.size_limits import check_slice
 from renalseg.dicom.tags import Instance, describe
 from renalseg.errors import InputError, RetryableError
-
-AIR_HU = -1024.0
+from renalseg.volumes.hounsfield import AIR_HU
 
 
 class Correction(NamedTuple):
@@ -252,7 +251,6 @@ def write_hu(
             f"{instance.path}: expected {out.shape} rows and columns, found {stored.shape}"
         )
     rescale(instance, stored, out, correction)
-    # Some scanners fill the corners with -2000 and do not say so.
     np.maximum(out, AIR_HU, out=out)
 
 

@@ -20,14 +20,15 @@ from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.gaps import Gap, find_missing
 from renalseg.dicom.read.outcome import FolderOutcome, StudyOutcome
 from renalseg.dicom.read.packed import unpacked
-from renalseg.dicom.read.pixels import AIR_HU, Correction, PixelReader, fingerprint, write_hu
+from renalseg.dicom.read.pixels import Correction, PixelReader, fingerprint, write_hu
 from renalseg.dicom.read.plan import Candidate
 from renalseg.dicom.read.planes import SourcePlanes
 from renalseg.dicom.read.scan import found, scan_folder
-from renalseg.dicom.read.size_limits import check_free
 from renalseg.dicom.read.slice_grid import OrderedSlices
 from renalseg.dicom.tags import SourceFrame
 from renalseg.errors import InputError, RetryableError, some_of
+from renalseg.volumes.hounsfield import AIR_HU
+from renalseg.volumes.size_limits import check_free
 
 Progress = Callable[[int, int], None]
 
@@ -64,6 +65,11 @@ class CTSeries:
     def body_part(self) -> str:
         """BodyPartExamined of the source; empty if it has none."""
         return str(self.headers[0].get("BodyPartExamined") or "")
+
+    @property
+    def slices(self) -> int:
+        """Number of source slices."""
+        return len(self.headers)
 
     def to_slices(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Bring a label map from the grid of the image to the source slices.

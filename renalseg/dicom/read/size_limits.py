@@ -1,18 +1,10 @@
-"""Bounds on memory, checked against what headers declare before any pixel is read."""
+"""The bound on the size of a slice, checked against its header before any pixel is read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from renalseg.dicom.tags import Instance
-from renalseg.errors import InputError, RetryableError
-from renalseg.runtime.memory import available_bytes, total_bytes
-
-MAX_SIDE = 4096  # pixels; no CT slice has more rows or columns
-BYTES_PER_VOXEL = 7
-"""Bytes per voxel: the float32 image and the uint8 maps of kidneys, labels and segments."""
+from renalseg.errors import InputError
+from renalseg.volumes.size_limits import MAX_SIDE
 
 
 def check_slice(instance: Instance) -> None:
@@ -27,41 +19,3 @@ def check_slice(instance: Instance) -> None:
             f"{instance.path}: expected 1 to {MAX_SIDE} rows and columns, found {rows} rows and "
             f"{columns} columns, which need {4 * rows * columns:,} bytes a slice"
         )
-
-
-def bytes_needed(shape: Sequence[int]) -> int:
-    """Give the bytes that a volume of this shape takes, with its label maps."""
-    return BYTES_PER_VOXEL * int(np.prod([int(n) for n in shape], dtype=object))
-
-
-def check_volume(shape: Sequence[int]) -> None:
-    """Refuse a volume that this machine, or this process, could never hold.
-
-    Args:
-        shape: (X, Y, Z).
-
-    Raises:
-        InputError: If it needs more than there is.
-    """
-    needed, total = bytes_needed(shape), total_bytes()
-    if total is not None and needed > total:
-        raise InputError(f"{_need(shape, needed)}, there are {total:,} in all")
-
-
-def check_free(shape: Sequence[int]) -> None:
-    """Stop before a volume is read that does not fit into what is free now.
-
-    Args:
-        shape: (X, Y, Z).
-
-    Raises:
-        RetryableError: If it needs more than is free.
-    """
-    needed, free = bytes_needed(shape), available_bytes()
-    if free is not None and needed > free:
-        raise RetryableError(f"out of memory: {_need(shape, needed)}, {free:,} are free now")
-
-
-def _need(shape: Sequence[int], needed: int) -> str:
-    columns, rows, slices = shape
-    return f"{slices} slices of {columns} x {rows} pixels need {needed:,} bytes of memory"

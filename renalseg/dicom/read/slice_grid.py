@@ -23,7 +23,7 @@ from renalseg.dicom.read.slice_spacing import (
 )
 from renalseg.dicom.tags import Instance, describe
 from renalseg.errors import InputError
-from renalseg.geometry import Array, affine_from_dicom, slice_normal
+from renalseg.geometry import Array, affine_from_dicom, as_meant, slice_normal
 
 MIN_SLICES = 2
 MIN_TILT_DEGREES = 0.1  # less is rounding of the positions in the file
@@ -90,7 +90,9 @@ def arrange(instances: Sequence[Instance], *, allow_gaps: bool = False) -> Order
     else:
         size = (columns, rows)
         affine, planes = _lay_over(positions, orientation, pixel_spacing, size, even)
-    return OrderedSlices(ordered, affine, planes.shape, planes, (*step_warnings, *tilt_warnings))
+    return OrderedSlices(
+        ordered, as_meant(affine), planes.shape, planes, (*step_warnings, *tilt_warnings)
+    )
 
 
 def _lay_over(

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from renalseg.dicom.read.series import CTSeries
 from renalseg.findings.sentences import USE, Statement
 from renalseg.geometry import Array, to_world
+from renalseg.intake.ct import CT
 from renalseg.labels import TUMOR, Segment
 from renalseg.report.html.measures import chip, measures_table
 from renalseg.report.html.pictures import Picture, draw_pictures
@@ -54,7 +54,7 @@ class Content:
 
 def make_page(
     content: Content,
-    series: CTSeries,
+    ct: CT,
     segmented: npt.NDArray[np.uint8],
     segments: Sequence[Segment],
 ) -> str:
@@ -62,7 +62,7 @@ def make_page(
 
     Args:
         content: What it says.
-        series: The source.
+        ct: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         segments: The segments.
 
@@ -70,7 +70,7 @@ def make_page(
         The file's text, less than 25 MB; the same arguments give the same text.
     """
     *others, conclusion = content.said
-    image = series.image
+    image = ct.image
     volumes = pack_volumes(image, segmented)
     settings = _settings(np.asarray(image.affine, np.float64), segmented, segments)
     parts = {
@@ -86,7 +86,7 @@ def make_page(
         "center": CENTER_HU,
         "width": WIDTH_HU,
         "extent": _extent(volumes),
-        "pictures": "\n".join(map(_figure, draw_pictures(series, segmented, segments))),
+        "pictures": "\n".join(map(_figure, draw_pictures(ct, segmented, segments))),
         "about": escape(content.about),
         "ct": _base64(volumes.ct),
         "labels": _base64(volumes.labels),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from renalseg.dicom.read.series import CTSeries
+from renalseg.intake.ct import CT
 from renalseg.labels import Segment
 from renalseg.report.panels import Panel, caption
 from renalseg.report.text import defaults
@@ -40,20 +40,20 @@ class Picture:
 
 
 def draw_pictures(
-    series: CTSeries, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]
+    ct: CT, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]
 ) -> Iterator[Picture]:
     """Draws axial planes through kidneys and tumors, coronal ones, and a sagittal one.
 
     Args:
-        series: The source.
+        ct: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         segments: The segments; beyond what seven planes show, tumors get no picture of their own.
     """
-    view = look(series.image, segmented)
+    view = look(ct.image, segmented)
     with defaults():
         for plane, most in _MOST.items():
             for cut in view.cuts(plane, segments, most):
-                yield _draw(view, Panel(cut, caption(view, cut, series)), segments)
+                yield _draw(view, Panel(cut, caption(view, cut, ct)), segments)
 
 
 def _draw(view: View, panel: Panel, segments: Sequence[Segment]) -> Picture:

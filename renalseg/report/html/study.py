@@ -1,4 +1,4 @@
-"""The page of a study, from its entry in result.json and the headers of its series."""
+"""The page of a study, from its entry in result.json and its CT."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.write.derived import PRODUCT
+from renalseg.intake.ct import CT
 from renalseg.report.entries import segments_of, stages_of, statements_of
 from renalseg.report.facts import study_facts
 from renalseg.report.html.page import Content, make_page
@@ -23,12 +23,12 @@ _SHOWN = ("Study date", "Slices", "Pixels")
 
 
 def save_page(
-    series: CTSeries, segmented: npt.NDArray[np.uint8], entry: Entry, run: Entry, path: Path
+    ct: CT, segmented: npt.NDArray[np.uint8], entry: Entry, run: Entry, path: Path
 ) -> None:
     """Writes the page of a study, all of it or nothing.
 
     Args:
-        series: The source.
+        ct: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         entry: What result.json says of the study.
         run: What it says of the run: "version", and the bundles of its stages.
@@ -38,15 +38,15 @@ def save_page(
         OSError: It cannot be written.
     """
     segments = segments_of(entry)
-    page = make_page(_content(series, entry, run), series, segmented, segments)
+    page = make_page(_content(ct, entry, run), ct, segmented, segments)
     path.parent.mkdir(parents=True, exist_ok=True)
     with staging(path.parent) as place:  # a full disk leaves no half of a page
         (place.files / path.name).write_text(page, encoding="utf-8")
         (place.files / path.name).replace(path)
 
 
-def _content(series: CTSeries, entry: Entry, run: Entry) -> Content:
-    known = study_facts(series)
+def _content(ct: CT, entry: Entry, run: Entry) -> Content:
+    known = study_facts(ct)
     return Content(
         said=statements_of(entry),
         facts={

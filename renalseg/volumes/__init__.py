@@ -1,0 +1,1 @@
+"""CTs as volumes in NIfTI, NRRD and MetaImage files, and label maps on their grids."""
