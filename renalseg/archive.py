@@ -30,6 +30,7 @@ from renalseg.intake.folders import AnyFolder, AnyStudy
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.output.archive_table import COLUMNS, SUMMARY_FILE, put_rows, study_names
 from renalseg.output.folder import RESULT_FILE, read_result
+from renalseg.output.lesion_table import LESIONS_FILE, NAMES, Row, cells_of, find_rows
 from renalseg.output.result import Result, is_current
 from renalseg.output.study import REFUSED, StudyResult
 from renalseg.pipeline import run_stages, segment_folder, timed, warn_of_weak
@@ -79,6 +80,10 @@ class Ended:
         studies = self.result.studies
         names = study_names(name_of(self.study), [study.study for study in studies])
         return [self._row(name, study, "") for name, study in zip(names, studies, strict=True)]
+
+    def lesions(self) -> list[Row]:
+        """The folder's lines in the table of lesions."""
+        return [] if self.result is None else find_rows(self.result.content(), name_of(self.study))
 
     def _row(self, name: str, study: StudyResult | None, message: str) -> dict[str, object]:
         refused = study is None or study.finding == REFUSED
@@ -171,7 +176,7 @@ def segment_archive(
 
     Args:
         root: Folder of studies, a folder or a volume each; only read.
-        out_root: Gets a folder of results for each study, and `SUMMARY_FILE`, in
+        out_root: Gets a folder of results for each study, and `SUMMARY_FILE` and `LESIONS_FILE`, in
             which a later call replaces the lines of what it does. A study is left out where the
             result of its files by these settings is there.
         settings: What runs.
@@ -193,6 +198,7 @@ def segment_archive(
             outcomes.append(outcome)
             name = name_of(outcome.study)
             put_rows(out_root / SUMMARY_FILE, name, outcome.rows())
+            put_rows(out_root / LESIONS_FILE, name, map(cells_of, outcome.lesions()), NAMES)
             with bar.external_write_mode():
                 _tell(outcome)
             bar.update()

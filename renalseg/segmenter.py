@@ -22,6 +22,7 @@ from renalseg.intake.ct import CT
 from renalseg.intake.folders import AnyStudy
 from renalseg.intake.volumes import VolumesOutcome, plan_given
 from renalseg.output.label_maps import label_map, to_source
+from renalseg.output.lesion_table import Row, find_rows
 from renalseg.output.objects import note
 from renalseg.output.place import Place
 from renalseg.output.result import Result
@@ -100,6 +101,11 @@ class Segmentation(Result):
         ct, findings = self._only
         return to_source(ct, findings.segmented)[1]
 
+    @property
+    def lesions(self) -> list[Row]:
+        """A row for each kidney, tumor and cyst, see `renalseg.output.lesion_table`."""
+        return find_rows(self.content())
+
     def show(self) -> Shown:
         """Gives a picture: planes through kidneys and tumors, and what the result says.
 
@@ -139,6 +145,8 @@ class Segmenter:
     ...     result = segmenter("ct.nii.gz")
     >>> result.label.dtype, result.affine.shape
     (dtype('uint8'), (4, 4))
+    >>> [(row["segment"], row["kind"]) for row in result.lesions]
+    [('Left kidney', 'kidney'), ('Right kidney', 'kidney'), ('Left kidney tumor 1', 'tumor')]
     >>> result.show().save("result.png")
 
     Args:

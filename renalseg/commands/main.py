@@ -14,6 +14,7 @@ from renalseg.commands.data import add_data_command
 from renalseg.commands.evaluate import add_evaluate_command
 from renalseg.commands.inspect import add_inspect_command
 from renalseg.commands.jobs import add_jobs_command
+from renalseg.commands.lesions import add_lesions_command
 from renalseg.commands.methods import add_methods_command
 from renalseg.commands.report import add_report_command
 from renalseg.commands.synthesis import add_synthesis_commands
@@ -163,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data_command(commands)
     add_train_command(commands)
     add_report_command(commands)
+    add_lesions_command(commands)
     add_worker_command(commands)
     add_jobs_command(commands)
     add_inspect_command(commands)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import warnings
@@ -264,6 +265,14 @@ def test_an_archive_of_volumes_goes_on_past_a_bad_one(
     assert lines[1].startswith("a,0,tumor found")
     assert "damaged, truncated or none" in lines[2]
     assert lines[3].startswith("case_3,0,tumor found")
+    with (out / "lesions.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [(row["study"], row["kind"]) for row in table] == [
+        (study, kind)
+        for study in ("a", "case_3", "dicom")
+        for kind in ("kidney", "kidney", "tumor")
+    ]
+    assert float(table[0]["volume_ml"]) == stored(out / "a")["segments"][0]["volume_ml"]
     # what is done is left out; what failed is tried again
     again = archive.find_studies(root, out, Both().settings)
     assert [path.name for path in again] == ["b.nii.gz"]
