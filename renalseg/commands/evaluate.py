@@ -15,9 +15,11 @@ def add_evaluate_command(commands: Any) -> None:
     evaluate.add_argument(
         "pred",
         type=Path,
-        help="NIfTI (1 kidney, 2 tumor), DICOM SEG, result folder, or all of them",
+        help="label map (1 kidney, 2 tumor), DICOM SEG, result folder, or a folder of them",
     )
-    evaluate.add_argument("label", type=Path, help="NIfTI on the same grid, or a folder of them")
+    evaluate.add_argument(
+        "label", type=Path, help="label map on the same grid, or a folder of them"
+    )
     evaluate.add_argument(
         "--out", type=Path, metavar="DIR", help="save tables and a picture to this folder"
     )

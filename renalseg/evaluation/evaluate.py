@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import torch
 from monai.data import MetaTensor
 
@@ -17,8 +19,11 @@ from renalseg.evaluation.terminal import print_summary
 from renalseg.inference.bundle import empty_prediction
 from renalseg.labels import CYST
 from renalseg.output.folder import read_result
+from renalseg.output.label_maps import SUFFIXES, mask_suffix
 from renalseg.output.study import REFUSED
 from renalseg.runtime.progress import steps
+from renalseg.volumes.files import open_volume
+from renalseg.volumes.stored import check_affine
 
 PLOT_FILE = "summary.png"
 
@@ -64,24 +69,41 @@ def score_pair(pair: Pair) -> CaseScore:
 
 
 def read_labels(path: Path) -> MetaTensor:
-    """A NIfTI label map (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor, 3 cyst.
+    """A label map (1, X, Y, Z) uint8: 0 background, 1 kidney, 2 tumor, 3 cyst.
+
+    Args:
+        path: NIfTI, NRRD or MetaImage.
 
     Raises:
         InputError: It cannot be read, or holds other values.
     """
-    stored = load_nifti(path, torch.int16)
+    stored = _load(path)
     low, high = int(stored.min()), int(stored.max())
     if low < 0 or high > CYST:
         raise InputError(f"Expected values 0 to {CYST} in {path}, found {low} to {high}")
     return MetaTensor(stored.as_tensor().to(torch.uint8), affine=stored.affine)
 
 
+def _load(path: Path) -> MetaTensor:
+    if path.name.lower().endswith((".nii.gz", ".nii")):
+        return load_nifti(path, torch.int16)
+    stored = open_volume(path)
+    if len(stored.shape) != 3:
+        raise InputError(f"Expected a volume with 3 axes, found shape {stored.shape} in {path}")
+    check_affine(stored.affine, stored.shape, str(path))
+    values = np.ascontiguousarray(stored.values(), dtype=np.int16)
+    return MetaTensor(torch.from_numpy(values)[None], affine=torch.from_numpy(stored.affine))
+
+
 def read_prediction(path: Path, label: MetaTensor) -> MetaTensor:
     """A prediction (1, X, Y, Z) uint8; that of a DICOM SEG comes on the grid of the label.
 
+    A label map on the grid of the label, but with axes in another order or direction, as another
+    converter made it, is turned.
+
     Args:
-        path: NIfTI file, DICOM SEG, or folder that a run has written of one study; one without a
-            SEG says that no kidney was found.
+        path: Label map, DICOM SEG, or folder that a run has written of one study; one without
+            segments says that no kidney was found.
         label: The label (1, X, Y, Z) that it will be compared with.
 
     Raises:
@@ -94,12 +116,24 @@ def read_prediction(path: Path, label: MetaTensor) -> MetaTensor:
             return empty_prediction(label)
         path = seg
     if not path.name.endswith(SEG_SUFFIX):
-        return read_labels(path)
+        return _turned(read_labels(path), label)
     from renalseg.dicom.read.segmentation import read_seg
     from renalseg.grids import Grid
 
     values = torch.from_numpy(read_seg(path, Grid.of(label)))
     return MetaTensor(values[None], affine=label.affine)
+
+
+def _turned(pred: MetaTensor, label: MetaTensor) -> MetaTensor:
+    """The same voxels with the axes of the label, as nearly as they can."""
+    own, other = (np.asarray(each.affine, np.float64) for each in (pred, label))
+    transform = nib.orientations.ornt_transform(
+        nib.orientations.io_orientation(own), nib.orientations.io_orientation(other)
+    )
+    values = nib.orientations.apply_orientation(pred[0].numpy(), transform)
+    affine = own @ nib.orientations.inv_ornt_aff(transform, pred.shape[1:])
+    turned = torch.from_numpy(np.ascontiguousarray(values))
+    return MetaTensor(turned[None], affine=torch.from_numpy(affine))
 
 
 def _seg_of(folder: Path) -> Path | None:
@@ -112,9 +146,14 @@ def _seg_of(folder: Path) -> Path | None:
             f"Expected the result of one study in {folder}, found {len(done)}{refused}. "
             f"For several, give the {SEG_SUFFIX} of each"
         )
-    names = [name for name in done[0]["files"] if name.endswith(SEG_SUFFIX)]
-    if not names and done[0]["segments"]:
+    (study,) = done
+    masks = tuple(mask_suffix(str(segment.get("label"))) for segment in study["segments"])
+    names = [name for name in study["files"] if name.endswith(SEG_SUFFIX)]
+    names += [name for name in study["files"] if name.endswith(SUFFIXES)]
+    names = [name for name in names if not name.endswith(masks)]
+    if not names and study["segments"]:
         raise InputError(
-            f"Expected a {SEG_SUFFIX} in {folder}, found none: run with seg in outputs"
+            f"Expected a {SEG_SUFFIX} or a label map in {folder}, found none: run with seg, nifti, "
+            "nrrd or mha in outputs"
         )
     return folder / names[0] if names else None

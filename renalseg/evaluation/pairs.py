@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from renalseg.cases import SUFFIX, name_of
+from renalseg.cases import SUFFIX
 from renalseg.errors import InputError
 from renalseg.output.folder import RESULT_FILE
+from renalseg.volumes.files import is_volume, stem_of
 
 KITS_FILE = f"segmentation{SUFFIX}"  # of a case's folder, in the layout of the KiTS repositories
 SEG_SUFFIX = ".seg.dcm"
@@ -19,8 +20,8 @@ class Pair(NamedTuple):
 
     Attributes:
         case: Name.
-        pred: NIfTI file, DICOM SEG, or folder that a run has written.
-        label: NIfTI file.
+        pred: Label map, DICOM SEG, or folder that a run has written.
+        label: Label map: NIfTI, NRRD or MetaImage.
     """
 
     case: str
@@ -31,7 +32,8 @@ class Pair(NamedTuple):
 def find_pairs(pred: Path, label: Path) -> list[Pair]:
     """Finds the cases of a prediction and a label, or of a folder of each.
 
-    In a folder, the case ``x`` is ``x.nii.gz`` or ``x/segmentation.nii.gz``; a prediction may also
+    In a folder, the case ``x`` is ``x.nii.gz``, ``x.nrrd``, ``x.mha`` or
+    ``x/segmentation.nii.gz``; a prediction may also
     be ``x.seg.dcm``, or the folder ``x`` of results that a run or an archive has written.
 
     Args:
@@ -84,7 +86,7 @@ def _cases(folder: Path, name: Callable[[Path], str | None]) -> dict[str, Path]:
 def _label_name(path: Path) -> str | None:
     if path.is_dir():
         return path.name if (path / KITS_FILE).is_file() else None
-    return name_of(path) if path.name.endswith(SUFFIX) else None
+    return stem_of(path) if is_volume(path) else None
 
 
 def _pred_name(path: Path) -> str | None:
@@ -94,4 +96,4 @@ def _pred_name(path: Path) -> str | None:
 
 
 def _case_of(label: Path) -> str:
-    return label.parent.name if label.name == KITS_FILE else name_of(label)
+    return label.parent.name if label.name == KITS_FILE else stem_of(label)

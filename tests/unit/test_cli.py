@@ -133,7 +133,9 @@ def test_evaluate_saves_tables_and_a_picture(tmp_path: Path) -> None:
 
 def test_evaluate_refuses_another_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pred = label(tmp_path / "a.nii.gz", 10, 6)
-    other = make_grid("LPI")
+    affine = GRID.affine.copy()
+    affine[0, 3] += 10
+    other = GRID._replace(affine=affine)
     save_nifti(volume(np.ones(other.shape, np.uint8), other), tmp_path / "b.nii.gz")
     assert main(["evaluate", pred, str(tmp_path / "b.nii.gz")]) == 2
     assert "prediction and label of b on one grid" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from renalseg.evaluation.evaluate import read_labels, read_prediction
 from renalseg.evaluation.pairs import find_pairs
 from renalseg.evaluation.score_files import write_rows
 from tests.factories.scenes import make_grid, volume
+from tests.factories.volumes import TURNS, save, turned
 
 GRID = make_grid("LPS")
 
@@ -107,6 +108,31 @@ def result(folder: Path, *studies: dict[str, Any]) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nrrd", "a.mha"])
+def test_label_maps_of_all_formats_are_read_and_turned(name: str, tmp_path: Path) -> None:
+    values = np.zeros(GRID.shape, np.uint8)
+    values[2:5, 3:9, 4] = 2
+    label = volume(values, GRID)
+    save(tmp_path / name, *turned(values, GRID.affine, TURNS[13]))
+    pred = read_prediction(tmp_path / name, label)
+    np.testing.assert_array_equal(pred[0].numpy(), values)
+    np.testing.assert_allclose(pred.affine, label.affine, atol=1e-4)
+
+
+def test_the_label_map_of_a_result_is_told_from_its_masks(tmp_path: Path) -> None:
+    values = np.zeros(GRID.shape, np.uint8)
+    values[2:5, 3:9, 4] = 2
+    save(tmp_path / "ct.nii.gz", values, GRID.affine)
+    files = ["ct-left_kidney.nii.gz", "ct-left_kidney_tumor_1.nii.gz", "ct.nii.gz"]
+    segments = [{"label": "Left kidney"}, {"label": "Left kidney tumor 1"}]
+    study = {"finding": "tumor found", "segments": segments}
+    label = volume(values, GRID)
+    folder = result(tmp_path, {**study, "files": files})
+    np.testing.assert_array_equal(read_prediction(folder, label)[0].numpy(), values)
+    with pytest.raises(InputError, match=r"Expected a \.seg\.dcm or a label map"):
+        read_prediction(result(tmp_path, {**study, "files": files[:2]}), label)
+
+
 NOTHING = {"finding": "no kidney found", "files": ["1.2.sr.dcm"], "segments": []}
 REFUSAL = {"finding": "refused", "reason": "gap of 5 mm"}
 
@@ -124,7 +150,7 @@ def test_a_result_without_a_segmentation_found_no_kidney(tmp_path: Path) -> None
         ([], "one study in .*, found 0"),
         ([REFUSAL], "found 0; refused: gap of 5 mm"),
         ([NOTHING, NOTHING], "found 2. For several, give the .seg.dcm of each"),
-        ([{**NOTHING, "segments": [{}]}], "run with seg in outputs"),
+        ([{**NOTHING, "segments": [{}]}], "run with seg, nifti, nrrd or mha in outputs"),
     ],
 )
 def test_a_result_that_is_no_prediction_is_refused(
