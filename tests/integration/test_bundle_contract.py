@@ -6,10 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
+import openvino
 import pytest
 import torch
 import yaml
-from monai.bundle import ConfigParser, ckpt_export, verify_net_in_out
+from monai.bundle import ConfigParser, ckpt_export, onnx_export, verify_net_in_out
 
 from renalseg import __version__
 
@@ -131,6 +133,20 @@ def files_of(bundle: Path) -> dict[str, str]:
     }
 
 
+def network_of(bundle: Path) -> torch.nn.Module:
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs/inference.yaml"))
+    parser["bundle_root"] = str(bundle)
+    parser["device"] = "$torch.device('cpu')"
+    parser["engine"] = "torch"
+    network: torch.nn.Module = parser.get_parsed_content("network")
+    return network
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
 @pytest.mark.slow
 @every_bundle
 def test_network_takes_and_gives_what_the_metadata_says(bundle: Path) -> None:
@@ -143,18 +159,32 @@ def test_exported_network_gives_the_same_logits(bundle: Path, tmp_path: Path) ->
     ckpt_export(
         filepath=str(exported), ckpt_file=str(bundle / "models/model.pt"), **files_of(bundle)
     )
-    parser = ConfigParser()
-    parser.read_config(str(bundle / "configs/inference.yaml"))
-    parser["bundle_root"] = str(bundle)
-    parser["device"] = "$torch.device('cpu')"
-    parser["engine"] = "torch"
-    network = parser.get_parsed_content("network")
+    network = network_of(bundle)
     metadata = json.loads((bundle / "configs/metadata.json").read_text())
     image = metadata["network_data_format"]["inputs"]["image"]
     size = (37, 50, 19)[: len(image["spatial_shape"])]  # no multiples: padding is exported too
-    x = torch.randn((1, image["num_channels"], *size), generator=torch.manual_seed(0))
+    x = torch.randn((1, image["num_channels"], *size), generator=seeded())
     with torch.inference_mode():
         torch.testing.assert_close(torch.jit.load(exported)(x), network(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+@every_trained_bundle
+def test_the_onnx_export_gives_the_same_logits(bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    exported = tmp_path / "model.onnx"
+    onnx_export(
+        filepath=str(exported), ckpt_file=str(bundle / "models/model.pt"), **files_of(bundle)
+    )
+    metadata = json.loads((bundle / "configs/metadata.json").read_text())
+    image = metadata["network_data_format"]["inputs"]["image"]
+    x = torch.randn((1, image["num_channels"], *image["spatial_shape"]), generator=seeded())
+    with torch.inference_mode():
+        expected = network_of(bundle)(x).numpy()
+    compiled = openvino.Core().compile_model(exported, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    (logits,) = compiled([x.numpy()]).values()
+    assert np.abs(logits - expected).mean() < 1e-3 * np.abs(expected).max()
+    assert ((logits > 0) != (expected > 0)).mean() < 1e-3
 
 
 def names_used(parser: ConfigParser, name: str) -> set[str]:
