@@ -1,4 +1,4 @@
-"""The commands that a document shows in its fenced blocks."""
+"""The commands that a document shows, in its fenced or indented blocks."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ def commands_of(path: Path) -> list[list[str]]:
             if words:
                 found.append(words)
     return found
+
+
+def indented_commands_of(path: Path, *programs: str) -> list[list[str]]:
+    """The words of each command of some programs in the indented blocks, without comments."""
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.startswith("    ")]
+    found = [shlex.split(line, comments=True) for line in lines]
+    return [words for words in found if words and words[0] in programs]
