@@ -101,7 +101,7 @@ def export_bundle(
         raise InputError(f"Expected a folder with a name that begins with {prefix}, got {out}")
     if out.exists():
         raise InputError(f"Expected a new folder for the bundle, found that {out} is there already")
-    record = _record(train_dir)
+    record = _record(train_dir, bundle)
     out.parent.mkdir(parents=True, exist_ok=True)
     with staging(out.parent) as partial:
         new = partial.files / out.name
@@ -131,7 +131,7 @@ def replace_weights(train_dir: Path, bundle: Path, *, last: bool = False) -> Pat
     Raises:
         ConfigError: As `export_bundle`.
     """
-    record = _record(train_dir)
+    record = _record(train_dir, bundle)
     with staging(bundle.parent) as partial:
         new = partial.files / bundle.name
         shutil.copytree(bundle / "configs", new / "configs")
@@ -166,7 +166,10 @@ def set_value(text: str, name: str, value: Any, note: str | None = None) -> str:
     return text[: found.start()] + line + text[found.end() :]
 
 
-def _record(train_dir: Path) -> dict[str, Any]:
+def _record(train_dir: Path, bundle: Path) -> dict[str, Any]:
+    """What a training says that its weights are for; also that there is a bundle for them."""
+    if not (bundle / _INFERENCE).is_file():
+        raise ConfigError(f"Expected a bundle with {_INFERENCE}, found none at {bundle}")
     path = train_dir / RECORD
     if not path.is_file():
         raise ConfigError(
@@ -181,8 +184,6 @@ def _record(train_dir: Path) -> dict[str, Any]:
 def _fill(new: Path, train_dir: Path, bundle: Path, record: Mapping[str, Any], last: bool) -> None:
     """Gives a bundle weights and settings, and tries whether they go together."""
     config = new / _INFERENCE
-    if not config.is_file():
-        raise ConfigError(f"Expected a bundle with {_INFERENCE}, found none in {bundle}")
     text = config.read_text(encoding="utf-8")
     for name, value in record["inference"].items():
         text = set_value(text, name, value)
