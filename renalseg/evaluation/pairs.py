@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from renalseg.cases import SUFFIX
-from renalseg.errors import InputError
+from renalseg.errors import InputError, some_of
 from renalseg.output.folder import RESULT_FILE
+from renalseg.runtime.progress import announce
 from renalseg.volumes.files import is_volume, stem_of
 
 KITS_FILE = f"segmentation{SUFFIX}"  # of a case's folder, in the layout of the KiTS repositories
@@ -33,15 +34,16 @@ def find_pairs(pred: Path, label: Path) -> list[Pair]:
     """Finds the cases of a prediction and a label, or of a folder of each.
 
     In a folder, the case ``x`` is ``x.nii.gz``, ``x.nrrd``, ``x.mha`` or
-    ``x/segmentation.nii.gz``; a prediction may also
-    be ``x.seg.dcm``, or the folder ``x`` of results that a run or an archive has written.
+    ``x/segmentation.nii.gz``; a prediction may also be ``x.seg.dcm``, or the folder ``x`` of
+    results that a run or an archive has written. Predictions without a label are left out, with a
+    warning.
 
     Args:
         pred: One prediction, or a folder of them.
         label: One label, or a folder of them.
 
     Raises:
-        InputError: There is none, a prediction is missing or superfluous, or a case occurs twice.
+        InputError: There is none, a prediction is missing, or a case occurs twice.
     """
     for path in (pred, label):
         if not path.exists():
@@ -56,12 +58,14 @@ def find_pairs(pred: Path, label: Path) -> list[Pair]:
     if not labels:
         raise InputError(f"Expected <case>{SUFFIX} or <case>/{KITS_FILE} in {label}, found none")
     missing, superfluous = sorted(set(labels) - set(preds)), sorted(set(preds) - set(labels))
-    if missing or superfluous:
+    without = f"without a label: {some_of(superfluous, joint=', ') or 'none'}"
+    if missing:
         raise InputError(
             f"Expected one prediction for each of the {len(labels)} labels in {label}; in {pred} "
-            f"missing: {', '.join(missing) or 'none'}; without a label: "
-            f"{', '.join(superfluous) or 'none'}"
+            f"missing: {some_of(missing, joint=', ')}; {without}"
         )
+    if superfluous:
+        announce(f"Warning: {len(superfluous)} of {len(preds)} predictions left out, {without}")
     return [Pair(name, preds[name], labels[name]) for name in sorted(labels)]
 
 

@@ -70,6 +70,16 @@ def test_missing_and_superfluous_predictions_are_listed(tmp_path: Path) -> None:
         find_pairs(preds, labels)
 
 
+def test_predictions_without_a_label_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preds = touch(tmp_path / "preds", "a.nii.gz", "c.nii.gz", "d.mha")
+    labels = touch(tmp_path / "labels", "a.nii.gz")
+    assert [pair.case for pair in find_pairs(preds, labels)] == ["a"]
+    said = "Warning: 2 of 3 predictions left out, without a label: c, d"
+    assert capsys.readouterr().err.strip() == said
+
+
 def test_a_case_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     preds = touch(tmp_path / "preds", "a.nii.gz")
     labels = touch(tmp_path / "labels", "a.nii.gz", "a/segmentation.nii.gz")
