@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
+_POINTS = 5_000  # enough to tell how far apart two kidneys are
 
 
 def bounding_box(mask: Mask) -> Box | None:
@@ -49,6 +51,21 @@ def components(mask: Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]
     rank = np.zeros(count + 1, np.int32)
     rank[order + 1] = np.arange(1, count + 1)
     return rank[numbered], sizes[order]
+
+
+def part_boxes(numbered: npt.NDArray[np.int32]) -> list[Box]:
+    """The boxes of the numbered components (X, Y, Z), that of 1 first."""
+    boxes: list[Box] = ndimage.find_objects(numbered)
+    return boxes
+
+
+def gap_mm(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """The shortest distance between two sets of points (N, 3), in mm, within a millimeter or so.
+
+    Of large sets it takes every so many points.
+    """
+    few = [points[:: 1 + len(points) // _POINTS] for points in map(np.asarray, (first, second))]
+    return float(cKDTree(few[0]).query(few[1])[0].min())
 
 
 def largest_part(mask: Mask) -> Mask | None:

@@ -18,7 +18,7 @@ from monai.data import MetaTensor
 from renalseg.components import Mask
 from renalseg.findings.plausibility.kidneys import measure_traits, reaches_end, why_not
 from renalseg.findings.plausibility.phase import phase_of, read_signs
-from renalseg.findings.plausibility.scene import Found, Scene, make_scene
+from renalseg.findings.plausibility.scene import Found, Scene, make_scene, sides_in
 from renalseg.findings.plausibility.tumors import Region, reasons_for_review, why_kidney
 from renalseg.findings.sentences import Judgment
 from renalseg.geometry import voxel_volume_mm3
@@ -97,7 +97,7 @@ class _Pieces:
     ) -> None:
         self.scene = scene
         self.volumes = volumes
-        self.sides = _sides(scene)
+        self.sides = sides_in(scene)
         self._why: dict[int, list[str]] = {}
         largest: dict[Side, int] = {}
         self.kept = []
@@ -129,19 +129,6 @@ class _Pieces:
     def kidneys(self) -> Iterator[Mask]:
         """Returns the reported mask of each side that has one."""
         return (mask for side in Side if (mask := self.on(side)).any())
-
-
-def _sides(scene: Scene) -> dict[int, Side]:
-    """Returns the side of each piece by the spine, or by the middle of the body without one."""
-    x, _, bone = scene.spine
-    middle = x if bone > 0 else scene.middle
-    counts = np.bincount(scene.pieces.ravel())
-    right = np.bincount(scene.pieces[int(np.ceil(middle)) :].ravel(), minlength=len(counts))
-    return {
-        number: Side.RIGHT if 2 * right[number] > counts[number] else Side.LEFT
-        for number in range(1, len(counts))
-        if counts[number]
-    }
 
 
 def _judge_tumors(

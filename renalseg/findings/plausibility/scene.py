@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from renalseg.components import Box, Mask, bounding_box, components
 from renalseg.geometry import Array
-from renalseg.labels import TUMOR
+from renalseg.labels import TUMOR, Side
 
 FAT_HU, BONE_HU, AIR_HU = (-150.0, -40.0), 180.0, -400.0
 _BODY_HU = -300.0
@@ -171,3 +171,16 @@ def depth_in(mask: Mask, spacing: Array) -> Array:
     """Distance (X, Y, Z) of each voxel of a mask from what is outside of it, in mm."""
     padded = np.pad(mask, 1)
     return np.asarray(ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1])
+
+
+def sides_in(scene: Scene) -> dict[int, Side]:
+    """Returns the side of each piece by the spine, or by the middle of the body without one."""
+    x, _, bone = scene.spine
+    middle = x if bone > 0 else scene.middle
+    counts = np.bincount(scene.pieces.ravel())
+    right = np.bincount(scene.pieces[int(np.ceil(middle)) :].ravel(), minlength=len(counts))
+    return {
+        number: Side.RIGHT if 2 * right[number] > counts[number] else Side.LEFT
+        for number in range(1, len(counts))
+        if counts[number]
+    }
