@@ -8,6 +8,7 @@ from typing import Any
 
 from monai.data import MetaTensor
 
+from renalseg.findings.plausibility.candidates import choose_kidneys
 from renalseg.inference.bundle import Bundle
 from renalseg.inference.choice import Choice
 from renalseg.inference.overrides import of_stage
@@ -78,7 +79,18 @@ class Models:
         Returns:
             (1, X, Y, Z) uint8, 1 = kidney or tumor in it; after a refiner 2 = what it calls tumor.
         """
-        return self.refine(image, self.localizer(image))
+        return self.refine(image, self.localize(image))
+
+    def localize(self, image: MetaTensor) -> MetaTensor:
+        """Finds the kidneys with the localizer: its mask without what cannot be one.
+
+        Args:
+            image: HU (1, X, Y, Z).
+
+        Returns:
+            (1, X, Y, Z) uint8, 1 = kidney or tumor in it, of at most two kidneys.
+        """
+        return choose_kidneys(image, self.localizer(image), self.choice.numbers.plausibility)
 
     def refine(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
         """Outlines the kidneys again if the method has a refiner; otherwise returns them unchanged.

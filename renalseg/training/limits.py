@@ -18,7 +18,9 @@ from renalseg.data.case_lists import LabeledCase
 from renalseg.data.volumes import open_pair
 from renalseg.evaluation.lesions import match_lesions
 from renalseg.evaluation.overlap import dice, kits19_dice
+from renalseg.findings.plausibility.candidates import choose_kidneys
 from renalseg.inference.bundle import Bundle, empty_prediction, make_case, segment_case
+from renalseg.inference.methods import default_numbers
 from renalseg.labels import TUMOR
 from renalseg.runtime.progress import steps
 from renalseg.transforms import DropSmallTumorsd
@@ -80,7 +82,8 @@ def try_localizer(bundle: Bundle, cases: Sequence[LabeledCase]) -> Outcome:
     with steps("case") as update:
         for case in cases:
             image, label = _load(case)
-            found.append(dice(bundle(image).as_tensor(), label.as_tensor()))
+            kidney = choose_kidneys(image, bundle(image), default_numbers().plausibility)
+            found.append(dice(kidney.as_tensor(), label.as_tensor()))
             update(len(found), len(cases))
     mean = float(np.mean(found))
     text = f"kidney Dice {mean:.3f} in {len(cases)} whole CTs"

@@ -37,9 +37,9 @@ LINE = {"case": "135", "slice": "7", "spacing_x": "0.8", "spacing_y": "0.5", "sp
 GRID = Grid((12, 10, 8), np.diag([-2.0, -2.0, 5.0, 1.0]))
 
 
-def models(localizer: Any = None, tumor: Any = None, refine: Any = None) -> Any:
+def models(localize: Any = None, tumor: Any = None, refine: Any = None) -> Any:
     refine = refine or (lambda image, kidney: kidney)
-    return SimpleNamespace(localizer=localizer, tumor=tumor, refine=refine, find_tumors=tumor)
+    return SimpleNamespace(localize=localize, tumor=tumor, refine=refine, find_tumors=tumor)
 
 
 def slice_file(folder: Path) -> Path:

@@ -21,7 +21,7 @@ LARGE_MM = 20.0  # larger tumors must be found
 
 def measure_chain(models: Models, name: str, case: Labeled) -> Record:
     """Runs all bundles, one after another, as a run does."""
-    kidney = models.localizer(case.image)
+    kidney = models.localize(case.image)
     localized = dice(kidney.as_tensor(), case.label.as_tensor())
     pred = models.find_tumors(case.image, models.refine(case.image, kidney))
     score = score_case(name, pred, case.label)
