@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.synthesis.fields import chance, gaussian_blur, smooth_field, uniform
 from renalseg.synthesis.scanner import Phase, draw_phase
+from renalseg.transforms.localizer_errors import grow
 
 # Cortex, and by how much the medulla is darker, HU, each drawn from a range.
 _CORTEX = {
@@ -91,6 +92,8 @@ def paint_pair(
         (X, Y, Z) float32, HU, with the effects of a scanner.
     """
     hu = _surroundings(parenchyma.phase, canvas)
+    if parenchyma.phase != Phase.NON_CONTRAST and canvas.chance(0.6):
+        _add_hilum(hu, label, parenchyma.cortex, canvas)
     hu = torch.where(label == KIDNEY, kidney_hu(depth, parenchyma, canvas), hu)
     if (label == TUMOR).any():
         hu = torch.where(label == TUMOR, tumor_hu(tumor_depth, parenchyma, canvas), hu)
@@ -112,6 +115,16 @@ def _surroundings(phase: Phase, canvas: Canvas) -> Tensor:
     rare = canvas.field(3, 10) > canvas.uniform(1.6, 2.4)
     hu[rare] = canvas.uniform(-300, -100) if canvas.chance(0.5) else canvas.uniform(150, 500)
     return hu + canvas.uniform(0, 12) * canvas.field(2, 6)
+
+
+def _add_hilum(hu: Tensor, label: Tensor, cortex: float, canvas: Canvas) -> None:
+    """Vessels that come out of the kidneys where these are concave; they change `hu`."""
+    whole, pixels = (label > 0).to(torch.uint8)[None], int(canvas.uniform(6, 15))
+    filled = grow(grow(whole, pixels), -pixels)
+    hilum = (grow(filled - whole, 3)[0] > 0) & (label == 0)
+    for share in (canvas.uniform(0.5, 0.95), canvas.uniform(0.8, 1.5)):  # veins, arteries
+        vessel = canvas.field(3, 9).abs() < canvas.uniform(0.1, 0.6)
+        hu[hilum & vessel] = cortex * share
 
 
 def kidney_hu(depth: Tensor, parenchyma: Parenchyma, canvas: Canvas) -> Tensor:

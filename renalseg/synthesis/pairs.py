@@ -68,7 +68,10 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         self._cysts = self._spans(CYST, _CYST_ML)
 
     def draw(self, generator: Generator) -> dict[str, Any]:
-        """One stack: `image` (1, *size, slices) float32 HU, `label` likewise uint8, `case`."""
+        """One stack: `image` (1, *size, slices) float32 HU, `label`, `mask` likewise uint8, `case`.
+
+        The mask is that of a localizer, or the outline of the label where there is none.
+        """
         has_real = bool(self.weights.any())
         while True:
             if has_real and chance(generator, self.real):
@@ -78,8 +81,8 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
                 case, first, last = self._choose(generator)
                 stack = self._draw_label(self.slabs[case], first, last, generator)
             if stack is not None:
-                hu, label = stack
-                return {"image": hu[None], "label": label[None], "case": case}
+                hu, label, mask = (part[None] for part in stack)
+                return {"image": hu, "label": label, "mask": mask, "case": case}
 
     def _spans(self, kind: int, begins: Sequence[float]) -> list[list[tuple[int, LesionSpan]]]:
         """The lesions of a kind by size class, without empty classes."""
@@ -125,7 +128,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
 
     def _draw_label(
         self, slab: Slab, first: int, last: int, generator: Generator
-    ) -> tuple[Tensor, Tensor] | None:
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
         z = first + int(torch.randint(last - first + 1, (), generator=generator))
         stack = self._stack(slab, z, generator)
         if stack is None:
@@ -154,9 +157,9 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         hu = paint_pair(label, depth, tumor_depth, parenchyma, self._canvas(generator))
         if chance(generator, 0.3):
             hu, label = _repeated(hu), _repeated(label)
-        return _clipped(hu, None, generator), label
+        return _clipped(hu, None, generator), label, label.gt(0).to(torch.uint8)
 
-    def _draw_real(self, slab: Slab, generator: Generator) -> tuple[Tensor, Tensor] | None:
+    def _draw_real(self, slab: Slab, generator: Generator) -> tuple[Tensor, Tensor, Tensor] | None:
         assert slab.image is not None
         z = int(torch.randint(slab.label.shape[-1], (), generator=generator))
         stack = self._stack(slab, z, generator)
@@ -167,14 +170,19 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         image = slab.image[..., slices].float() - background
         hu = sample(image, voxels, "bilinear") + background
         label = sample(slab.label[..., slices], voxels, "nearest").to(torch.uint8)
+        found = None
+        if slab.found is not None and chance(generator, 0.6):
+            found = sample(slab.found[..., slices], voxels, "nearest").to(torch.uint8)
         if chance(generator, 0.3):
             hu, label = _repeated(hu), _repeated(label)
+            found = None if found is None else _repeated(found)
         canvas = self._canvas(generator)
         hu = _vary_contrast(hu, label, canvas)
         if chance(generator, 0.55):
             hu, label = implant(hu, label, self.shapes, canvas)
         hu = _vary_scanner(hu, label, canvas)
-        return _clipped(hu, slab.window, generator), label
+        mask = (label > 0 if found is None else (found > 0) | (label > KIDNEY)).to(torch.uint8)
+        return _clipped(hu, slab.window, generator), label, mask
 
 
 def draw_plane(size: Sequence[int], spacing: Sequence[float], generator: Generator) -> Tensor:
@@ -209,11 +217,14 @@ def sample(volume: Tensor, voxels: Tensor, mode: str) -> Tensor:
 
 
 def _by_patient(slabs: Sequence[Slab]) -> Tensor:
-    """How often each real slab is drawn: less often if its patient has many slices."""
+    """How often each real slab is drawn: by the square root of the slices of its patient."""
     counts: dict[str, int] = {}
-    for slab in slabs:
-        counts[slab.patient] = counts.get(slab.patient, 0) + 1
-    return torch.tensor([0.0 if s.image is None else counts[s.patient] ** -0.5 for s in slabs])
+    slices = [0 if s.image is None else int(s.label.any(0).any(0).sum()) for s in slabs]
+    for slab, count in zip(slabs, slices, strict=True):
+        counts[slab.patient] = counts.get(slab.patient, 0) + count
+    return torch.tensor(
+        [n * counts[s.patient] ** -0.5 if n else 0.0 for n, s in zip(slices, slabs, strict=True)]
+    )
 
 
 def _without_some(label: Tensor, phase: Phase, plain: bool, generator: Generator) -> Tensor:

@@ -46,6 +46,7 @@ class Slab:
         spacing: mm along x, y, z.
         image: (X, Y, Z) HU, of any dtype; None for a label map without an image.
         window: HU range to which the image was already clipped.
+        found: (X, Y, Z) uint8, the mask that a localizer gave for this image, if it is known.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Slab:
         spacing: Sequence[float],
         image: Tensor | None = None,
         window: tuple[float, float] | None = None,
+        found: Tensor | None = None,
     ) -> None:
         self.patient = patient
         self.label = label
         self.spacing = tuple(float(mm) for mm in spacing)
         self.image = image
         self.window = window
+        self.found = found
 
     @cached_property
     def depth(self) -> Tensor:
@@ -96,7 +99,7 @@ def load_slabs(folder: str | Path, folds: str | Path, fold: int, split: str) -> 
 
     Args:
         folder: With files `*.npz`, each with `patient`, `label` and `spacing`, and if they are
-            real `image` and, if that was clipped, `window`, as `Slab` takes them.
+            real `image` and, if they are known, `window` and `found`, as `Slab` takes them.
         folds: YAML with lists of patients under `folds`, and under `never` those of the test.
         fold: Whose patients validate.
         split: "training" or "validation".
@@ -125,7 +128,9 @@ def load_slabs(folder: str | Path, folds: str | Path, fold: int, split: str) -> 
 
 def _load(path: Path) -> Slab:
     with np.load(path) as stored:
-        image = torch.from_numpy(stored["image"]) if "image" in stored else None
+        image, found = (
+            torch.from_numpy(stored[key]) if key in stored else None for key in ("image", "found")
+        )
         window = tuple(stored["window"].tolist()) if "window" in stored else None
-        label = torch.from_numpy(stored["label"])
-        return Slab(str(stored["patient"]), label, stored["spacing"].tolist(), image, window)
+        label, spacing = torch.from_numpy(stored["label"]), stored["spacing"].tolist()
+        return Slab(str(stored["patient"]), label, spacing, image, window, found)

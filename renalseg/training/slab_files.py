@@ -24,7 +24,7 @@ from scipy import ndimage
 from renalseg.cases import load_case, load_nifti
 from renalseg.components import bounding_box, grow_box
 from renalseg.grids import Grid, resample
-from renalseg.labels import KIDNEY, TUMOR
+from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.runtime.process import prepare
 
 Array = npt.NDArray[Any]
@@ -34,15 +34,19 @@ SPACING = (1.25, 1.25, 3.0)  # of label maps: the grid of the network
 CLIPPED, SOFT_TISSUE = (0.0, 255.0), (-160.0, 240.0)  # windows of archives, HU
 _CURVAS_MM, _CCRCC_MM = 0.75, 0.78  # pixels, which the sources do not state
 _FAT, _TISSUE = 70.0, 105.0  # gray values of the soft-tissue window
+_BTCV_KIDNEYS = (2, 3)  # values of its labels
+_FLUID_HU, _CYST_ML, _ROUND = (-15.0, 45.0), 0.4, 0.45  # cysts, which BTCV labels as kidney
+_ENHANCED_HU = 75.0  # below that, fluid and kidney look alike
 _SHARE = 0.8  # share of the gray value of cortex that liver, bowel and muscle do not reach
 
 
-def slabs_of(data: Path, kidneys: Mapping[str, Any]) -> Iterator[Item]:
+def slabs_of(data: Path, kidneys: Mapping[str, Any], found: Path | None = None) -> Iterator[Item]:
     """The slabs of all available sources.
 
     Args:
         data: Their folder.
         kidneys: Ellipses around the kidneys of each lesion of `slices_ccrcc`.
+        found: Folder with masks that a localizer gives of whole CTs, such as `btcv_0005.nii.gz`.
     """
     for path in sorted((data / "labels" / "kits").glob("case_*.nii.gz")):
         number = int(path.name[5:10])
@@ -50,7 +54,8 @@ def slabs_of(data: Path, kidneys: Mapping[str, Any]) -> Iterator[Item]:
     yield from _kits_slices(data / "slices")
     yield from _curvas_slices(data / "slices_curvas")
     yield from _ccrcc_slices(data / "slices_ccrcc", kidneys)
-    yield from _volumes(data / "ct")
+    yield from _volumes(data / "ct", found)
+    yield from _btcv(data / "btcv", found)
 
 
 def _label_map(path: Path) -> dict[str, Any]:
@@ -156,23 +161,71 @@ def _largest(mask: Array, iterations: int) -> Array:
     return np.asarray(numbered == 1 + np.bincount(numbered.ravel())[1:].argmax())
 
 
-def _volumes(folder: Path) -> Iterator[Item]:
+def _volumes(folder: Path, found: Path | None) -> Iterator[Item]:
     """The CTs with kidney masks for training."""
     for patient, image, mask, kidneys in (
+        ("ircadb 1", "ircadb01.nii.gz", "ircadb01_kidney.nii.gz", (1,)),
         ("ircadb 17", "ircadb17/dicom", "ircadb17/kidney_silver.nii.gz", (1,)),
         ("totalseg 1", "totalseg/example_ct_sm.nii.gz", "totalseg/example_seg.nii.gz", (2, 3)),
     ):
         if (folder / image).exists() and (folder / mask).is_file():
             hu, label = load_case(folder / image), load_nifti(folder / mask, torch.uint8)
-            yield patient.replace(" ", "_"), {"patient": patient, **_volume(hu, label, kidneys)}
+            name = patient.replace(" ", "_")
+            yield name, {"patient": patient, **_volume(hu, label, kidneys, found, name)}
 
 
-def _volume(hu: MetaTensor, label: MetaTensor, kidneys: Sequence[int]) -> dict[str, Any]:
+def _btcv(folder: Path, found: Path | None) -> Iterator[Item]:
+    """The CTs of BTCV, as its archive has them; cysts become a class of their own."""
+    for path in sorted((folder / "img").glob("img*.nii.gz")):
+        number = path.name[3:7]
+        label = load_nifti(folder / "label" / f"label{number}.nii.gz", torch.uint8)
+        slab = _volume(load_case(path), label, _BTCV_KIDNEYS, found, f"btcv_{number}")
+        slab["label"] = _with_cysts(slab["image"].numpy(), slab["label"].numpy(), slab["spacing"])
+        yield f"btcv_{number}", {"patient": f"btcv {int(number)}", **slab}
+
+
+def _with_cysts(hu: Array, label: Array, spacing: Sequence[float]) -> Array:
+    """A label whose round parts as thin as water are cysts, where the kidneys enhance.
+
+    Args:
+        hu: (X, Y, Z).
+        label: Likewise, uint8, 1 in kidneys.
+        spacing: mm along x, y, z.
+    """
+    kidney = label > 0
+    if np.median(hu[kidney]) < _ENHANCED_HU:
+        return label
+    smooth = ndimage.gaussian_filter(hu.astype(np.float32), [2 / mm for mm in spacing])
+    fluid = (smooth > _FLUID_HU[0]) & (smooth < _FLUID_HU[1]) & ndimage.binary_erosion(kidney)
+    half = (20 + np.median(hu[kidney])) / 2  # where fluid ends and parenchyma begins
+    numbered, count = ndimage.label(fluid)
+    label = label.copy()
+    for number in range(1, count + 1):
+        part = numbered == number
+        mm3 = float(part.sum() * np.prod(spacing))
+        inscribed = ndimage.distance_transform_edt(part, sampling=spacing).max()
+        if mm3 >= 1000 * _CYST_ML and inscribed > _ROUND * (0.75 * mm3 / np.pi) ** (1 / 3):
+            grown = ndimage.binary_dilation(part, iterations=max(1, round(1.5 / spacing[0])))
+            label[grown & kidney & (smooth < half)] = CYST
+    return label
+
+
+def _volume(
+    hu: MetaTensor, label: MetaTensor, kidneys: Sequence[int], found: Path | None, name: str
+) -> dict[str, Any]:
     target = Grid.of(hu).turned()
     image = resample(hu.as_tensor(), Grid.of(hu), target, "nearest")[0]
     mask = torch.isin(label.as_tensor(), torch.tensor(kidneys, dtype=label.dtype))
-    values = resample(mask.to(torch.uint8), Grid.of(label), target, "nearest")[0] * KIDNEY
-    return {"image": image.short(), "label": values, "spacing": target.spacing}
+    slab = {
+        "image": image.short(),
+        "label": resample(mask.to(torch.uint8), Grid.of(label), target, "nearest")[0] * KIDNEY,
+        "spacing": target.spacing,
+    }
+    if found is not None and (path := found / f"{name}.nii.gz").is_file():
+        given = load_nifti(path, torch.uint8)
+        kidney = given.as_tensor().gt(0).to(torch.uint8)
+        slab["found"] = resample(kidney, Grid.of(given), target, "nearest")[0]
+    return slab
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -181,12 +234,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder with labels/kits, slices and so on")
     parser.add_argument("out", type=Path, help="gets the slabs")
     parser.add_argument("--kidneys", type=Path, help="YAML with the ellipses of slices_ccrcc")
+    parser.add_argument("--found", type=Path, help="folder with a localizer's masks of whole CTs")
     options = parser.parse_args(argv)
     prepare()
     kidneys = yaml.safe_load(options.kidneys.read_text()) if options.kidneys else {}
     options.out.mkdir(parents=True, exist_ok=True)
     count = 0
-    for name, content in slabs_of(options.data, kidneys):
+    for name, content in slabs_of(options.data, kidneys, options.found):
         np.savez_compressed(options.out / f"{name}.npz", **content)
         count += 1
     sys.stdout.write(f"{count} slabs in {options.out}\n")

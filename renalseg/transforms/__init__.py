@@ -18,6 +18,7 @@ from renalseg.transforms.removal import (
 from renalseg.transforms.restore import RestoreGridd
 from renalseg.transforms.slices import LevelSlicesd, ToSliceStackd
 from renalseg.transforms.spacing import LimitSpacingd, ToShaped, ToSliceSized, ToSpacingd
+from renalseg.transforms.sure_lesions import KeepSureLesionsd
 
 __all__ = [
     "CropToBodyd",
@@ -30,6 +31,7 @@ __all__ = [
     "JoinKidneysd",
     "KeepConfirmedTumorsd",
     "KeepLargestComponentsd",
+    "KeepSureLesionsd",
     "LesionsInMaskd",
     "LevelSlicesd",
     "LimitSpacingd",

@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate, max_pool2d
 from renalseg.labels import KIDNEY
 
 _COARSE = 2.1  # pixels of a localizer, in pixels of the network
+_SOFT_HU = -30.0  # above fat: organs, bowel and vessels
 
 
 class RandGrowMaskd(RandomizableTransform, MapTransform):
@@ -53,34 +54,43 @@ def grow(mask: Tensor, pixels: int) -> Tensor:
         return mask
     size, sign = 2 * abs(pixels) + 1, 1 if pixels > 0 else -1
     slices = sign * (mask[0] > 0).float().permute(2, 0, 1)[:, None]
-    grown = sign * max_pool2d(slices, size, stride=1, padding=size // 2)
+    rows = max_pool2d(slices, (size, 1), stride=1, padding=(size // 2, 0))
+    grown = sign * max_pool2d(rows, (1, size), stride=1, padding=(0, size // 2))
     return grown[:, 0].permute(1, 2, 0)[None].to(mask.dtype)
 
 
 class RandImperfectMaskd(RandomizableTransform, MapTransform):
-    """Gives kidney masks inexact outlines, pieces of neighbors and missing bulges.
+    """Gives kidney masks inexact outlines, a filled hilum, leaks and missing bulges.
 
-    Half of them are grown, shrunk or computed on coarser pixels. Then a quarter gets pieces of
-    neighboring structures, a fifth loses part of a bulging lesion, and a few lose one kidney.
+    Three quarters are grown, shrunk or computed on coarser pixels. Then a quarter gets its concave
+    parts filled, two fifths leak into their neighbors, a fifth loses part of a bulging lesion, and
+    a few lose one kidney.
 
     Args:
         keys: Masks (1, X, Y, Z), slices along Z.
         label_key: Their label (1, X, Y, Z): 1 kidney, above it lesions.
+        image_key: Their image (1, X, Y, Z) in HU: most leaks end where fat begins.
     """
 
-    def __init__(self, keys: KeysCollection, label_key: str = "label"):
+    def __init__(self, keys: KeysCollection, label_key: str = "label", image_key: str = "image"):
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob=1.0)
         self.label_key = label_key
+        self.image_key = image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns `data` with the masks changed, uint8."""
         result = dict(data)
         label = torch.as_tensor(result[self.label_key])[0].numpy()
+        soft = torch.as_tensor(result[self.image_key])[0].gt(_SOFT_HU).numpy()
         for key in self.key_iterator(result):
-            mask = self._outline(torch.as_tensor(result[key]).gt(0).to(torch.uint8))[0].numpy()
+            outlined = self._outline(torch.as_tensor(result[key]).gt(0).to(torch.uint8))
             if self.R.random() < 0.25:
-                self._add_pieces(mask)
+                pixels = int(self.R.randint(3, 11))
+                outlined = grow(grow(outlined, pixels), -pixels)
+            mask = outlined[0].numpy()
+            if self.R.random() < 0.4:
+                self._leak(mask, soft)
             if self.R.random() < 0.2:
                 self._drop_bulge(mask, label)
             if self.R.random() < 0.06:
@@ -100,16 +110,17 @@ class RandImperfectMaskd(RandomizableTransform, MapTransform):
         fine = interpolate(coarse, size=slices.shape[2:], mode="bilinear")
         return (fine > 0.5).to(torch.uint8)[:, 0].permute(1, 2, 0)[None].contiguous()
 
-    def _add_pieces(self, mask: np.ndarray) -> None:
+    def _leak(self, mask: np.ndarray, soft: np.ndarray) -> None:
         near = mask[..., mask.shape[2] // 2]
         edge = np.argwhere(ndimage.binary_dilation(near, iterations=2) & (near == 0))
-        for _ in range(self.R.randint(1, 3) if len(edge) else 0):
+        for _ in range(self.R.randint(1, 4) if len(edge) else 0):
             center = edge[self.R.randint(len(edge))]
-            piece = self._disc(mask.shape[:2], center, self.R.uniform(3, 12, size=2))
+            piece = self._disc(mask.shape[:2], center, self.R.uniform(3, 16, size=2))
             first, last = 0, mask.shape[2]
             if self.R.random() < 0.4:
                 first, last = sorted(self.R.randint(0, last + 1, size=2))
-            mask[piece, first:last] = 1
+            into = piece[..., None] & (soft if self.R.random() < 0.7 else True)
+            mask[..., first:last] |= np.broadcast_to(into, mask.shape)[..., first:last]
 
     def _drop_bulge(self, mask: np.ndarray, label: np.ndarray) -> None:
         middle = label[..., mask.shape[2] // 2]

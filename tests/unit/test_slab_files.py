@@ -79,3 +79,33 @@ def test_a_kidney_is_outlined_within_its_ellipse() -> None:
     overlap = 2 * (found & kidney).sum() / (found.sum() + kidney.sum())
     assert overlap > 0.93
     assert not (found & liver & ~kidney).any()
+
+
+def test_cts_of_btcv_have_cysts_of_their_own_and_the_masks_that_are_given(tmp_path: Path) -> None:
+    data, found, out = tmp_path / "data", tmp_path / "found", tmp_path / "out"
+    for folder in (data / "btcv/img", data / "btcv/label", found):
+        folder.mkdir(parents=True)
+    x, y, z = np.mgrid[:60, :40, :20]
+    label = np.select(
+        [(x - 15) ** 2 + (y - 20) ** 2 < 120, (x - 45) ** 2 + (y - 20) ** 2 < 120], [2, 3]
+    )
+    label[..., [0, 19]] = 0
+    hu = np.where(label > 0, 140, -100).astype(np.int16)
+    cyst = (x - 15) ** 2 + (y - 20) ** 2 + (z - 10) ** 2 < 50
+    hu[cyst] = 8
+    affine = np.diag([1.5, 1.5, 1.5, 1.0])
+    for image, path in (
+        (hu, data / "btcv/img/img0005.nii.gz"),
+        (label.astype(np.uint8), data / "btcv/label/label0005.nii.gz"),
+        ((x < 30).astype(np.uint8), found / "btcv_0005.nii.gz"),
+    ):
+        nib.save(nib.Nifti1Image(image, affine), path)
+    main([str(data), str(out), "--found", str(found)])
+    slab = np.load(out / "btcv_0005.npz")
+    assert str(slab["patient"]) == "btcv 5"
+    assert ((slab["label"] > 0) == (label > 0)).all()
+    overlap = (
+        2 * ((slab["label"] == CYST) & cyst).sum() / ((slab["label"] == CYST).sum() + cyst.sum())
+    )
+    assert overlap > 0.75
+    assert (slab["found"] == (x < 30)).all()

@@ -209,3 +209,42 @@ def test_a_patient_with_many_slices_is_not_drawn_as_often() -> None:
     weights = pairs(*many, slabs.real("one")).weights
     assert float(weights[:16].sum()) == pytest.approx(4.0)
     assert float(weights[16]) == 1.0
+
+
+def test_a_volume_counts_by_its_slices() -> None:
+    label = slabs.kidneys(9, lesions=False)
+    volume = Slab("volume", label, slabs.SPACING, (150 * (label > 0)).short())
+    assert pairs(volume, slabs.real("one")).weights.tolist() == [3.0, 1.0]
+
+
+def test_the_mask_of_a_stack_is_the_outline_of_its_label_or_what_a_localizer_found() -> None:
+    label = slabs.kidneys(5)
+    found = torch.zeros_like(label)
+    found[:48] = 1
+    slab = Slab("real", label, slabs.SPACING, (150 * (label > 0)).short(), found=found)
+    alike = 0
+    for seed in range(20):
+        stack = pairs(slab).draw(seeded(seed))
+        outline = (stack["label"] > 0).to(torch.uint8)
+        alike += torch.equal(stack["mask"], outline)
+        assert (stack["mask"][stack["label"] > KIDNEY] == 1).all()  # no lesion is beyond it
+    assert 2 < alike < 14
+
+
+def test_vessels_come_out_of_concave_kidneys_with_contrast_alone() -> None:
+    label = torch.zeros(*slabs.SIZE, 5, dtype=torch.uint8)
+    label[slabs.disc((48, 32), 22)] = KIDNEY
+    label[48:, 26:38] = 0  # its hilum
+    depth = torch.full(label.shape, 2.0)
+    hilum = torch.zeros(label.shape, dtype=torch.bool)
+    hilum[50:66, 28:36] = True
+
+    def bright(phase: Phase) -> float:
+        parenchyma = draw_parenchyma(seeded(), np.eye(4)[phase].tolist())
+        shares = [
+            paint_pair(label, depth, depth, parenchyma, canvas(seed))[hilum] > 60
+            for seed in range(30)
+        ]
+        return float(torch.stack(shares).float().mean())
+
+    assert bright(Phase.PORTAL) > bright(Phase.NON_CONTRAST) + 0.1
