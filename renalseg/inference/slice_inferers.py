@@ -75,6 +75,8 @@ class SliceStackInferer(Inferer):
             of these, after the stack.
         blank_logit: Logit of a slice with a single value, for which the network is not run; None
             runs it on every slice.
+        background: Channel that such a slice belongs to, with the logit 0, for networks that have
+            one; with the same logit in all channels, rounding would choose the class.
         progress: Show a bar over the batches.
 
     Raises:
@@ -90,6 +92,7 @@ class SliceStackInferer(Inferer):
         progress: bool = False,
         least: Sequence[int] = (1, 1),
         beside: int = 0,
+        background: int | None = None,
     ) -> None:
         super().__init__()
         if slices < 1 or slices % 2 == 0:
@@ -100,6 +103,7 @@ class SliceStackInferer(Inferer):
         self.least = tuple(least)
         self.beside = beside
         self.blank_logit = blank_logit
+        self.background = background
         self.progress = progress
 
     def __call__(self, inputs: Tensor, network: Network, *args: object, **kwargs: object) -> Tensor:
@@ -123,6 +127,8 @@ class SliceStackInferer(Inferer):
             if logits is None:
                 size = (len(part), *volume.shape)
                 logits = part.new_full(size, self.blank_logit or 0.0)
+                if self.background is not None:
+                    logits[self.background] = 0.0
             logits[..., batch] = part[:, : volume.shape[0], : volume.shape[1], : len(batch)]
         assert logits is not None
         return logits[None]

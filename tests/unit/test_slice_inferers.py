@@ -111,6 +111,13 @@ def test_a_blank_volume_has_the_channels_of_the_network() -> None:
     assert (logits[..., 1:] == -9).all()
 
 
+def test_blank_slices_belong_to_the_background_where_there_is_one() -> None:
+    network = torch.nn.Conv2d(3, 4, kernel_size=1)
+    inferer = SliceStackInferer(slices=3, blank_logit=-9.0, background=0)
+    logits = inferer(torch.zeros(1, 1, 4, 6, 5), network)
+    assert logits[0, :, 0, 0, 3].tolist() == [0.0, -9.0, -9.0, -9.0]
+
+
 def test_small_slices_are_padded_to_the_least_size() -> None:
     shapes = set()
 
