@@ -27,7 +27,7 @@ from renalseg.errors import EXIT_REFUSED
 from renalseg.inference.choice import Choice
 from renalseg.runtime import log
 from renalseg.runtime.harmless import one_line
-from renalseg.settings import OUTPUTS, Settings
+from renalseg.settings import MAPS, OUTPUTS, Settings
 from tests.factories.hostile import PIXELS, TAGS, TEXTS, VRS, Element, build, parse
 from tests.factories.limits import ANYTHING
 from tests.factories.road import run_with
@@ -217,7 +217,12 @@ def test_the_series_itself_is_processed(
     code, said = run(root, [build(elements) for elements in files], OUTPUTS)
     check(tmp_path, root, code, said)
     assert code == 0
-    assert len(list((root / "out").glob("*.dcm"))) == len(OUTPUTS)
+    written = [path.name for path in (root / "out").iterdir()]
+    for name in set(OUTPUTS) - set(MAPS):
+        assert sum(file.endswith(f".{name}.dcm") for file in written) == 1
+    for suffix in (".nrrd", ".mha"):
+        assert sum(file.endswith(suffix) for file in written) == 1
+    assert sum(file.endswith(".nii.gz") for file in written) >= 2  # the map, and masks
     assert len(list((root / "pictures").iterdir())) == 2
 
 
