@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from renalseg.dicom.read.accounts import PROCESSED, REFUSED, FileAccount, SeriesAccount
+from renalseg.dicom.read.accounts import (
+    PROCESSED,
+    REFUSED,
+    FileAccount,
+    SeriesAccount,
+    names_by_reason,
+)
 from renalseg.dicom.read.files import Listing
 from renalseg.errors import InputError
 from renalseg.runtime.harmless import one_line
@@ -106,17 +111,10 @@ class VolumesPlan:
         faults = [(path, reason) for path, reason in own if reason is not None]
         return FileAccount(
             len(own) - len(faults),
-            self._by_reason(self.skipped),
-            self._by_reason((*self.refused, *faults)),
+            names_by_reason(self.skipped, self.folder),
+            names_by_reason((*self.refused, *faults), self.folder),
             self.digest,
         )
-
-    def _by_reason(self, account: Sequence[tuple[Path, str]]) -> dict[str, list[str]]:
-        reasons: dict[str, list[str]] = {}
-        for path, reason in sorted(account, key=lambda entry: (entry[1], entry[0])):
-            name = path.name if self.folder is None else str(path.relative_to(self.folder))
-            reasons.setdefault(reason, []).append(name)
-        return reasons
 
 
 @dataclass(eq=False)

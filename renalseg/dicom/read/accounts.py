@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 PROCESSED, NOT_CHOSEN, REFUSED = "processed", "not chosen", "refused"
@@ -68,3 +69,19 @@ class FileAccount:
             "refused": {reason: list(paths) for reason, paths in self.refused.items()},
             "digest": self.digest,
         }
+
+
+def names_by_reason(
+    account: Sequence[tuple[Path, str]], folder: Path | None
+) -> dict[str, list[str]]:
+    """Gives the names of files by their reason, both in order.
+
+    Args:
+        account: Each path with its reason.
+        folder: To which the names are relative; None gives the names alone.
+    """
+    reasons: dict[str, list[str]] = {}
+    for path, reason in sorted(account, key=lambda entry: (entry[1], entry[0])):
+        name = path.name if folder is None else str(path.relative_to(folder))
+        reasons.setdefault(reason, []).append(name)
+    return reasons

@@ -18,6 +18,7 @@ from renalseg.dicom.read.accounts import (
     REFUSED,
     FileAccount,
     SeriesAccount,
+    names_by_reason,
 )
 from renalseg.dicom.read.hounsfield import check_pixels
 from renalseg.dicom.read.pixels import Correction
@@ -248,16 +249,10 @@ class Plan:
                     skipped += [(path, kind) for path in own]
         return FileAccount(
             len(processed),
-            self._by_reason(skipped),
-            self._by_reason(refused),
+            names_by_reason(skipped, self.scan.folder),
+            names_by_reason(refused, self.scan.folder),
             self.scan.digest,
         )
-
-    def _by_reason(self, account: list[tuple[Path, str]]) -> dict[str, list[str]]:
-        reasons: dict[str, list[str]] = {}
-        for path, reason in sorted(account, key=lambda entry: (entry[1], entry[0])):
-            reasons.setdefault(reason, []).append(str(path.relative_to(self.scan.folder)))
-        return reasons
 
 
 def _left_out(reason: str, paths: Sequence[Path]) -> str:
