@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.synthesis.fields import chance, gaussian_blur, smooth_field, uniform
 from renalseg.synthesis.scanner import Phase, draw_phase
-from renalseg.transforms.localizer_errors import grow
+from renalseg.transforms.localizer_errors import close, grow
 
 # Cortex, and by how much the medulla is darker, HU, each drawn from a range.
 _CORTEX = {
@@ -120,8 +120,7 @@ def _surroundings(phase: Phase, canvas: Canvas) -> Tensor:
 def _add_hilum(hu: Tensor, label: Tensor, cortex: float, canvas: Canvas) -> None:
     """Vessels that come out of the kidneys where these are concave; they change `hu`."""
     whole, pixels = (label > 0).to(torch.uint8)[None], int(canvas.uniform(6, 15))
-    filled = grow(grow(whole, pixels), -pixels)
-    hilum = (grow(filled - whole, 3)[0] > 0) & (label == 0)
+    hilum = (grow(close(whole, pixels) - whole, 3)[0] > 0) & (label == 0)
     for share in (canvas.uniform(0.5, 0.95), canvas.uniform(0.8, 1.5)):  # veins, arteries
         vessel = canvas.field(3, 9).abs() < canvas.uniform(0.1, 0.6)
         hu[hilum & vessel] = cortex * share

@@ -59,6 +59,11 @@ def grow(mask: Tensor, pixels: int) -> Tensor:
     return grown[:, 0].permute(1, 2, 0)[None].to(mask.dtype)
 
 
+def close(mask: Tensor, pixels: int) -> Tensor:
+    """A mask (1, X, Y, Z) whose gaps and hollows of up to twice so many pixels are filled."""
+    return grow(grow(mask, pixels), -pixels)
+
+
 class RandImperfectMaskd(RandomizableTransform, MapTransform):
     """Gives kidney masks inexact outlines, a filled hilum, leaks and missing bulges.
 
@@ -87,7 +92,7 @@ class RandImperfectMaskd(RandomizableTransform, MapTransform):
             outlined = self._outline(torch.as_tensor(result[key]).gt(0).to(torch.uint8))
             if self.R.random() < 0.25:
                 pixels = int(self.R.randint(3, 11))
-                outlined = grow(grow(outlined, pixels), -pixels)
+                outlined = close(outlined, pixels)
             mask = outlined[0].numpy()
             if self.R.random() < 0.4:
                 self._leak(mask, soft)

@@ -46,7 +46,7 @@ class KeepSureLesionsd(MapTransform):
         """Returns `data` with the logits changed."""
         result = dict(data)
         for key in self.key_iterator(result):
-            logits = result[key].clone()
+            logits = result[key]
             sure = _called(_lowered(logits, self.sure))
             lowered = _lowered(logits, self.margin)
             called = _called(lowered)
