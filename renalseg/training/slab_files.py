@@ -36,6 +36,7 @@ _CURVAS_MM, _CCRCC_MM = 0.75, 0.78  # pixels, which the sources do not state
 _FAT, _TISSUE = 70.0, 105.0  # gray values of the soft-tissue window
 _BTCV_KIDNEYS = (2, 3)  # values of its labels
 _FLUID_HU, _CYST_ML, _ROUND = (-15.0, 45.0), 0.4, 0.45  # cysts, which BTCV labels as kidney
+_MARGIN_MM = 3.0  # around a cyst, in which it may grow
 _ENHANCED_HU = 75.0  # below that, fluid and kidney look alike
 _SHARE = 0.8  # share of the gray value of cortex that liver, bowel and muscle do not reach
 
@@ -198,15 +199,18 @@ def _with_cysts(hu: Array, label: Array, spacing: Sequence[float]) -> Array:
     smooth = ndimage.gaussian_filter(hu.astype(np.float32), [2 / mm for mm in spacing])
     fluid = (smooth > _FLUID_HU[0]) & (smooth < _FLUID_HU[1]) & ndimage.binary_erosion(kidney)
     half = (20 + np.median(hu[kidney])) / 2  # where fluid ends and parenchyma begins
-    numbered, count = ndimage.label(fluid)
+    numbered, _ = ndimage.label(fluid)
     label = label.copy()
-    for number in range(1, count + 1):
-        part = numbered == number
+    for number, box in enumerate(ndimage.find_objects(numbered), start=1):
+        box = grow_box(box, _MARGIN_MM / np.array(spacing), label.shape)
+        part = numbered[box] == number
         mm3 = float(part.sum() * np.prod(spacing))
+        if mm3 < 1000 * _CYST_ML:
+            continue
         inscribed = ndimage.distance_transform_edt(part, sampling=spacing).max()
-        if mm3 >= 1000 * _CYST_ML and inscribed > _ROUND * (0.75 * mm3 / np.pi) ** (1 / 3):
+        if inscribed > _ROUND * (0.75 * mm3 / np.pi) ** (1 / 3):
             grown = ndimage.binary_dilation(part, iterations=max(1, round(1.5 / spacing[0])))
-            label[grown & kidney & (smooth < half)] = CYST
+            label[box][grown & kidney[box] & (smooth[box] < half)] = CYST
     return label
 
 
