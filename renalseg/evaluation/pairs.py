@@ -1,19 +1,27 @@
-"""Pairs of predictions and labels, as files and folders."""
+"""Pairs of predictions and labels, matched by name or UID."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from renalseg.cases import SUFFIX
 from renalseg.errors import InputError, some_of
-from renalseg.output.folder import RESULT_FILE
+from renalseg.evaluation.predictions import (
+    KITS_FILE,
+    Prediction,
+    case_of,
+    file_of,
+    find_predictions,
+    is_result,
+)
+from renalseg.output.archive_table import SUMMARY_FILE
 from renalseg.runtime.progress import announce
-from renalseg.volumes.files import is_volume, stem_of
+from renalseg.volumes.files import stem_of
 
-KITS_FILE = f"segmentation{SUFFIX}"  # of a case's folder, in the layout of the KiTS repositories
-SEG_SUFFIX = ".seg.dcm"
+NO_LABEL = "no label"
 
 
 class Pair(NamedTuple):
@@ -21,29 +29,55 @@ class Pair(NamedTuple):
 
     Attributes:
         case: Name.
-        pred: Label map, DICOM SEG, or folder that a run has written.
+        pred: Label map, DICOM SEG, or folder that a run has written; None if a run found nothing.
         label: Label map: NIfTI, NRRD or MetaImage.
     """
 
     case: str
-    pred: Path
+    pred: Path | None
     label: Path
 
 
-def find_pairs(pred: Path, label: Path) -> list[Pair]:
+class LeftOut(NamedTuple):
+    """A case without scores.
+
+    Attributes:
+        case: Name.
+        reason: Why.
+        labeled: Whether there is a label, whose score is therefore missing.
+    """
+
+    case: str
+    reason: str
+    labeled: bool = True
+
+
+class Pairs(NamedTuple):
+    """What is there to score.
+
+    Attributes:
+        pairs: In the order of the names of the labels.
+        left_out: Labels without a prediction, and predictions without a label.
+    """
+
+    pairs: list[Pair]
+    left_out: list[LeftOut]
+
+
+def find_pairs(pred: Path, label: Path) -> Pairs:
     """Finds the cases of a prediction and a label, or of a folder of each.
 
     In a folder, the case ``x`` is ``x.nii.gz``, ``x.nrrd``, ``x.mha`` or
-    ``x/segmentation.nii.gz``; a prediction may also be ``x.seg.dcm``, or the folder ``x`` of
-    results that a run or an archive has written. Predictions without a label are left out, with a
-    warning.
+    ``x/segmentation.nii.gz``; a prediction is also what
+    `renalseg.evaluation.predictions.find_predictions` finds. A label may have the name of the
+    prediction, or the UID of the study or series that was segmented.
 
     Args:
         pred: One prediction, or a folder of them.
         label: One label, or a folder of them.
 
     Raises:
-        InputError: There is none, a prediction is missing, or a case occurs twice.
+        InputError: There is no pair, or a case occurs twice.
     """
     for path in (pred, label):
         if not path.exists():
@@ -51,53 +85,87 @@ def find_pairs(pred: Path, label: Path) -> list[Pair]:
     if not label.is_dir():
         if pred.is_dir() and not is_result(pred):
             raise InputError(f"Expected a folder of labels for the folder {pred}, got {label}")
-        return [Pair(_case_of(label), pred, label)]
+        return Pairs([Pair(_name_of(label), pred, label)], [])
     if not pred.is_dir():
         raise InputError(f"Expected one label for the prediction {pred}, got the folder {label}")
-    labels, preds = _cases(label, _label_name), _cases(pred, _pred_name)
+    labels = _labels(label)
     if not labels:
         raise InputError(f"Expected <case>{SUFFIX} or <case>/{KITS_FILE} in {label}, found none")
-    missing, superfluous = sorted(set(labels) - set(preds)), sorted(set(preds) - set(labels))
-    without = f"without a label: {some_of(superfluous, joint=', ') or 'none'}"
-    if missing:
+    found, superfluous = _match(list(find_predictions(pred)), labels)
+    left_out = [*_missing(pred, labels, found), *(LeftOut(x, NO_LABEL, False) for x in superfluous)]
+    pairs = [
+        Pair(name, found[name].path, labels[name])
+        for name in sorted(found)
+        if found[name].refused is None
+    ]
+    if not pairs:
+        missing = some_of((each.case for each in left_out if each.labeled), joint=", ")
         raise InputError(
-            f"Expected one prediction for each of the {len(labels)} labels in {label}; in {pred} "
-            f"missing: {some_of(missing, joint=', ')}; {without}"
+            f"Expected predictions for the {len(labels)} labels in {label}; in {pred} missing: "
+            f"{missing}; without a label: {some_of(superfluous, joint=', ') or 'none'}"
         )
     if superfluous:
-        announce(f"Warning: {len(superfluous)} of {len(preds)} predictions left out, {without}")
-    return [Pair(name, preds[name], labels[name]) for name in sorted(labels)]
+        total = len(found) + len(superfluous)
+        names = some_of(superfluous, joint=", ")
+        announce(
+            f"Warning: {len(superfluous)} of {total} predictions left out, without a label: {names}"
+        )
+    return Pairs(pairs, left_out)
 
 
-def is_result(path: Path) -> bool:
-    """Returns whether a folder holds the result of a run."""
-    return (path / RESULT_FILE).is_file()
-
-
-def _cases(folder: Path, name: Callable[[Path], str | None]) -> dict[str, Path]:
+def _labels(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        case = None if path.name.startswith(".") else name(path)
+        case = None if path.name.startswith(".") else case_of(path)
         if case is None:
             continue
         if case in found:
-            raise InputError(f"Expected the case {case} once, found {found[case]} and {path}")
-        nested = path / KITS_FILE
-        found[case] = nested if nested.is_file() else path
+            raise _twice(case, found[case], path)
+        found[case] = file_of(path)
     return found
 
 
-def _label_name(path: Path) -> str | None:
-    if path.is_dir():
-        return path.name if (path / KITS_FILE).is_file() else None
-    return stem_of(path) if is_volume(path) else None
+def _match(
+    preds: Sequence[Prediction], labels: Mapping[str, Path]
+) -> tuple[dict[str, Prediction], list[str]]:
+    """The prediction of each label, and the names of those without one."""
+    found: dict[str, Prediction] = {}
+    superfluous = []
+    for pred in preds:
+        name = next((name for name in pred.names if name in labels), None)
+        if name is None:
+            superfluous.append(pred.names[0])
+        elif name in found:
+            raise _twice(name, found[name].path, pred.path)
+        else:
+            found[name] = pred
+    return found, superfluous
 
 
-def _pred_name(path: Path) -> str | None:
-    if path.name.endswith(SEG_SUFFIX):
-        return path.name.removesuffix(SEG_SUFFIX)
-    return path.name if is_result(path) else _label_name(path)
+def _missing(
+    folder: Path, labels: Mapping[str, Path], found: Mapping[str, Prediction]
+) -> list[LeftOut]:
+    refused = {name: pred.refused for name, pred in found.items() if pred.refused}
+    said = _refusals(folder / SUMMARY_FILE) | refused
+    missing = sorted(set(labels) - set(found) | set(refused))
+    return [
+        LeftOut(name, f"no prediction: {said[name]}" if said.get(name) else "no prediction")
+        for name in missing
+    ]
 
 
-def _case_of(label: Path) -> str:
+def _refusals(table: Path) -> dict[str, str]:
+    """Why an archive has no result of a study, by its name."""
+    if not table.is_file():
+        return {}
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file, restval="")
+        return {r["study"]: r["message"] for r in rows if r.get("exit_code") not in ("0", None)}
+
+
+def _twice(case: str, *paths: Path | None) -> InputError:
+    return InputError(f"Expected the case {case} once, found {' and '.join(map(str, paths))}")
+
+
+def _name_of(label: Path) -> str:
     return label.parent.name if label.name == KITS_FILE else stem_of(label)

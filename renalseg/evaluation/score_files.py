@@ -15,6 +15,7 @@ import msgspec
 from renalseg.evaluation.case_score import CaseScore
 from renalseg.evaluation.lesions import MIN_IOU, MIN_LESION_MM3
 from renalseg.evaluation.overlap import KITS23
+from renalseg.evaluation.pairs import LeftOut
 from renalseg.evaluation.summary import FAILED_BELOW, Summary
 from renalseg.runtime.harmless import csv_cell
 
@@ -77,11 +78,26 @@ def summary_content(summary: Summary) -> dict[str, Any]:
     return asdict(summary) | {"failures": failures, "rules": rules}
 
 
-def write_scores(out_dir: Path, scores: Iterable[CaseScore], summary: Summary) -> None:
-    """Writes cases.csv and summary.json; the folder is made."""
+def write_scores(
+    out_dir: Path,
+    scores: Iterable[CaseScore],
+    summary: Summary,
+    left_out: Sequence[LeftOut] = (),
+) -> None:
+    """Writes cases.csv and summary.json; the folder is made.
+
+    Args:
+        out_dir: The folder.
+        scores: A line of the table each.
+        summary: Of the scores.
+        left_out: What has no scores; lines that say why.
+    """
     out_dir.mkdir(parents=True, exist_ok=True)
-    write_rows(out_dir / CASES_FILE, [row_of(score) for score in scores])
-    (out_dir / SUMMARY_FILE).write_text(to_json(summary_content(summary)), encoding="utf-8")
+    rows: list[dict[str, str | float]] = [row_of(score) | {"problem": ""} for score in scores]
+    rows += [{"case": each.case, "problem": each.reason} for each in left_out]
+    write_rows(out_dir / CASES_FILE, rows)
+    content = summary_content(summary) | {"left_out": [each._asdict() for each in left_out]}
+    (out_dir / SUMMARY_FILE).write_text(to_json(content), encoding="utf-8")
 
 
 def _cell(value: str | float) -> str | float:

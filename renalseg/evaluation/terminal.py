@@ -1,30 +1,99 @@
-"""The summary as tables for the terminal."""
+"""Scores as tables for the terminal."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Table
 
-from renalseg.evaluation.bootstrap import Estimate
+from renalseg.errors import some_of
+from renalseg.evaluation.bootstrap import Difference, Estimate
 from renalseg.evaluation.case_score import CaseScore
+from renalseg.evaluation.compare import Comparison
+from renalseg.evaluation.pairs import LeftOut
 from renalseg.evaluation.summary import FAILED_BELOW, Agreement, Summary
 
+_MOST = 20  # cases that are listed
 _WIDTH = 100  # columns, where the output goes to a file
 
 
-def print_summary(summary: Summary, only: CaseScore | None = None) -> None:
+def print_summary(
+    summary: Summary, only: CaseScore | None = None, *, method: str | None = None
+) -> None:
     """Prints a summary.
 
     Args:
         summary: Of all cases.
         only: The case, if there is but one.
+        method: Name of the method, if there are several.
     """
+    if method is not None:
+        _console().rule(escape(method))
+    _console().print(
+        _overlaps(summary, only), _volumes(summary), _lesions(summary), _notes(summary)
+    )
+
+
+def print_worst(scores: Sequence[CaseScore]) -> None:
+    """Prints the cases with the lowest scores, the lowest first."""
+    table = _table("Lowest scores", "case", "kidney Dice", "tumor Dice", "tumors found", "false")
+    for score in scores:
+        lesions = score.tumors.lesions
+        table.add_row(
+            escape(score.case),
+            *(number(score.kits19[name]) for name in ("kidney", "tumor")),
+            f"{sum(lesion.found for lesion in lesions)} of {len(lesions)}",
+            str(len(score.tumors.false_positives_ml)),
+        )
+    _console().print(table)
+
+
+def print_left_out(left_out: Sequence[LeftOut]) -> None:
+    """Prints which labels have no score, and why."""
+    missing = [each for each in left_out if each.labeled]
+    if missing:
+        said = some_of((f"{each.case}: {each.reason}" for each in missing), _MOST, "\n  ")
+        text = f"Not scored, and in no mean: {len(missing)}\n  {said}"
+        _console().print(text, markup=False, soft_wrap=True)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Prints how far two methods differ."""
+    first, second = map(escape, (comparison.first, comparison.second))
+    table = _table(
+        f"{second} minus {first}, {len(comparison.pairs)} cases, paired bootstrap",
+        "", first, second, "difference (95 % interval)", "p", "cases",
+    )  # fmt: skip
+    for name, difference in comparison.differences.items():
+        table.add_row(name, *difference_cells(difference))
+    _console().print(table)
+    if comparison.only:
+        names = some_of(comparison.only, joint=", ")
+        _console().print(f"Scored by one alone, not counted: {names}", markup=False)
+
+
+def difference_cells(found: Difference) -> tuple[str, str, str, str, str]:
+    """Formats a difference: both values, the difference with its interval, p, cases."""
+    gain = "-" if math.isnan(found.value) else f"{found.value:+.3f}"
+    if not math.isnan(found.low):
+        gain += f" ({found.low:+.3f} to {found.high:+.3f})"
+    p = "-" if math.isnan(found.p) else f"{found.p:.3f}"
+    return number(found.first), number(found.second), gain, p, str(found.cases)
+
+
+def number(value: float) -> str:
+    """Formats a score with three digits; "-" where it is not defined."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
-    console.print(_overlaps(summary, only), _volumes(summary), _lesions(summary), _notes(summary))
+    return console
 
 
 def text_of(estimate: Estimate, digits: int = 3) -> str:
@@ -38,7 +107,7 @@ def text_of(estimate: Estimate, digits: int = 3) -> str:
 
 
 def _overlaps(summary: Summary, only: CaseScore | None) -> Table:
-    cases = f"{summary.cases} cases, mean (95 % interval)" if only is None else only.case
+    cases = f"{summary.cases} cases, mean (95 % interval)" if only is None else escape(only.case)
     table = _table(f"Overlap: {cases}", "region", "Dice", "surface Dice", "cases")
     for name, estimate in summary.kits19.items():
         table.add_row(f"KiTS19 {name}", text_of(estimate), "", str(estimate.cases))

@@ -138,7 +138,8 @@ class View:
         sides = (0, self.extent[across], 0, self.extent[up])
         axes.imshow(shown.T, cmap="gray", vmin=low, vmax=high, origin="lower", extent=sides)
         for segment in segments:
-            _outline(axes, labels == segment.number, segment, self.spacing[[across, up]])
+            mask = labels == segment.number
+            outline(axes, mask, color_of(segment), self.spacing[[across, up]])
         if across == 0:
             axes.invert_xaxis()
         right, left = ("R", "L") if across == 0 else ("P", "A")
@@ -182,14 +183,27 @@ def _by_rank(segments: Sequence[Segment]) -> list[Segment]:
     return sorted((s for s in segments if s.kind != CYST), key=rank)
 
 
-def _outline(
-    axes: Axes, mask: npt.NDArray[np.bool_], segment: Segment, spacing: npt.NDArray[np.float64]
+def outline(
+    axes: Axes,
+    mask: npt.NDArray[np.bool_],
+    color: str | tuple[float, float, float],
+    spacing: npt.NDArray[np.float64],
+    style: str = "solid",
 ) -> None:
+    """Draws the outline of a mask on a plane whose axes are in mm.
+
+    Args:
+        axes: The plane.
+        mask: (across, up).
+        color: Of the line.
+        spacing: mm (2,) across and up.
+        style: Of the line.
+    """
     if not mask.any():
         return
     x, y = ((np.arange(-1, n + 1) + 0.5) * mm for n, mm in zip(mask.shape, spacing, strict=True))
-    edge = np.pad(mask, 1).T.astype(float)  # closed where the segment ends with the picture
-    axes.contour(x, y, edge, levels=[0.5], colors=[color_of(segment)], linewidths=1.3)
+    edge = np.pad(mask, 1).T.astype(float)  # closed where the mask ends with the picture
+    axes.contour(x, y, edge, levels=[0.5], colors=[color], linewidths=1.3, linestyles=style)
 
 
 def color_of(segment: Segment) -> tuple[float, float, float]:

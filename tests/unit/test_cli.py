@@ -128,7 +128,8 @@ def test_evaluate_saves_tables_and_a_picture(tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (stored["cases"], stored["kits19"]["tumor"]["value"]) == (2, 0.8)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"cases.csv", "summary.json", "summary.png"}
+    assert names == {"cases.csv", "summary.json", "summary.png", "worst"}
+    assert {path.name for path in (tmp_path / "out" / "worst").iterdir()} == {"a.png", "b.png"}
 
 
 def test_evaluate_refuses_another_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

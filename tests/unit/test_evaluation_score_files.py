@@ -9,8 +9,8 @@ import pytest
 
 from renalseg.cases import save_nifti
 from renalseg.errors import InputError
-from renalseg.evaluation.evaluate import read_labels, read_prediction
-from renalseg.evaluation.pairs import find_pairs
+from renalseg.evaluation.pairs import LeftOut, find_pairs
+from renalseg.evaluation.read import read_labels, read_prediction
 from renalseg.evaluation.score_files import write_rows
 from tests.factories.scenes import make_grid, volume
 from tests.factories.volumes import TURNS, save, turned
@@ -28,7 +28,7 @@ def touch(folder: Path, *names: str) -> Path:
 def names_of(pred: Path, label: Path) -> list[tuple[str, str, str]]:
     return [
         (p.case, str(p.pred.relative_to(pred)), str(p.label.relative_to(label)))
-        for p in find_pairs(pred, label)
+        for p in find_pairs(pred, label).pairs
     ]
 
 
@@ -60,13 +60,19 @@ def test_predictions_may_be_what_the_application_writes(tmp_path: Path) -> None:
 def test_a_result_folder_goes_with_one_label(tmp_path: Path) -> None:
     pred = touch(tmp_path / "out", "result.json")
     label = touch(tmp_path / "case_7", "segmentation.nii.gz") / "segmentation.nii.gz"
-    assert find_pairs(pred, label) == [("case_7", pred, label)]
+    assert find_pairs(pred, label).pairs == [("case_7", pred, label)]
 
 
 def test_missing_and_superfluous_predictions_are_listed(tmp_path: Path) -> None:
     preds = touch(tmp_path / "preds", "a.nii.gz", "c.nii.gz", "d.nii.gz")
     labels = touch(tmp_path / "labels", "a.nii.gz", "b.nii.gz")
-    with pytest.raises(InputError, match="missing: b; without a label: c, d"):
+    assert find_pairs(preds, labels).left_out == [
+        LeftOut("b", "no prediction"),
+        LeftOut("c", "no label", False),
+        LeftOut("d", "no label", False),
+    ]
+    (preds / "a.nii.gz").unlink()
+    with pytest.raises(InputError, match="missing: a, b; without a label: c, d"):
         find_pairs(preds, labels)
 
 
@@ -75,7 +81,7 @@ def test_predictions_without_a_label_are_left_out(
 ) -> None:
     preds = touch(tmp_path / "preds", "a.nii.gz", "c.nii.gz", "d.mha")
     labels = touch(tmp_path / "labels", "a.nii.gz")
-    assert [pair.case for pair in find_pairs(preds, labels)] == ["a"]
+    assert [pair.case for pair in find_pairs(preds, labels).pairs] == ["a"]
     said = "Warning: 2 of 3 predictions left out, without a label: c, d"
     assert capsys.readouterr().err.strip() == said
 

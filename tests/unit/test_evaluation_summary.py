@@ -132,8 +132,10 @@ def test_the_terminal_shows_scores_lesions_and_failures(
         [make_score(f"case {i}", tumor=i / 30, lesions=((i * 4.0, 0.5),)) for i in range(1, 30)],
         [make_score()],
         [tumor_free()],
+        [tumor_free("a"), tumor_free("b"), tumor_free("c")],
+        [make_score("a", math.nan, math.nan), make_score("b", lesions=((120.0, 0.0),))],
     ],
-    ids=["many", "one", "tumor-free"],
+    ids=["many", "one", "tumor-free", "tumor-free ones", "one size"],
 )
 def test_the_picture_has_three_panels(scores: list) -> None:
     figure = draw_summary(scores, summarize(scores))

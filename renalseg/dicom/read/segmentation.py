@@ -8,6 +8,7 @@ from typing import NamedTuple
 import highdicom as hd
 import numpy as np
 import numpy.typing as npt
+from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from renalseg.dicom.read.series import CTSeries
@@ -18,6 +19,7 @@ from renalseg.grids import Grid
 from renalseg.labels import LABELS
 
 Labels = npt.NDArray[np.uint8]
+_OF_SOURCE = ["Modality", "StudyInstanceUID", "ReferencedSeriesSequence"]
 
 
 def read_seg(path: Path, grid: Grid) -> Labels:
@@ -95,6 +97,23 @@ def segment_texts(path: Path) -> dict[int, str]:
     if not texts:
         raise InputError(f"Expected segments in {path}, found none")
     return texts
+
+
+def source_uids(path: Path) -> tuple[str, ...] | None:
+    """The UIDs of the study and of the series that a segmentation is of.
+
+    Returns:
+        None if the file is no segmentation, or cannot be read.
+    """
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=_OF_SOURCE)
+    except (OSError, InvalidDicomError, AttributeError, ValueError):
+        return None
+    if header.get("Modality") != "SEG":
+        return None
+    series = (item.get("SeriesInstanceUID") for item in header.get("ReferencedSeriesSequence", ()))
+    uids = (header.get("StudyInstanceUID"), *series)
+    return tuple(str(uid) for uid in uids if uid)
 
 
 def _open_seg(path: Path) -> hd.seg.Segmentation:

@@ -76,7 +76,7 @@ def make_page(
     parts = {
         "policy": _POLICY,
         "title": TITLE,
-        "style": _own("page.css"),
+        "style": style(),
         "sentence": escape(conclusion.text),
         "use": USE,
         "warnings": _warnings(others),
@@ -96,6 +96,11 @@ def make_page(
         "script": _own("page.js"),
     }
     return Template(_own("page.html")).substitute(parts)
+
+
+def style() -> str:
+    """Returns the style sheet, for other pages that are to look alike."""
+    return _own("page.css")
 
 
 def _own(name: str) -> str:
