@@ -30,7 +30,15 @@ from renalseg.volumes.files import FORMATS
 
 DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see the README
 MAPS = (*FORMATS, "masks")  # what can be written of any CT
-OUTPUTS = ("seg", "labelmap", "sr", "pdf", "sc", *MAPS)  # what can be written of a DICOM study
+OUTPUTS = (
+    "seg",
+    "labelmap",
+    "rtstruct",
+    "sr",
+    "pdf",
+    "sc",
+    *MAPS,
+)  # what can be written of a DICOM study
 DEFAULT_OUTPUTS = "seg,sr,pdf"  # of a volume: a label map in its own format
 _OF_THE_PACKAGE = frozenset({"application", "resources"})  # read by tools.image.manifests
 
@@ -46,8 +54,9 @@ class Settings:
         allow_gaps: Whether slices may be missing away from the kidneys.
         series: UID, number or description of the series to take; None for the one that suits best.
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
-            (structured report), "pdf" (report), "sc" (picture as secondary capture); "nifti",
-            "nrrd" and "mha" (label maps), "masks" (a NIfTI file for each segment).
+            (structured report), "pdf" (report), "sc" (picture as secondary capture), "rtstruct"
+            (contours); "nifti", "nrrd" and "mha" (label maps), "masks" (a NIfTI file for each
+            segment).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.
     """
 

@@ -10,7 +10,14 @@ from pydicom.dataset import Dataset
 
 from renalseg import __version__
 from renalseg.dicom.read.series import CTSeries
-from renalseg.dicom.write.derived import PRODUCT, Origin, content_hash, say
+from renalseg.dicom.write.derived import (
+    PRODUCT,
+    SHORT_TEXT,
+    Origin,
+    content_hash,
+    said_within,
+    say,
+)
 from renalseg.dicom.write.seg import build_seg
 from renalseg.findings.sentences import PHASES, USE, Statement
 from renalseg.labels import ContrastPhase, MeasuredSegment
@@ -46,7 +53,7 @@ def make_objects(
         series, settings.choice.algorithm, __version__, settings.choice.software, content
     )
     segmentation: Dataset | None = None
-    if segments:  # DICOM has no empty segmentation
+    if segments:  # DICOM has no empty segmentation or structure set
         planes = series.to_slices(segmented)
         for kind in ("labelmap", "seg"):
             if kind in settings.outputs:
@@ -59,6 +66,12 @@ def make_objects(
                 )
                 say(segmentation, said)
                 yield kind, segmentation
+        if "rtstruct" in settings.outputs:
+            from renalseg.dicom.write.rtstruct import build_rtstruct
+
+            structures = build_rtstruct(origin, planes, segments)
+            structures.StructureSetDescription = said_within(SHORT_TEXT, said)
+            yield "rtstruct", structures
     if "sr" in settings.outputs:
         from renalseg.dicom.write.sr import build_sr
 

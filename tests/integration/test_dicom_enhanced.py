@@ -170,7 +170,7 @@ def test_no_reference_names_a_frame_as_an_object(tmp_path: Path, written: Writte
 
 def test_every_result_refers_to_the_frames(tmp_path: Path, written: Written) -> None:
     path = write_enhanced(tmp_path / "multi" / "ct.dcm", written.paths)
-    outputs = ("labelmap", "seg", "sr", "pdf", "sc")
+    outputs = ("labelmap", "seg", "rtstruct", "sr", "pdf", "sc")
     settings = Settings(
         Choice(tmp_path, "kidney_x", "tumor_x", torch.device("cpu")), outputs=outputs
     )

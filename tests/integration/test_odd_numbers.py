@@ -23,7 +23,7 @@ from tests.factories.series import MARKER_HU, Written, write_case
 from tests.integration.test_run import Bright
 
 STEP = 1.5  # mm, of the series
-ALL = ("seg", "labelmap", "sr", "pdf", "sc")
+ALL = ("seg", "labelmap", "rtstruct", "sr", "pdf", "sc")
 
 # Neither needed nor wrong: the run goes on, and nothing of them is in a result.
 CLEANED = {

@@ -35,8 +35,8 @@ from tests.factories.series import CASES, edit_all, write_case
 from tests.factories.stacks import stack_of, write_stack
 from tests.integration.test_dicom_seg import errors_of, segment_map
 
-ALL = ("seg", "labelmap", "sr", "pdf", "sc")
-CHECKED = ("seg", "sr", "pdf", "sc")  # dciodvfy does not know LABELMAP
+ALL = ("seg", "labelmap", "rtstruct", "sr", "pdf", "sc")
+CHECKED = ("seg", "rtstruct", "sr", "pdf", "sc")  # dciodvfy does not know LABELMAP
 PRED = np.array([0, KIDNEY, KIDNEY, TUMOR], np.uint8)
 NOTHING = np.zeros(4, np.uint8)
 
@@ -148,9 +148,9 @@ def test_each_object_is_a_series_of_its_own_in_the_study(everything: Everything)
     assert sorted(path.name for path in out.iterdir()) == sorted([*result.files, "result.json"])
     found = {kind: read(out, kind) for kind in ALL}
     assert {kind: int(item.SeriesNumber) for kind, item in found.items()} == {
-        "seg": 900, "sr": 901, "pdf": 902, "sc": 903, "labelmap": 904
+        "seg": 900, "sr": 901, "pdf": 902, "sc": 903, "labelmap": 904, "rtstruct": 905
     }  # fmt: skip
-    assert len({item.SeriesInstanceUID for item in found.values()}) == 5
+    assert len({item.SeriesInstanceUID for item in found.values()}) == 6
     for item in found.values():
         assert item.StudyInstanceUID == series.headers[0].StudyInstanceUID
         assert "(research use)" in item.SeriesDescription
@@ -162,7 +162,7 @@ def test_each_object_is_a_series_of_its_own_in_the_study(everything: Everything)
 def test_dciodvfy_finds_no_error(source: Path, tmp_path: Path, kinds: Sequence[int]) -> None:
     write(source, tmp_path / "out", CHECKED, kinds)
     paths = list((tmp_path / "out").glob("*.dcm"))
-    assert len(paths) == 4 if any(kinds) else 3
+    assert len(paths) == (5 if any(kinds) else 3)
     assert {path.name: errors_of(path) for path in paths} == {path.name: [] for path in paths}
 
 
@@ -444,6 +444,7 @@ def test_every_object_says_the_warnings_before_the_conclusion(source: Path, tmp_
     said = [f"{kind}: {text}" for kind, text in result.statements]
     for kind in ("seg", "labelmap", "sc"):
         assert read(out, kind).ImageComments.splitlines() == said
+    assert read(out, "rtstruct").StructureSetDescription.splitlines() == said
     page = text_of(pdf_of(out))
     places = [page.index(statement.text[:30]) for statement in result.statements]
     assert places == sorted(places)
@@ -541,7 +542,7 @@ def test_tilted_slices_have_all_results(tmp_path: Path) -> None:
     write_stack(tmp_path / "in", stack, hu)
     series, result = write(tmp_path / "in", tmp_path / "out", ALL)
     assert not series.planes.is_grid
-    assert len(result.files) == 5
+    assert len(result.files) == 6
     sources = {header.SOPInstanceUID: header.ImagePositionPatient for header in series.headers}
     for frame in read(tmp_path / "out", "seg").PerFrameFunctionalGroupsSequence:
         uid = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID

@@ -274,10 +274,11 @@ def test_outputs_come_from_an_option_the_environment_or_a_file(
     assert (settings.outputs, settings.empty_frames) == (("labelmap", "sr"), True)
 
 
-@pytest.mark.parametrize("outputs", ["seg,stl", ",", "SEG"])
+@pytest.mark.parametrize("outputs", ["seg,ply", ",", "SEG"])
 def test_unknown_outputs_are_refused_with_the_known(bundles: Path, outputs: str) -> None:
     with pytest.raises(
-        ConfigError, match=f"seg, labelmap, sr, pdf, sc, nifti, nrrd, mha, masks.*{outputs}"
+        ConfigError,
+        match=f"seg, labelmap, rtstruct, sr, pdf, sc, nifti, nrrd, mha, masks.*{outputs}",
     ):
         Settings.resolve(bundles=bundles, outputs=outputs)
 
@@ -300,9 +301,10 @@ def test_a_volume_gets_a_label_map_in_its_own_format_by_default(
     assert Settings.resolve(bundles=bundles, outputs=outputs).maps_of(suffix) == maps
 
 
-def test_dicom_objects_alone_cannot_be_made_of_a_volume(bundles: Path) -> None:
-    settings = Settings.resolve(bundles=bundles, outputs="seg,pdf")
-    with pytest.raises(ConfigError, match="nifti, nrrd, mha, masks for a volume, got 'seg,pdf'"):
+@pytest.mark.parametrize("outputs", ["seg,pdf", "rtstruct"])
+def test_dicom_objects_alone_cannot_be_made_of_a_volume(bundles: Path, outputs: str) -> None:
+    settings = Settings.resolve(bundles=bundles, outputs=outputs)
+    with pytest.raises(ConfigError, match=f"nifti, nrrd, mha, masks for a volume, got '{outputs}'"):
         settings.maps_of(".nii.gz")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pydicom.valuerep import DA, DT, TM
@@ -20,14 +21,16 @@ from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.tags import derive_uid
 from renalseg.dicom.write.source import acquisition_time, complete_headers
 from renalseg.findings.sentences import Statement
+from renalseg.labels import Code
 
 PRODUCT = "RenalSeg"
 LONG_TEXT = 10240  # of an LT value
+SHORT_TEXT = 1024  # of an ST value
 LONG_STRING = 64  # characters that a DICOM LO value holds
 # highdicom logs or warns of names that it finds odd, and refuses rare character sets: objects are
 # built without these and get them afterwards.
 _NAMES = ("PatientName", "ReferringPhysicianName")
-SERIES_NUMBERS = {"seg": 900, "sr": 901, "pdf": 902, "sc": 903, "labelmap": 904}
+SERIES_NUMBERS = {"seg": 900, "sr": 901, "pdf": 902, "sc": 903, "labelmap": 904, "rtstruct": 905}
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,12 +154,30 @@ def say(image: Dataset, said: Sequence[Statement]) -> None:
         image: Gets ImageComments (0020,4000), which DICOM PS3.3 C.7.6.1 gives to every image.
         said: The statements; the last, the conclusion, is there in any case.
     """
+    image.ImageComments = said_within(LONG_TEXT, said)
+
+
+def said_within(length: int, said: Sequence[Statement]) -> str:
+    """Join statements as far as they fit into a text; the last, the conclusion, always does."""
     *others, conclusion = (ascii_only(f"{kind}: {text}") for kind, text in said)
-    room = LONG_TEXT - len(conclusion) - 100
+    room = length - len(conclusion) - 100
     kept = [text for n, text in enumerate(others) if sum(map(len, others[: n + 1])) + 2 * n < room]
     if len(kept) < len(others):
         kept.append(f"Further warnings in the structured report: {len(others) - len(kept)}")
-    image.ImageComments = "\r\n".join((*kept, conclusion))
+    return "\r\n".join((*kept, conclusion))
+
+
+def concept(code: Code) -> CodedConcept:
+    """Give a coded concept of the table of labels as an item of a dataset."""
+    return CodedConcept(code.value, code.scheme, code.meaning)
+
+
+def reference(header: Dataset) -> Dataset:
+    """Refer to a source slice by its header."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item
 
 
 def ascii_only(text: str) -> str:

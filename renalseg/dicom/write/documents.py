@@ -8,12 +8,11 @@ from highdicom.base import SOPClass
 from highdicom.sc import SCImage
 from highdicom.sr import CodedConcept
 from pydicom.config import disable_value_validation
-from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
-from renalseg.dicom.write.derived import Origin
+from renalseg.dicom.write.derived import Origin, reference
 
 
 def build_pdf(origin: Origin, pdf: bytes, title: str) -> SOPClass:
@@ -46,7 +45,7 @@ def build_pdf(origin: Origin, pdf: bytes, title: str) -> SOPClass:
             CodedConcept.from_code(codes.DCM.ImagingMeasurementReport)
         ]
         document.VerificationFlag = "UNVERIFIED"
-        document.SourceInstanceSequence = [_reference(header) for header in origin.series.headers]
+        document.SourceInstanceSequence = [reference(header) for header in origin.series.headers]
         document.MIMETypeOfEncapsulatedDocument = "application/pdf"
         document.EncapsulatedDocumentLength = len(pdf)
         document.EncapsulatedDocument = pdf + b"\x00" * (len(pdf) % 2)
@@ -84,10 +83,3 @@ def build_capture(origin: Origin, pixels: npt.NDArray[np.uint8]) -> SCImage:
         capture.DateOfSecondaryCapture = DA(origin.created.date())
         capture.TimeOfSecondaryCapture = TM(origin.created.time())
     return capture
-
-
-def _reference(header: Dataset) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
-    return item

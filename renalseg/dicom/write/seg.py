@@ -15,18 +15,17 @@ from highdicom.seg import (
     SegmentationTypeValues,
     SegmentDescription,
 )
-from highdicom.sr import CodedConcept
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read.series import CTSeries
-from renalseg.dicom.write.derived import LONG_STRING, PRODUCT, Origin, without_names
+from renalseg.dicom.write.derived import LONG_STRING, PRODUCT, Origin, concept, without_names
 from renalseg.dicom.write.references import refer_to_frames
 from renalseg.dicom.write.source import complete_headers
 from renalseg.errors import RenalSegError
-from renalseg.labels import LABELS, LATERALITY, Code, Segment
+from renalseg.labels import LABELS, LATERALITY, Segment
 
 _SAME_PLACE_MM = 1e-3
 
@@ -125,8 +124,8 @@ def _describe(origin: Origin, segment: Segment) -> SegmentDescription:
     description = SegmentDescription(
         segment_number=segment.number,
         segment_label=segment.label,
-        segmented_property_category=_concept(info.category),
-        segmented_property_type=_concept(info.type),
+        segmented_property_category=concept(info.category),
+        segmented_property_type=concept(info.type),
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
             name=f"{PRODUCT} {origin.algorithm}"[:LONG_STRING],
@@ -135,20 +134,16 @@ def _describe(origin: Origin, segment: Segment) -> SegmentDescription:
         ),
         tracking_uid=origin.tracking_uid(segment.label),
         tracking_id=segment.label,
-        anatomic_regions=None if info.region is None else [_concept(info.region)],
+        anatomic_regions=None if info.region is None else [concept(info.region)],
         display_color=CIELabColor.from_rgb(*segment.rgb),
     )
     # The side qualifies the organ, which is the type of a kidney and the region of a tumor.
     if info.region is None:
         organ = description.SegmentedPropertyTypeCodeSequence[0]
-        organ.SegmentedPropertyTypeModifierCodeSequence = [_concept(side)]
+        organ.SegmentedPropertyTypeModifierCodeSequence = [concept(side)]
     else:
-        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [_concept(side)]
+        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [concept(side)]
     return description
-
-
-def _concept(code: Code) -> CodedConcept:
-    return CodedConcept(code.value, code.scheme, code.meaning)
 
 
 def _check_frames(seg: hd.seg.Segmentation, sources: Sequence[Dataset]) -> None:

@@ -28,7 +28,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from renalseg.dicom.write.derived import LONG_STRING, PRODUCT, Origin, ascii_only
+from renalseg.dicom.write.derived import LONG_STRING, PRODUCT, Origin, ascii_only, concept
 from renalseg.findings.sentences import (
     NO_TUMOR,
     PHASES,
@@ -45,7 +45,6 @@ from renalseg.labels import (
     LATERALITY,
     THIRDS,
     TUMOR,
-    Code,
     ContrastPhase,
     MeasuredSegment,
     Side,
@@ -142,7 +141,7 @@ def _group(
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """Return the measurement group of a segment (TID 1411)."""
     info = LABELS[segment.kind]
-    third = None if segment.third is None else _concept(THIRDS[segment.third])
+    third = None if segment.third is None else concept(THIRDS[segment.third])
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             origin.tracking_uid(segment.label), identifier=segment.label
@@ -153,12 +152,10 @@ def _group(
             segment_number=segment.number,
             source_series=SourceSeriesForSegmentation(origin.header.SeriesInstanceUID),
         ),
-        finding_type=_concept(info.type),
-        finding_category=_concept(info.category),
+        finding_type=concept(info.type),
+        finding_category=concept(info.category),
         algorithm_id=AlgorithmIdentification(f"{PRODUCT} {origin.algorithm}", origin.version),
-        finding_sites=[
-            FindingSite(_concept(KIDNEY_CODE), _concept(LATERALITY[segment.side]), third)
-        ],
+        finding_sites=[FindingSite(concept(KIDNEY_CODE), concept(LATERALITY[segment.side]), third)],
         measurements=_measurements(segment),
         qualitative_evaluations=_evaluations(segment, phase),
     )
@@ -194,13 +191,13 @@ def _not_found(
     """Return the statement that something was not found (TID 1501)."""
     info = LABELS[kind]
     name = " ".join(part for part in (side and side.value, info.name) if part).capitalize()
-    laterality = None if side is None else _concept(LATERALITY[side])
+    laterality = None if side is None else concept(LATERALITY[side])
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(origin.tracking_uid(name), identifier=name),
-        finding_type=_concept(info.type),
-        finding_category=_concept(info.category),
+        finding_type=concept(info.type),
+        finding_category=concept(info.category),
         algorithm_id=AlgorithmIdentification(f"{PRODUCT} {origin.algorithm}", origin.version),
-        finding_sites=[FindingSite(_concept(KIDNEY_CODE), laterality)],
+        finding_sites=[FindingSite(concept(KIDNEY_CODE), laterality)],
         qualitative_evaluations=[QualitativeEvaluation(PRESENCE, NOT_DETECTED)],
     )
 
@@ -242,7 +239,3 @@ def _sources(origin: Origin) -> list[Dataset]:
 def _own(text: str) -> CodedConcept:
     """Return a private concept: its code is its meaning, short enough for an SH value."""
     return CodedConcept(text.upper().replace(" ", "")[:_SHORT], SCHEME, text)
-
-
-def _concept(code: Code) -> CodedConcept:
-    return CodedConcept(code.value, code.scheme, code.meaning)
