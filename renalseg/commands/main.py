@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from renalseg import __version__
+from renalseg.commands.archive import run_archive
 from renalseg.commands.data import add_data_command
 from renalseg.commands.evaluate import add_evaluate_command
 from renalseg.commands.inspect import add_inspect_command
@@ -20,7 +20,7 @@ from renalseg.commands.report import add_report_command
 from renalseg.commands.synthesis import add_synthesis_commands
 from renalseg.commands.train import add_export_command, add_train_command
 from renalseg.commands.worker import add_worker_command
-from renalseg.errors import EXIT_FAULT, RenalSegError, exit_code_for, plural
+from renalseg.errors import EXIT_FAULT, RenalSegError, exit_code_for
 from renalseg.runtime import log
 from renalseg.runtime.checksums import add_checksums_command
 from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
@@ -87,10 +87,19 @@ def report_error(error: BaseException, *, verbose: bool = False) -> int:
     return code
 
 
-def add_choices(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that choose what runs and where; see `renalseg.settings` for their rank."""
+def add_choices(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Adds the options that choose what runs and where; see `renalseg.settings` for their rank.
+
+    Args:
+        parser: Of the command.
+        several: Whether several methods can be given; then "method" is a list.
+    """
     add = parser.add_argument
-    add("--method", metavar="M", help="method, or one per stage: A+B, A+R+B (or RENALSEG_METHOD)")
+    method = "method, or one per stage: A+B, A+R+B (or RENALSEG_METHOD)"
+    if several:
+        add("--method", nargs="+", metavar="M", help=f"{method}; several are set side by side")
+    else:
+        add("--method", metavar="M", help=method)
     other = "name of a {} bundle, such as {}, instead of the method's (or RENALSEG_{})"
     localizer = other.format("kidney", "kidney_mrb", "LOCALIZER")
     add("--localizer", "--localiser", metavar="BUNDLE", help=localizer)
@@ -153,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     archive.set_defaults(action=_archive)
     for command in (run, archive):
         command.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help=_BUNDLES)
-        add_choices(command)
+        add_choices(command, several=command is archive)
 
     summary = commands.add_parser("summary", help="print what a result folder holds")
     summary.add_argument("folder", type=Path)
@@ -193,23 +202,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _archive(options: argparse.Namespace) -> int:
-    require_memory()
-    import_monai_quickly()
-    from renalseg.archive import SUMMARY_FILE, segment_archive, worst
-    from renalseg.settings import Settings
-
-    settings = Settings.resolve(bundles=options.model, **choices(options))
-    start = time.perf_counter()
-    outcomes = segment_archive(options.root, options.out_root, settings, again=options.again)
-    hours = (time.perf_counter() - start) / 3600
-    if not outcomes:
-        print("every study already has a result; --again segments them again")
-        return 0
-    codes = [outcome.exit_code for outcome in outcomes]
-    rate = f"{len(codes) / hours:.0f} studies per hour"
-    print(f"{codes.count(0)} of {plural(len(codes), 'study', 'studies')} segmented, {rate}")
-    print(options.out_root / SUMMARY_FILE)
-    return worst(codes)
+    return run_archive(options, choices(options))
 
 
 def _summary(options: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from renalseg.evaluation.predictions import (
     find_predictions,
     is_result,
 )
-from renalseg.output.archive_table import SUMMARY_FILE
+from renalseg.output.archive_table import SUMMARY_FILE, read_rows
 from renalseg.runtime.progress import announce
 from renalseg.volumes.files import stem_of
 
@@ -156,11 +155,8 @@ def _missing(
 
 def _refusals(table: Path) -> dict[str, str]:
     """Why an archive has no result of a study, by its name."""
-    if not table.is_file():
-        return {}
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, restval="")
-        return {r["study"]: r["message"] for r in rows if r.get("exit_code") not in ("0", None)}
+    rows = read_rows(table)
+    return {row["study"]: row["message"] for row in rows if row.get("exit_code", "0") != "0"}
 
 
 def _twice(case: str, *paths: Path | None) -> InputError:

@@ -61,6 +61,12 @@ def put_rows(
     hidden.replace(path)
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Reads the lines of a table; none where there is no table."""
+    _, rows = _read(path, COLUMNS)
+    return [{name: value or "" for name, value in row.items()} for row in rows]
+
+
 def _read(path: Path, columns: Sequence[str]) -> tuple[list[str], list[dict[str, str | None]]]:
     """The columns of a table with those that it lacks, and its lines."""
     if not path.is_file():

@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 
 from renalseg import archive
 from renalseg.archive import SUMMARY_FILE, find_studies, segment_archive, worst
+from renalseg.commands.main import main
 from renalseg.dicom.read.outcome import StudyOutcome
 from renalseg.errors import ConfigError, InputError
 from renalseg.inference.choice import Choice
@@ -234,3 +235,24 @@ def test_a_folder_without_studies_is_refused(tmp_path: Path) -> None:
 )
 def test_the_exit_code_is_that_of_the_worst(codes: list[int], code: int) -> None:
     assert worst(codes) == code
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_several_methods_are_set_side_by_side(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    call = ["archive", str(root), str(out), "--device", "cpu"]
+    assert main([*call, "--method", "sehdc", "mrb+sehdc"]) == 2
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "study ┃ sehdc ┃ mrb+sehdc" in shown
+    for name in ("sehdc", "mrb+sehdc"):
+        assert rows(out / name)[0]["method"] == name
+        assert (out / name / "a" / "result.json").is_file()
+    with (out / "methods.csv").open(newline="") as file:
+        first, second, third = csv.DictReader(file)
+    assert [row["study"] for row in (first, second, third)] == [*"abc"]
+    assert first["sehdc kidney_ml"] == rows(out / "sehdc")[0]["kidney_ml"] != ""
+    assert second["mrb+sehdc finding"] == "refused"
+    assert main([*call, "--method", "sehdc", "sehdc"]) == 2
+    assert "Expected different methods" in capsys.readouterr().err

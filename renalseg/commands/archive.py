@@ -1,0 +1,91 @@
+"""What ``renalseg archive`` does: many studies, by one method or by several."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from renalseg.errors import ConfigError, plural
+from renalseg.runtime.imports import import_monai_quickly
+from renalseg.runtime.process import require_memory
+
+
+def run_archive(options: argparse.Namespace, choices: Mapping[str, Any]) -> int:
+    """Segments the studies of a folder, by each method that is asked for.
+
+    Args:
+        options: Of the command line: root, out_root, model and again.
+        choices: Arguments of `Settings.resolve`; "method" is a list, or None.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: Two methods are the same.
+    """
+    require_memory()
+    import_monai_quickly()
+    from renalseg.archive import worst
+    from renalseg.settings import Settings
+
+    methods = choices["method"] or [None]
+    settings = [
+        Settings.resolve(bundles=options.model, **{**choices, "method": method})
+        for method in methods
+    ]
+    if len(settings) == 1:
+        return worst(_segment(options.root, options.out_root, settings[0], again=options.again))
+    names = [each.choice.algorithm for each in settings]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"Expected different methods, got {', '.join(names)}")
+    codes = []
+    for name, each in zip(names, settings, strict=True):
+        print(f"{name}:")
+        codes += _segment(options.root, options.out_root / name, each, again=options.again)
+    from renalseg.output.methods_table import METHODS_FILE, put_methods
+
+    _print_side_by_side(put_methods(options.out_root, names), names)
+    print(options.out_root / METHODS_FILE)
+    return worst(codes)
+
+
+def _segment(root: Path, out_root: Path, settings: Any, *, again: bool) -> list[int]:
+    """The exit codes of the studies."""
+    from renalseg.archive import SUMMARY_FILE, segment_archive
+
+    start = time.perf_counter()
+    outcomes = segment_archive(root, out_root, settings, again=again)
+    hours = (time.perf_counter() - start) / 3600
+    if not outcomes:
+        print("every study already has a result; --again segments them again")
+        return []
+    codes = [outcome.exit_code for outcome in outcomes]
+    rate = f"{len(codes) / hours:.0f} studies per hour"
+    print(f"{codes.count(0)} of {plural(len(codes), 'study', 'studies')} segmented, {rate}")
+    print(out_root / SUMMARY_FILE)
+    return codes
+
+
+def _print_side_by_side(lines: Iterable[Mapping[str, str]], methods: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("study")
+    for name in methods:
+        table.add_column(Text(name), justify="right")
+    for line in lines:
+        cells = (_cell(line, name) for name in methods)
+        table.add_row(Text(line["study"]), *map(Text, cells))
+    Console(highlight=False).print(table)
+
+
+def _cell(line: Mapping[str, str], method: str) -> str:
+    """What a method found in a study, as in "kidney 312.0 ml, tumor 4.1 ml"."""
+    kinds = ("kidney", "tumor", "cyst")
+    volumes = {kind: line[f"{method} {kind}_ml"] for kind in kinds}
+    found = [f"{kind} {ml} ml" for kind, ml in volumes.items() if ml and float(ml)]
+    return ", ".join(found) or line[f"{method} finding"]
