@@ -80,9 +80,9 @@ class LesionLoss(nn.Module):
         loss: Tensor = 3 * (entropy * weight).mean()
         probs = pred.softmax(dim=1)
         for lesion in self.lesions:
-            truth = target.eq(lesion) * weight
-            found = probs[:, lesion] * weight
-            both, either = (found * truth).sum((1, 2)), found.sum((1, 2)) + truth.sum((1, 2))
+            truth, found = target.eq(lesion), probs[:, lesion]
+            both = (weight * found * truth).sum((1, 2))
+            either = (weight * (found + truth)).sum((1, 2))
             missed = 1 - (2 * both + self.smooth) / (either + self.smooth)
             loss = loss + self.dice * missed.mean()
         return loss

@@ -55,7 +55,18 @@ def logits_of(label: Tensor, classes: int = 4) -> Tensor:
 
 def test_the_right_answer_costs_nothing() -> None:
     label = slices_with((2, 30), (40, 5))
-    assert float(LesionLoss()(logits_of(label), label)) < 1e-3
+    assert float(LesionLoss()(logits_of(label), label)) == pytest.approx(0, abs=1e-3)
+
+
+def test_dice_of_a_half_found_lesion_does_not_depend_on_its_weight() -> None:
+    label = slices_with((0, 10))
+    answer = label.clone()
+    answer[..., 5:10, :] = 1
+    dice = [
+        float(LesionLoss((0, 0, 0, 0), most=most, smooth=0, lesions=(2,))(logits_of(answer), label))
+        for most in (1, 6)
+    ]
+    assert dice == pytest.approx([0.6 * (1 - 100 / 150)] * 2, abs=1e-3)
 
 
 def test_a_pixel_of_a_small_lesion_weighs_more_up_to_a_limit() -> None:
