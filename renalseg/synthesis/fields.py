@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional
 
 
 def uniform(generator: Generator, low: float, high: float) -> float:
@@ -39,8 +38,18 @@ def smooth_field(
         (channels, X, Y, Z) float32.
     """
     nodes = [max(2, round(n * mm / length_mm) + 1) for n, mm in zip(shape, spacing, strict=True)]
-    noise = torch.randn((1, channels, *nodes), generator=generator)
-    return functional.interpolate(noise, size=tuple(shape), mode="trilinear", align_corners=True)[0]
+    field = torch.randn((channels, *nodes), generator=generator)
+    for axis, (size, count) in reversed(list(enumerate(zip(shape, nodes, strict=True), start=1))):
+        field = _interpolate(field, axis, size, count)
+    return field
+
+
+def _interpolate(field: Tensor, axis: int, size: int, nodes: int) -> Tensor:
+    """Interpolates linearly along an axis, much faster on a CPU than torch does along all three."""
+    place = torch.arange(size) * ((nodes - 1) / max(1, size - 1))
+    before = place.long().clamp(max=nodes - 2)
+    share = (place - before).reshape(-1, *[1] * (field.ndim - 1 - axis))
+    return torch.lerp(field.index_select(axis, before), field.index_select(axis, before + 1), share)
 
 
 def gaussian_blur(volume: Tensor, sigma: Sequence[float]) -> Tensor:

@@ -134,10 +134,9 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         if stack is None:
             return None
         slices, voxels = stack
-        label = sample(slab.label[..., slices], voxels, "nearest").to(torch.uint8)
+        label = sample(slab.label, slices, voxels, "nearest").to(torch.uint8)
         depth, tumor_depth = (
-            sample(part[..., slices], voxels, "bilinear") / 4
-            for part in (slab.depth, slab.tumor_depth)
+            sample(part, slices, voxels, "bilinear") / 4 for part in (slab.depth, slab.tumor_depth)
         )
         parenchyma = draw_parenchyma(generator, self.phases)
         plain = last - first == slab.label.shape[-1] - 1
@@ -167,12 +166,11 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
             return None
         slices, voxels = stack
         background = _AIR_HU if slab.window is None else slab.window[0]
-        image = slab.image[..., slices].float() - background
-        hu = sample(image, voxels, "bilinear") + background
-        label = sample(slab.label[..., slices], voxels, "nearest").to(torch.uint8)
+        hu = sample(slab.image, slices, voxels, "bilinear", background)
+        label = sample(slab.label, slices, voxels, "nearest").to(torch.uint8)
         found = None
         if slab.found is not None and chance(generator, 0.6):
-            found = sample(slab.found[..., slices], voxels, "nearest").to(torch.uint8)
+            found = sample(slab.found, slices, voxels, "nearest").to(torch.uint8)
         if chance(generator, 0.3):
             hu, label = _repeated(hu), _repeated(label)
             found = None if found is None else _repeated(found)
@@ -206,14 +204,30 @@ def draw_plane(size: Sequence[int], spacing: Sequence[float], generator: Generat
     return points
 
 
-def sample(volume: Tensor, voxels: Tensor, mode: str) -> Tensor:
-    """Samples slices (X, Y, Z) at points (2, x, y) of each; (x, y, Z) float32, 0 outside."""
-    size = torch.tensor(volume.shape[:2])[:, None, None]
-    place = (2 * voxels + 1) / size - 1
+def sample(
+    volume: Tensor, slices: Sequence[int], voxels: Tensor, mode: str, outside: float = 0.0
+) -> Tensor:
+    """Samples slices of a volume at the same points of each.
+
+    Args:
+        volume: (X, Y, Z), of any dtype.
+        slices: Their numbers along Z.
+        voxels: (2, x, y), coordinates along X and Y.
+        mode: "nearest" or "bilinear".
+        outside: Value beyond the volume.
+
+    Returns:
+        (x, y, slices) float32.
+    """
+    size = torch.tensor(volume.shape[:2])
+    low = torch.minimum(voxels.amin((1, 2)).floor().long().clamp(min=0), size - 1)
+    high = torch.maximum(torch.minimum(voxels.amax((1, 2)).ceil().long() + 1, size), low + 1)
+    (x, y), (to_x, to_y) = low.tolist(), high.tolist()
+    part = torch.stack([volume[x:to_x, y:to_y, z] for z in slices])[None].float() - outside
+    place = (2 * (voxels - low[:, None, None]) + 1) / (high - low)[:, None, None] - 1
     grid = torch.stack([place[1], place[0]], dim=-1)[None].float()
-    slices = volume.permute(2, 0, 1)[None].float()
-    found = functional.grid_sample(slices, grid, mode=mode, align_corners=False)
-    return found[0].permute(1, 2, 0)
+    found = functional.grid_sample(part, grid, mode=mode, align_corners=False)
+    return found[0].permute(1, 2, 0) + outside
 
 
 def _by_patient(slabs: Sequence[Slab]) -> Tensor:

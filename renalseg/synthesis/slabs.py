@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import yaml
 from scipy import ndimage
@@ -129,8 +130,13 @@ def load_slabs(folder: str | Path, folds: str | Path, fold: int, split: str) -> 
 def _load(path: Path) -> Slab:
     with np.load(path) as stored:
         image, found = (
-            torch.from_numpy(stored[key]) if key in stored else None for key in ("image", "found")
+            _slice_by_slice(stored[key]) if key in stored else None for key in ("image", "found")
         )
         window = tuple(stored["window"].tolist()) if "window" in stored else None
-        label, spacing = torch.from_numpy(stored["label"]), stored["spacing"].tolist()
+        label, spacing = _slice_by_slice(stored["label"]), stored["spacing"].tolist()
         return Slab(str(stored["patient"]), label, spacing, image, window, found)
+
+
+def _slice_by_slice(volume: npt.NDArray[Any]) -> Tensor:
+    """A volume (X, Y, Z) whose slices are contiguous, since few of many are read at a time."""
+    return torch.from_numpy(np.ascontiguousarray(volume.transpose(2, 0, 1))).permute(1, 2, 0)

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 from scipy import ndimage
 from torch import Tensor
-from torch.nn.functional import interpolate, max_pool2d
+from torch.nn.functional import interpolate
 
 from renalseg.labels import KIDNEY
 
@@ -52,11 +52,13 @@ def grow(mask: Tensor, pixels: int) -> Tensor:
     """A mask (1, X, Y, Z) that is larger in its slices along Z by some pixels, or smaller."""
     if not pixels:
         return mask
-    size, sign = 2 * abs(pixels) + 1, 1 if pixels > 0 else -1
-    slices = sign * (mask[0] > 0).float().permute(2, 0, 1)[:, None]
-    rows = max_pool2d(slices, (size, 1), stride=1, padding=(size // 2, 0))
-    grown = sign * max_pool2d(rows, (1, size), stride=1, padding=(0, size // 2))
-    return grown[:, 0].permute(1, 2, 0)[None].to(mask.dtype)
+    filtered, outside = (
+        (ndimage.maximum_filter1d, 0) if pixels > 0 else (ndimage.minimum_filter1d, 1)
+    )
+    changed = (mask[0] > 0).numpy()
+    for axis in (0, 1):
+        changed = filtered(changed, 2 * abs(pixels) + 1, axis, mode="constant", cval=outside)
+    return torch.from_numpy(changed)[None].to(mask.dtype)
 
 
 def close(mask: Tensor, pixels: int) -> Tensor:

@@ -163,7 +163,23 @@ def test_an_implant_changes_the_image_where_it_changes_the_label() -> None:
 def test_a_plane_without_change_samples_what_is_there() -> None:
     volume = torch.rand(*slabs.SIZE, 3)
     voxels = torch.stack(torch.meshgrid(*map(torch.arange, slabs.SIZE), indexing="ij")).float()
-    torch.testing.assert_close(sample(volume, voxels, "bilinear"), volume, atol=1e-4, rtol=0)
+    found = sample(volume, [2, 0], voxels, "bilinear")
+    torch.testing.assert_close(found, volume[..., [2, 0]], atol=1e-4, rtol=0)
+
+
+def test_a_part_of_a_plane_samples_the_same_as_the_whole() -> None:
+    volume, generator = torch.rand(*slabs.SIZE, 1), seeded(0)
+    voxels = draw_plane((30, 20), (1.0, 1.0), generator) + torch.tensor([40.0, 5.0])[:, None, None]
+    frame = torch.tensor([[0.0, 0.0], slabs.SIZE]).T[:, None, :]  # takes the whole volume in
+    whole = sample(volume, [0], torch.cat([voxels, frame.expand(2, 30, 2)], dim=2), "bilinear")
+    torch.testing.assert_close(
+        sample(volume, [0], voxels, "bilinear"), whole[:, :20], atol=1e-4, rtol=0
+    )
+
+
+def test_beyond_the_volume_is_what_surrounds_it() -> None:
+    volume, far = torch.rand(*slabs.SIZE, 1), torch.full((2, 3, 4), -50.0)
+    assert sample(volume, [0], far, "bilinear", -1000.0).eq(-1000).all()
 
 
 def test_planes_stay_near_their_middle() -> None:
