@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from renalseg.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from renalseg.dicom.read.series import CTSeries
+    from renalseg.intake.ct import CT
+    from renalseg.volumes.ct import CTVolume
 
 
 def add_report_command(commands: Any) -> None:
@@ -17,10 +22,12 @@ def add_report_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "report", help="show a result in one HTML file that opens from disk"
     )
-    parser.add_argument("dicom_in", type=Path, help="folder with the DICOM files")
+    parser.add_argument("dicom_in", type=Path, help="DICOM files or volumes: a folder, or one file")
     parser.add_argument("seg_out", type=Path, help="folder with the results of a run on them")
     parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="gets the page")
-    parser.add_argument("--study", metavar="UID", help="which study, if there are several")
+    parser.add_argument(
+        "--study", metavar="NAME", help="which study or volume, if there are several"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
     parser.set_defaults(action=_report)
 
@@ -34,35 +41,27 @@ def write_report(dicom_in: Path, seg_out: Path, html: Path, *, study: str | None
     """Writes the HTML page of a study from the files of its run.
 
     Args:
-        dicom_in: Folder with the CT; only read.
-        seg_out: Folder with result.json and the segmentation; only read.
+        dicom_in: The CT: a folder, or one file; only read.
+        seg_out: Folder with result.json and the segmentation or label map; only read.
         html: The page; its folder is made.
-        study: StudyInstanceUID; optional if only one study has a result.
+        study: StudyInstanceUID, or name of the volume; optional if only one study has a result.
 
     Raises:
         InputError: There is no such result, its segmentation is missing, or the CT is a different
         one.
     """
-    import numpy as np
-
-    from renalseg.dicom.read.packed import unpacked
-    from renalseg.dicom.read.segmentation import read_saved
+    from renalseg.intake.folders import name_of, opened
     from renalseg.report.html.study import save_page
     from renalseg.volumes.files import is_volume
 
     run, entry = _stored(seg_out, study)
-    if is_volume(Path(str(entry["series"]))):
-        raise InputError(
-            f"Expected the result of a DICOM series in {seg_out}, found that of the volume "
-            f"{entry['series']}: run it again with --report"
-        )
-    with unpacked(dicom_in) as place:
-        series = _source(place, entry)
-    if entry["segments"]:
-        segmented = read_saved(_segmentation(seg_out, entry), series)
-    else:  # DICOM has no empty segmentation
-        segmented = np.zeros(series.image.shape[1:], np.uint8)
-    save_page(series, segmented, entry, run, html)
+    with opened(dicom_in) as place:
+        ct: CT
+        if is_volume(Path(str(entry["series"]))):
+            ct = _volume(place, entry, called=name_of(dicom_in))
+        else:
+            ct = _source(place, entry)
+    save_page(ct, _segmented(seg_out, run, entry, ct), entry, run, html)
 
 
 def _stored(folder: Path, study: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -83,12 +82,73 @@ def _stored(folder: Path, study: str | None) -> tuple[dict[str, Any], dict[str, 
     return run, entries[study]
 
 
-def _segmentation(folder: Path, entry: dict[str, Any]) -> Path:
-    for name in entry["files"]:
+def _segmented(
+    folder: Path, run: dict[str, Any], entry: dict[str, Any], ct: CT
+) -> npt.NDArray[np.uint8]:
+    """The segment numbers (X, Y, Z) on the grid of the image."""
+    import numpy as np
+
+    from renalseg.dicom.read.segmentation import read_saved
+    from renalseg.dicom.read.series import CTSeries
+    from renalseg.output.label_maps import maps_of
+
+    if not entry["segments"]:  # DICOM has no empty segmentation
+        return np.zeros(ct.image.shape[1:], np.uint8)
+    segs = [name for name in entry["files"] if str(name).endswith((".seg.dcm", ".labelmap.dcm"))]
+    for name in (*segs, *maps_of(entry)):
         path = folder / str(name)
-        if path.name.endswith((".seg.dcm", ".labelmap.dcm")) and path.is_file():
-            return path
+        if not path.is_file():
+            continue
+        if isinstance(ct, CTSeries) and name in segs:
+            return read_saved(path, ct)
+        return _split(path, run, entry, ct)
     raise InputError(f"Expected the segmentation of study {entry['study']} in {folder}, found none")
+
+
+def _split(path: Path, run: dict[str, Any], entry: dict[str, Any], ct: CT) -> npt.NDArray[np.uint8]:
+    """Divides a label map into the segments that it was made of, as the run did."""
+    import numpy as np
+    import torch
+    from monai.data import MetaTensor
+
+    from renalseg.findings.segments import split_segments
+    from renalseg.inference.methods import build_numbers
+    from renalseg.output.folder import RESULT_FILE
+    from renalseg.volumes.ct import CTVolume
+    from renalseg.volumes.files import open_volume
+
+    stored = open_volume(path)
+    kinds = stored.values().astype(np.uint8)
+    if isinstance(ct, CTVolume):
+        kinds = ct.turn.forth(kinds)
+    segments: list[Any] = []
+    if kinds.shape == tuple(ct.image.shape[1:]):
+        pred = MetaTensor(torch.from_numpy(kinds.copy())[None], affine=ct.image.affine)
+        sides = build_numbers(run["numbers"], str(path.with_name(RESULT_FILE))).sides
+        segmented, segments = split_segments(pred, ct.image, sides)
+    found = [(segment.label, round(segment.volume_ml, 3)) for segment in segments]
+    if found != [(each["label"], round(each["volume_ml"], 3)) for each in entry["segments"]]:
+        raise InputError(f"Expected the segments of {RESULT_FILE} in {path}, found others: {found}")
+    return segmented
+
+
+def _volume(place: Path, entry: dict[str, Any], *, called: str) -> CTVolume:
+    """Finds the volume from which the results were made."""
+    from renalseg.dicom.read.files import list_files
+    from renalseg.intake.volumes import plan_volumes
+    from renalseg.volumes.ct import read_ct
+
+    plans = plan_volumes(place, list_files(place), called).studies
+    for plan in plans:
+        if plan.study == entry["study"] and plan.reason is None:
+            ct = read_ct(plan.to_read(), plan.study, plan.file)
+            if ct.input_hash == entry["input_hash"]:
+                return ct
+    found = ", ".join(plan.study for plan in plans) or "none"
+    raise InputError(
+        f"Expected in {place} the volume that the results were made of, {entry['study']} with the "
+        f"same voxels; found {found}"
+    )
 
 
 def _source(folder: Path, entry: dict[str, Any]) -> CTSeries:

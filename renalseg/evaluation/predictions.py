@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from renalseg.cases import SUFFIX
 from renalseg.errors import InputError
 from renalseg.output.folder import RESULT_FILE, read_result
-from renalseg.output.label_maps import SUFFIXES, mask_suffix
+from renalseg.output.label_maps import maps_of
 from renalseg.output.study import REFUSED
 from renalseg.volumes.files import is_volume, stem_of
 
@@ -126,9 +126,9 @@ def _of_dicom(path: Path) -> Iterator[Prediction]:
 
 def _written(folder: Path, study: Mapping[str, Any]) -> Path | None:
     """The segmentation or label map of a study; None where nothing was found."""
-    masks = tuple(mask_suffix(str(segment.get("label"))) for segment in study["segments"])
-    maps = [name for name in study["files"] if not name.endswith(masks)]
-    names = [name for end in (*SEG_SUFFIXES, *SUFFIXES) for name in maps if name.endswith(end)]
+    files = [*study["files"]]
+    names = [name for end in SEG_SUFFIXES for name in files if name.endswith(end)]
+    names += maps_of(study)
     if not names and study["segments"]:
         raise InputError(
             f"Expected a {SEG_SUFFIXES[0]} or a label map in {folder}, found none: run with seg, "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,16 @@ def label_map(segmented: Labels, segments: Sequence[Segment]) -> Labels:
 def mask_suffix(label: str) -> str:
     """Give what the name of a mask's file ends with, from the name of its segment."""
     return f"-{label.lower().replace(' ', '_')}{_MASK_SUFFIX}"
+
+
+def maps_of(entry: Mapping[str, Any]) -> list[str]:
+    """Give the names of the label maps that a study has in result.json, without its masks.
+
+    Args:
+        entry: What result.json says of the study.
+    """
+    masks = tuple(mask_suffix(str(segment.get("label"))) for segment in entry["segments"])
+    return [name for name in entry["files"] if name.endswith(SUFFIXES) and not name.endswith(masks)]
 
 
 def to_source(ct: CT, volume: Labels) -> tuple[Labels, Array]:

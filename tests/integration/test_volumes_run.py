@@ -413,5 +413,37 @@ def test_a_page_of_a_volume_is_made_by_the_run(
     assert "Axial, image" in page
     assert (tmp_path / "pages" / "ct.png").is_file()
     words = ["report", str(source), str(tmp_path / "out"), "--html", str(tmp_path / "page.html")]
-    assert main(words) == 2
-    assert "that of the volume ct.nii.gz: run it again with --report" in capsys.readouterr().err
+    assert main(words) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.parametrize("outputs", [("nifti",), ("mha", "masks")])
+def test_a_page_comes_from_the_files_of_a_volume_too(
+    tmp_path: Path, outputs: tuple[str, ...]
+) -> None:
+    models = Both(outputs)
+    object.__setattr__(models.settings, "report", tmp_path / "pages")
+    source = save(tmp_path / "cts" / "ct.nii.gz", *turned(*drawn(CASES["oblique"]), TURNS[13]))
+    run_with(source, tmp_path / "out", models)
+    page = tmp_path / "later" / "page.html"
+    for place in (source, source.parent):
+        assert main(["report", str(place), str(tmp_path / "out"), "--html", str(page)]) == 0
+        assert page.read_text() == (tmp_path / "pages" / "ct.html").read_text()
+        page.unlink()
+
+
+def test_a_page_is_of_the_same_volume_and_label_map(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save(tmp_path / "ct.nii.gz", *drawn())
+    run_with(source, tmp_path / "out", Both())
+    call = ["report", str(source), str(tmp_path / "out"), "--html", str(tmp_path / "page.html")]
+    hu, affine = drawn()
+    save(tmp_path / "out" / "ct.nii.gz", (hu > 500).astype(np.uint8), affine)
+    assert main(call) == 2
+    assert "Expected the segments of result.json" in capsys.readouterr().err
+    save(source, hu + np.int16(1), affine)
+    assert main(call) == 2
+    assert "the volume that the results were made of" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
