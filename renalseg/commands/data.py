@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from renalseg.errors import EXIT_REFUSED, ConfigError, plural
+
+if TYPE_CHECKING:
+    from renalseg.data.case_lists import Fold
 
 EXIT_INTERRUPTED = 130
 
@@ -54,10 +57,28 @@ def add_data_command(commands: Any) -> argparse.ArgumentParser:
     held_out = actions.add_parser("held-out", help="link the cases that validate a training")
     held_out.add_argument("source", type=Path, help="KiTS folder or data list (.json)")
     held_out.add_argument("out", type=Path, help="folder for the folders cases and labels")
+    add_fold_options(held_out)
     held_out.set_defaults(action=_held_out)
     for command in (kits19, check, c4kc, prepare, held_out):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return data
+
+
+def add_fold_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose a fold."""
+    parser.add_argument("--fold", type=int, metavar="N", help="fold whose cases are held out")
+    parser.add_argument(
+        "--folds", type=Path, metavar="FILE", help="YAML with the folds (those of KiTS19)"
+    )
+
+
+def chosen_fold(options: argparse.Namespace) -> Fold | None:
+    """The fold of the options of `add_fold_options`, if one is chosen."""
+    from renalseg.data.folds import read_fold
+
+    if options.fold is None and options.folds is not None:
+        raise ConfigError("Expected --fold N with --folds FILE")
+    return None if options.fold is None else read_fold(options.folds, options.fold)
 
 
 def _numbers(text: str) -> list[int]:
@@ -160,7 +181,7 @@ def _held_out(options: argparse.Namespace) -> None:
     from renalseg.data.held_out import link_held_out
     from renalseg.runtime.progress import announce
 
-    names = link_held_out(options.source, options.out)
+    names = link_held_out(options.source, options.out, chosen_fold(options))
     announce(f"{len(names)} cases validate: {', '.join(names)}")
 
 

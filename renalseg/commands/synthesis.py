@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from renalseg.commands.data import add_fold_options, chosen_fold
 from renalseg.errors import ConfigError, plural
 
 
@@ -27,6 +28,7 @@ def add_synthesis_commands(commands: Any) -> None:
     library.add_argument("--phantoms", type=int, default=40, help="procedural abdomens")
     library.add_argument("--implanted", type=int, default=0, help="real torsos and kidneys")
     library.add_argument("--data", type=Path, help="folder with the labels that implanting needs")
+    add_fold_options(library)
     library.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     library.set_defaults(action=_library)
 
@@ -64,7 +66,13 @@ def _library(options: argparse.Namespace) -> None:
 
     from renalseg.synthesis.library import make_library
 
-    made = make_library(options.out_dir, options.phantoms, options.implanted, options.data)
+    made = make_library(
+        options.out_dir,
+        options.phantoms,
+        options.implanted,
+        options.data,
+        fold=chosen_fold(options),
+    )
     for _ in tqdm(made, total=options.phantoms + options.implanted, unit="anatomy"):
         pass
 

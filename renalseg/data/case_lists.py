@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +34,18 @@ class LabeledCase(NamedTuple):
     label: Path
 
 
+class Fold(NamedTuple):
+    """The part of a data set that one training sees.
+
+    Attributes:
+        validation: Names of the cases that validate.
+        never: Names of those of the test, which neither train nor validate. All others train.
+    """
+
+    validation: frozenset[str]
+    never: frozenset[str] = frozenset()
+
+
 def number_of(name: str) -> int | None:
     """Returns the number of a KiTS case name, such as case_00160; None for another name."""
     found = _FOLDER.fullmatch(name)
@@ -52,15 +65,16 @@ def case_folders(root: Path) -> list[Path]:
     return sorted(path for path in folders if path.is_dir())
 
 
-def kits_cases(root: Path, split: str | None = None) -> list[LabeledCase]:
+def kits_cases(root: Path, split: str | None = None, fold: Fold | None = None) -> list[LabeledCase]:
     """Lists the cases of a folder with the layout of KiTS: `case_00000/imaging.nii.gz` and so on.
 
     Folders without an image are skipped: a clone of the KiTS19 repository has only labels.
 
     Args:
         root: The folder with the folders of the cases.
-        split: "training", "validation", or None for all. Cases 190 to 209 validate; if there are
-            none of them, every fifth case does.
+        split: "training", "validation", or None for all.
+        fold: Says which cases validate. None: cases 190 to 209, or every fifth case if there are
+            none of them.
 
     Raises:
         InputError: No case has its image and its label.
@@ -72,11 +86,15 @@ def kits_cases(root: Path, split: str | None = None) -> list[LabeledCase]:
             f"Expected case_00000/{IMAGE} with {LABEL}, and so on, in {root}, found none; "
             f"`renalseg data kits19 {root}` fetches them"
         )
+    if fold is not None:
+        return choose(cases, fold.validation, split, fold.never)
     held_out = {case.name for case in cases if number_of(case.name) in VALIDATION_NUMBERS}
     return choose(cases, held_out or {case.name for case in cases[_EVERY - 1 :: _EVERY]}, split)
 
 
-def listed_cases(path: Path, split: str | None = None) -> list[LabeledCase]:
+def listed_cases(
+    path: Path, split: str | None = None, fold: Fold | None = None
+) -> list[LabeledCase]:
     """The cases of a data list: `{"training": [{"image": ..., "label": ...}], ...}`.
 
     This is the form of the Medical Segmentation Decathlon, which MONAI reads. Paths are relative
@@ -84,8 +102,9 @@ def listed_cases(path: Path, split: str | None = None) -> list[LabeledCase]:
 
     Args:
         path: The JSON file.
-        split: "training", "validation", or None for all. Without a list "validation" in the file,
-            every fifth case of "training" validates.
+        split: "training", "validation", or None for all.
+        fold: Says which cases validate. None: those under "validation" in the file, or every fifth
+            case of "training" if there are none.
 
     Raises:
         InputError: The file is not such a list, or names a missing file.
@@ -104,26 +123,37 @@ def listed_cases(path: Path, split: str | None = None) -> list[LabeledCase]:
     absent = [str(file) for case in cases for file in case[1:] if not file.is_file()]
     if absent:
         raise InputError(f"Expected the files that {path} names, not found: {absent[:5]}")
+    if fold is not None:
+        return choose(cases, fold.validation, split, fold.never)
     held_out = named["validation"] or named["training"][_EVERY - 1 :: _EVERY]
     return choose(cases, {case.name for case in held_out}, split)
 
 
-def labeled_cases(source: Path, split: str | None = None) -> list[LabeledCase]:
+def labeled_cases(
+    source: Path, split: str | None = None, fold: Fold | None = None
+) -> list[LabeledCase]:
     """The cases of a data list (.json) or of a KiTS folder; see `listed_cases` and `kits_cases`."""
-    return (listed_cases if source.suffix == ".json" else kits_cases)(source, split)
+    return (listed_cases if source.suffix == ".json" else kits_cases)(source, split, fold)
 
 
-def choose(cases: list[LabeledCase], validation: set[str], split: str | None) -> list[LabeledCase]:
+def choose(
+    cases: list[LabeledCase],
+    validation: Collection[str],
+    split: str | None,
+    never: Collection[str] = (),
+) -> list[LabeledCase]:
     """The cases of a split.
 
     Args:
         cases: All.
         validation: Names of those that validate.
         split: "training", "validation", or None for all.
+        never: Names of those that are in neither split.
     """
     if split is None:
         return cases
-    return [case for case in cases if (case.name in validation) == (split == "validation")]
+    seen = (case for case in cases if case.name not in never)
+    return [case for case in seen if (case.name in validation) == (split == "validation")]
 
 
 _KEYS = ("training", "validation")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from renalseg.data.case_lists import LabeledCase, labeled_cases
+from renalseg.data.case_lists import Fold, LabeledCase, labeled_cases
 from renalseg.errors import InputError
 
 IMAGES, LABELS = "cases", "labels"
 
 
-def link_held_out(source: Path, out: Path) -> list[str]:
+def link_held_out(source: Path, out: Path, fold: Fold | None = None) -> list[str]:
     """Links the images and labels of the cases that validate, under the same names.
 
     Args:
         source: A KiTS folder or a data list; cases whose files are missing are left out.
         out: Gets the folders `cases` and `labels` with `<case>.nii.gz` in each.
+        fold: Says which cases validate; see `labeled_cases`.
 
     Returns:
         The names of the cases.
@@ -23,7 +24,7 @@ def link_held_out(source: Path, out: Path) -> list[str]:
     Raises:
         InputError: No case validates, two have the same name, or a file is in the way.
     """
-    found = labeled_cases(source, "validation")
+    found = labeled_cases(source, "validation", fold)
     cases = {_name(case): case for case in found}
     if not cases or len(cases) < len(found):
         raise InputError(

@@ -12,7 +12,8 @@ from torch import Generator, Tensor
 from renalseg.components import Box, bounding_box, components
 from renalseg.labels import BACKGROUND
 from renalseg.synthesis.appearance import PHASE_SHARES
-from renalseg.synthesis.patient import CaseStream, Patient, Piece, as_patient
+from renalseg.synthesis.deformation import Deformation
+from renalseg.synthesis.patient import CaseStream, Patient, Piece, as_patient, weights_of
 from renalseg.synthesis.tissues import Anatomy
 
 Item = dict[str, Any]
@@ -30,6 +31,9 @@ class SyntheticKidneys(CaseStream[list[Item]]):
         transform: Applied to a pair: two items with `image` (1, X, Y, Z) HU, `label` and `kidney`,
             its mask, cropped to the box of the kidney. One kidney comes as two equal items.
         seed: Start of the random stream; each worker gets its own.
+        deformation: Of the pieces, as for `renalseg.synthesis.deformation.draw_grid`.
+        real: Share of the pairs from real CTs, as for `weights_of`.
+        small_tumors: How much more often real CTs with small tumors are drawn, likewise.
     """
 
     def __init__(
@@ -38,10 +42,15 @@ class SyntheticKidneys(CaseStream[list[Item]]):
         roi_size: Sequence[int],
         transform: Callable[[list[Item]], Any] | None = None,
         seed: int = 0,
+        deformation: Deformation | None = None,
+        real: float | None = None,
+        small_tumors: float = 1.0,
     ) -> None:
         patients = [as_patient(one) for one in anatomies]
         super().__init__([one for one in patients if one.kidneys], transform, seed)
+        self.weights = weights_of(self.patients, real, small_tumors).share_memory_()
         self.roi_size = tuple(roi_size)
+        self.deformation = deformation
 
     def draw(self, generator: Generator) -> list[Item]:
         """One pair."""
@@ -49,7 +58,9 @@ class SyntheticKidneys(CaseStream[list[Item]]):
         order = torch.randperm(len(patient.kidneys), generator=generator).tolist()
         places = [self._place(patient, patient.kidneys[k]) for k in order]
         centers, spacings = [center for center, _ in places], [spacing for _, spacing in places]
-        pieces = patient.pieces(centers, self.roi_size, spacings, generator, PHASE_SHARES)
+        pieces = patient.pieces(
+            centers, self.roi_size, spacings, generator, PHASE_SHARES, self.deformation
+        )
         items = [_crop(piece) for piece in pieces]
         return items if len(items) == 2 else items * 2
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator
 
-from renalseg.data.case_lists import VALIDATION_NUMBERS
+from renalseg.data.case_lists import VALIDATION_NUMBERS, Fold
 from renalseg.errors import InputError
 from renalseg.synthesis.phantom import draw_phantom
 from renalseg.synthesis.tissues import Anatomy
@@ -19,7 +19,12 @@ KITS = "labels/kits"
 
 
 def make_library(
-    out_dir: Path, phantoms: int, implanted: int, data_dir: Path | None, seed: int = 0
+    out_dir: Path,
+    phantoms: int,
+    implanted: int,
+    data_dir: Path | None,
+    seed: int = 0,
+    fold: Fold | None = None,
 ) -> Iterator[Path]:
     """Makes anatomies, one compressed file each, and yields each path when it is written.
 
@@ -29,6 +34,7 @@ def make_library(
         implanted: How many real torsos with real kidneys; they need `data_dir`.
         data_dir: Folder with `labels/whole_body` and `labels/kits`.
         seed: The same seed makes the same library.
+        fold: Whose kidneys are left out, so that the library fits a training of that fold.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     for i in range(phantoms):
@@ -43,7 +49,7 @@ def make_library(
     from renalseg.synthesis.template import load_torso
     from renalseg.synthesis.torso import implant
 
-    torso, cases = load_torso(data_dir / TORSO), training_cases(data_dir)
+    torso, cases = load_torso(data_dir / TORSO), training_cases(data_dir, fold)
     for i in range(implanted):
         path = out_dir / f"implanted_{i:04d}.npz"
         if not path.exists():
@@ -51,9 +57,19 @@ def make_library(
         yield path
 
 
-def training_cases(data_dir: Path) -> list[Path]:
-    """KiTS label maps for training: none whose real slices or labels measure accuracy."""
-    return [path for path, held_out in _kits_cases(data_dir) if not held_out]
+def training_cases(data_dir: Path, fold: Fold | None = None) -> list[Path]:
+    """KiTS label maps for training.
+
+    Args:
+        data_dir: Folder with `labels/kits`.
+        fold: Leaves out the cases that validate it, and its test. None leaves out those whose real
+            slices or labels measure accuracy.
+    """
+    cases = _kits_cases(data_dir)
+    if fold is not None:
+        left_out = fold.validation | fold.never
+        return [path for path, _ in cases if path.name.removesuffix(".nii.gz") not in left_out]
+    return [path for path, held_out in cases if not held_out]
 
 
 def held_out_cases(data_dir: Path) -> list[Path]:

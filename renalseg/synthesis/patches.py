@@ -9,8 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from renalseg.synthesis.appearance import PHASE_SHARES
+from renalseg.synthesis.deformation import Deformation
 from renalseg.synthesis.fields import chance, uniform
-from renalseg.synthesis.patient import CaseStream, Patient
+from renalseg.synthesis.patient import CaseStream, Patient, weights_of
 from renalseg.synthesis.tissues import Anatomy, Tissue
 
 
@@ -32,6 +33,9 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         transform: From a patch to the network's input.
         whole_body: Each patch is the whole body, zoomed to `roi_size`; neither the spacings nor
             where a patch is centered then count.
+        deformation: Of the patches, as for `renalseg.synthesis.deformation.draw_grid`.
+        real: Share of the patches from real CTs, as for `weights_of`.
+        small_tumors: How much more often real CTs with small tumors are drawn, likewise.
     """
 
     def __init__(
@@ -48,8 +52,13 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         phases: Sequence[float] = PHASE_SHARES,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         whole_body: bool = False,
+        deformation: Deformation | None = None,
+        real: float | None = None,
+        small_tumors: float = 1.0,
     ) -> None:
         super().__init__(anatomies, transform, seed)
+        self.weights = weights_of(self.patients, real, small_tumors).share_memory_()
+        self.deformation = deformation
         self.whole_body = whole_body
         self.roi_size = tuple(roi_size)
         self.spacing = tuple(spacing)
@@ -69,7 +78,7 @@ class SyntheticPatches(CaseStream[dict[str, Any]]):
         else:
             center, spacing = self._draw_center(i, generator), self.draw_spacing(generator)
         (piece,) = self.patients[i].pieces(
-            [center], self.roi_size, [spacing], generator, self.phases
+            [center], self.roi_size, [spacing], generator, self.phases, self.deformation
         )
         return {"image": piece.image[None], "label": piece.label[None], "case": i}
 

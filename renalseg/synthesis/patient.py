@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -16,7 +17,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from renalseg.components import Box, Mask, bounding_box, components
 from renalseg.labels import BACKGROUND
 from renalseg.synthesis.appearance import draw_ct, draw_phase
-from renalseg.synthesis.deformation import deform
+from renalseg.synthesis.deformation import Deformation, deform
 from renalseg.synthesis.fields import chance
 from renalseg.synthesis.tissues import Anatomy, Tissue, label_of
 
@@ -25,6 +26,7 @@ Landmarks = Mapping[Tissue, Tensor]
 CENTERS = (Tissue.KIDNEY, Tissue.TUMOR, Tissue.CYST, Tissue.VISCERAL)
 _LANDMARKS = 2000  # of each tissue
 _MIN_VOXELS = 2000  # of an anatomy; smaller components are fragments of a kidney
+_SMALL_ML = 14.0  # a sphere of 3 cm
 _AS_CYST = 0.3  # share of the scans whose tumors become cysts, so that shape reveals nothing
 Drawn = TypeVar("Drawn")
 
@@ -62,6 +64,10 @@ class Patient(Protocol):
     def body(self) -> Box:
         """The box of the body, in voxels."""
 
+    @property
+    def tumors_ml(self) -> Sequence[float]:
+        """The volume of each tumor, ml; may be left empty for drawn patients."""
+
     def pieces(
         self,
         centers: Sequence[Tensor],
@@ -69,6 +75,7 @@ class Patient(Protocol):
         spacings: Sequence[Sequence[float]],
         generator: Generator,
         phases: Sequence[float],
+        deformation: Deformation | None = None,
     ) -> list[Piece]:
         """Deformed pieces of one scan of the patient.
 
@@ -78,6 +85,7 @@ class Patient(Protocol):
             spacings: mm of each piece.
             generator: Source of all randomness.
             phases: Shares of the four contrast phases; a real scan keeps its own.
+            deformation: As for `renalseg.synthesis.deformation.draw_grid`.
         """
 
 
@@ -107,6 +115,11 @@ class DrawnPatient:
         """The boxes of up to two kidneys."""
         return kidney_boxes(label_of(self.anatomy.tissue).numpy() != BACKGROUND, _MIN_VOXELS)
 
+    @property
+    def tumors_ml(self) -> Sequence[float]:
+        """None: the tumors of the library are of all sizes already."""
+        return ()
+
     @cached_property
     def body(self) -> Box:
         """The box of all that is neither air nor table."""
@@ -122,10 +135,11 @@ class DrawnPatient:
         spacings: Sequence[Sequence[float]],
         generator: Generator,
         phases: Sequence[float],
+        deformation: Deformation | None = None,
     ) -> list[Piece]:
         """Deformed pieces, drawn as one volume: all have one phase and one scanner."""
         parts = [
-            deform(self.anatomy, center, roi_size, spacing, generator)
+            deform(self.anatomy, center, roi_size, spacing, generator, deformation)
             for center, spacing in zip(centers, spacings, strict=True)
         ]
         if chance(generator, _AS_CYST):
@@ -189,6 +203,31 @@ def _join(parts: Sequence[Anatomy]) -> Anatomy:
     x, y, z = np.mean([part.spacing for part in parts], axis=0).tolist()
     tissue = torch.cat([part.tissue for part in parts], dim=2)
     return Anatomy(tissue, torch.cat([part.depth for part in parts], dim=2), (x, y, z))
+
+
+def weights_of(
+    patients: Sequence[Patient], real: float | None = None, small_tumors: float = 1.0
+) -> Tensor:
+    """How often each patient is drawn, (number of patients,).
+
+    Args:
+        patients: Drawn and real ones.
+        real: Share of the cases from real patients, where there are both kinds; None draws each
+            patient equally often.
+        small_tumors: How much more often a real patient with a tumor below 14 ml, a sphere of
+            3 cm, is drawn.
+    """
+    weights = torch.tensor(
+        [
+            small_tumors if min(one.tumors_ml, default=math.inf) < _SMALL_ML else 1.0
+            for one in patients
+        ]
+    )
+    drawn = torch.tensor([isinstance(one, DrawnPatient) for one in patients], dtype=torch.bool)
+    if real is not None and drawn.any() and not drawn.all():
+        for kind, share in ((drawn, 1 - real), (~drawn, real)):
+            weights[kind] *= len(patients) * share / weights[kind].sum()
+    return weights
 
 
 class CaseStream(IterableDataset[Any], Generic[Drawn], ABC):

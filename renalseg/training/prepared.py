@@ -27,6 +27,7 @@ from renalseg.data.volumes import (
     unknown_labels,
 )
 from renalseg.errors import InputError
+from renalseg.evaluation.lesions import MIN_LESION_MM3
 from renalseg.labels import KIDNEY, TUMOR
 from renalseg.runtime.progress import steps
 from renalseg.runtime.staging import remove_abandoned, staging
@@ -36,11 +37,12 @@ from renalseg.synthesis.tissues import Tissue
 IMAGE, LABEL, FACTS = "image.npy", "label.npy", "facts.npz"
 CYST = 3
 
-_VERSION = 1  # of what is stored
+_VERSION = 2  # of what is stored
 _BODY_HU = -300
 _COARSE_MM = 5.0  # the body is found on a grid of about this spacing
 _MARGIN_MM = 5.0
 _UNDER_SKIN_MM = 25.0
+_POINTS_PER_TUMOR = 500
 _MIN_KIDNEY_ML = 10.0  # smaller components are fragments of a kidney
 
 
@@ -81,7 +83,7 @@ def prepare(case: LabeledCase, cache: Path) -> Path:
         case: The files of the case.
         cache: Gets a folder for the case, complete or not at all, even if other processes do the
             same: image.npy (X, Y, Z) int16 HU, label.npy uint8, and facts.npz with `spacing`,
-            `kidneys` (n, 3, 2) and the landmarks of each tissue.
+            `kidneys` (n, 3, 2), `tumors_ml` (n,) and the landmarks of each tissue.
 
     Returns:
         The folder of the case; an existing one is kept while the files are unchanged.
@@ -177,17 +179,34 @@ def _facts(
 ) -> dict[str, Any]:
     min_voxels = int(_MIN_KIDNEY_ML * 1000 / spacing.prod())
     boxes = kidney_boxes(label > 0, max(1, min_voxels))
-    points = landmarks_of(
-        {
-            Tissue.KIDNEY: label == KIDNEY,
-            Tissue.TUMOR: label == TUMOR,
-            Tissue.CYST: label == CYST,
-        }
-    )
+    points = landmarks_of({Tissue.KIDNEY: label == KIDNEY, Tissue.CYST: label == CYST})
     facts = {tissue.name: voxels.numpy() for tissue, voxels in points.items()}
+    tumors, facts["tumors_ml"] = _tumors(label == TUMOR, spacing)
+    if len(tumors):
+        facts[Tissue.TUMOR.name] = tumors
     facts[Tissue.VISCERAL.name] = _inner_points(image, spacing)
     facts["kidneys"] = np.array([[(p.start, p.stop) for p in b] for b in boxes]).reshape(-1, 3, 2)
     return facts
+
+
+def _tumors(
+    mask: Mask, spacing: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Voxels of tumors, (n, 3), as many of a small one as of a large one, and each volume, ml."""
+    box = bounding_box(mask)
+    if box is None:
+        return np.zeros((0, 3), np.int64), np.zeros(0)
+    numbered, sizes = components(mask[box])
+    ml = sizes * spacing.prod() / 1000
+    whole = np.flatnonzero(1000 * ml >= MIN_LESION_MM3)
+    if not len(whole):  # all are specks
+        whole = np.arange(len(sizes))
+    points = []
+    for number in whole:
+        voxels = np.argwhere(numbered == number + 1)
+        chosen = np.linspace(0, len(voxels) - 1, _POINTS_PER_TUMOR).round().astype(int)
+        points.append(voxels[chosen] + [part.start for part in box])
+    return np.concatenate(points), ml[whole]
 
 
 def _inner_points(image: npt.NDArray[Any], spacing: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

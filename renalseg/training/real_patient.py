@@ -14,7 +14,7 @@ from torch.nn import functional
 from renalseg.components import Box
 from renalseg.labels import KIDNEY
 from renalseg.synthesis.appearance import AIR_HU
-from renalseg.synthesis.deformation import draw_grid, look_up, nearest
+from renalseg.synthesis.deformation import Deformation, draw_grid, look_up, nearest
 from renalseg.synthesis.patient import CENTERS, Landmarks, Piece
 from renalseg.training.prepared import CYST, FACTS, IMAGE, LABEL
 
@@ -39,6 +39,7 @@ class RealPatient:
             self.kidneys: Sequence[Box] = [
                 (slice(*x), slice(*y), slice(*z)) for x, y, z in facts["kidneys"].tolist()
             ]
+            self.tumors_ml: Sequence[float] = facts["tumors_ml"].tolist()
 
     @property
     def body(self) -> Box:
@@ -53,10 +54,11 @@ class RealPatient:
         spacings: Sequence[Sequence[float]],
         generator: Generator,
         phases: Sequence[float],
+        deformation: Deformation | None = None,
     ) -> list[Piece]:
         """Deformed pieces of the scan; see `renalseg.synthesis.patient.Patient`."""
         return [
-            self._piece(draw_grid(roi_size, spacing, generator), center, spacing)
+            self._piece(draw_grid(roi_size, spacing, generator, deformation), center, spacing)
             for center, spacing in zip(centers, spacings, strict=True)
         ]
 

@@ -134,7 +134,7 @@ class FavorHardCases:
     """Draws cases with a high loss more often.
 
     Each case gets the loss of its batch, so after some epochs the hard ones stand out. After each
-    epoch a case is drawn in proportion to its average loss.
+    epoch a case is drawn in proportion to its average loss, and to the weight that it began with.
 
     Args:
         weights: Of the cases, (number of cases,), changed in place: those of the stream,
@@ -151,6 +151,7 @@ class FavorHardCases:
         if not (0 <= smoothing < 1 and limit >= 1):
             raise ValueError(f"Expected 0 <= smoothing < 1 <= limit, got {smoothing} and {limit}")
         self.weights = weights
+        self._first = weights.clone()
         self.smoothing = smoothing
         self.limit = limit
         self._losses = torch.full((len(weights),), torch.nan)
@@ -183,4 +184,4 @@ class FavorHardCases:
     def _reweight(self, engine: Engine) -> None:
         mean = self._losses.nanmean()
         relative = (self._losses / mean).nan_to_num(nan=1.0)  # not drawn yet: average
-        self.weights.copy_(relative.clamp(1 / self.limit, self.limit))
+        self.weights.copy_(self._first * relative.clamp(1 / self.limit, self.limit))

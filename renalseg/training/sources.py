@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from renalseg.data.case_lists import LabeledCase, case_folders, kits_cases, listed_cases
+from renalseg.data.case_lists import Fold, LabeledCase, case_folders, labeled_cases
 from renalseg.errors import ConfigError, InputError
 from renalseg.inference.engine import cache_dir
 from renalseg.synthesis.library import anatomy_files, load_anatomy
@@ -22,7 +22,9 @@ _CACHE = ".renalseg"
 
 
 def load_patients(
-    source: str | Path | Sequence[str | Path], split: str | None = None
+    source: str | Path | Sequence[str | Path],
+    split: str | None = None,
+    fold: Fold | None = None,
 ) -> Sequence[Patient]:
     """Loads the patients of one or more sources.
 
@@ -33,6 +35,7 @@ def load_patients(
         split: "training", "validation", or None for all. The split is the same each time: the last
             tenth of each kind of anatomy validates, and of real cases those that
             `renalseg.data.case_lists` names.
+        fold: Says which real cases train, and which validate.
 
     Raises:
         ConfigError: There is no such split.
@@ -40,8 +43,8 @@ def load_patients(
     """
     if split is not None and split not in SPLITS:
         raise ConfigError(f"Expected the split {' or '.join(SPLITS)} or none, got {split!r}")
-    sources = [source] if isinstance(source, str | Path) else source
-    patients = [patient for one in sources for patient in _loader(Path(one))(Path(one), split)]
+    sources = _paths(source)
+    patients = [patient for one in sources for patient in _load(one, split, fold)]
     if not patients:
         raise InputError(
             f"Expected patients for {split or 'training and validation'} in "
@@ -50,13 +53,40 @@ def load_patients(
     return patients
 
 
-def _loader(source: Path) -> Callable[[Path, str | None], Sequence[Patient]]:
-    if source.suffix == ".json":
-        return lambda path, split: _real(listed_cases(path, split), path.parent)
-    if case_folders(source):
-        return lambda path, split: _real(kits_cases(path, split), path)
+def real_cases(
+    source: str | Path | Sequence[str | Path], split: str, fold: Fold | None = None
+) -> list[tuple[Path, LabeledCase]]:
+    """The real cases of a split, each with the source that it is from.
+
+    The arguments are those of `load_patients`; sources of anatomies have none.
+
+    Raises:
+        InputError: There is no such case.
+    """
+    sources = [path for path in _paths(source) if _is_real(path)]
+    cases = [(path, case) for path in sources for case in labeled_cases(path, split, fold)]
+    if not cases:
+        raise InputError(
+            f"Expected real cases for {split} in {', '.join(map(str, _paths(source)))}, found none"
+        )
+    return cases
+
+
+def _paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(one) for one in ([source] if isinstance(source, str | Path) else source)]
+
+
+def _is_real(source: Path) -> bool:
+    return source.suffix == ".json" or bool(case_folders(source))
+
+
+def _load(source: Path, split: str | None, fold: Fold | None) -> Sequence[Patient]:
+    if _is_real(source):
+        folder = source.parent if source.suffix == ".json" else source
+        folders = prepare_all(labeled_cases(source, split, fold), cache_for(folder))
+        return [RealPatient(one) for one in folders]
     if source.is_dir() and anatomy_files(source):
-        return _drawn
+        return _drawn(source, split)
     raise InputError(
         f"Expected training data at {source}: a folder with anatomies (*.npz, `renalseg library` "
         "makes them), one with case_00000/imaging.nii.gz and segmentation.nii.gz "
@@ -79,10 +109,6 @@ def _drawn(folder: Path, split: str | None) -> Sequence[Patient]:
 def _kind(path: Path) -> str:
     """Returns the kind of an anatomy, such as phantom for phantom_0007.npz."""
     return path.stem.rpartition("_")[0]
-
-
-def _real(cases: Sequence[LabeledCase], root: Path) -> Sequence[Patient]:
-    return [RealPatient(folder) for folder in prepare_all(cases, cache_for(root))]
 
 
 def cache_for(root: Path) -> Path:

@@ -153,3 +153,16 @@ def test_a_cut_file_is_refused(tmp_path: Path) -> None:
 def test_an_image_of_air_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a body"):
         prepared(tmp_path, np.full_like(HU, -1000), np.zeros_like(TRUTH))
+
+
+def test_a_small_tumor_has_as_many_landmarks_as_a_large_one(tmp_path: Path) -> None:
+    label = TRUTH.copy()
+    label[8:11, 10:13, 8:10] = 2  # 1.4 ml, in the other kidney
+    label[14, 14, 14] = 2  # 0.08 ml: a speck
+    found = prepared(tmp_path, HU, label)
+    np.testing.assert_allclose(sorted(found["tumors_ml"]), [1.44, 10.0])
+    left = found["TUMOR"][:, 0] < 20
+    assert left.sum() == (~left).sum()
+    assert len(np.unique(found["TUMOR"][left], axis=0)) == 18
+    points = tuple(found["TUMOR"].T)
+    assert (found["label"][points] == 2).all()

@@ -51,7 +51,7 @@ def cut(
     move: Callable[[Tensor], Tensor] = lambda grid: grid,
 ) -> Piece:
     """A piece on a grid that is not deformed, but by `move`."""
-    monkeypatch.setattr(real_patient, "draw_grid", lambda n, mm, generator: move(straight(n, mm)))
+    monkeypatch.setattr(real_patient, "draw_grid", lambda n, mm, *_: move(straight(n, mm)))
     return patient.pieces([center], size, [spacing], Generator(), (1, 0, 0, 0))[0]
 
 

@@ -183,6 +183,12 @@ def test_the_past_counts_by_its_share(weights: Tensor) -> None:
     torch.testing.assert_close(weights, torch.tensor([1.2, 0.8, 1.0]))  # 1.5 and 1.0
 
 
+def test_cases_that_were_favored_from_the_start_stay_so(weights: Tensor) -> None:
+    weights[2] = 4.0
+    draw_by(FavorHardCases(weights), [[([0], 0.2), ([1], 0.6), ([2], 0.4)]])
+    torch.testing.assert_close(weights, torch.tensor([0.5, 1.5, 4.0]))
+
+
 @pytest.mark.parametrize("wrong", [{"smoothing": 1.0}, {"smoothing": -0.1}, {"limit": 0.5}])
 def test_arguments_out_of_range_are_refused(weights: Tensor, wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="smoothing"):

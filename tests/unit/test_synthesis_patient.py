@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from monai.transforms import RandShiftIntensityd
 from torch import Generator, Tensor
 
 from renalseg.components import components
 from renalseg.synthesis.patches import SyntheticPatches
-from renalseg.synthesis.patient import CaseStream
+from renalseg.synthesis.patient import CaseStream, DrawnPatient, weights_of
 from renalseg.training import make_loader
 from tests.factories.anatomies import box_anatomy
 
@@ -87,3 +88,25 @@ def test_a_patch_can_be_the_whole_body() -> None:
         assert len(components(label)[1]) == 2
         assert 0.025 < label.mean() < 0.1  # a scan is scaled by 0.85 to 1.2
         assert (case["image"] < -500).float().mean() < 0.3  # rotated, it has air in the corners
+
+
+class Real:
+    """A real patient with tumors of some volumes."""
+
+    def __init__(self, *tumors_ml: float) -> None:
+        self.tumors_ml = tumors_ml
+
+
+def test_real_cts_and_small_tumors_get_their_shares() -> None:
+    drawn = DrawnPatient(box_anatomy())
+    patients: Any = [drawn, drawn, drawn, Real(200.0), Real(3.0, 90.0), Real()]
+    assert weights_of(patients).tolist() == [1.0] * 6
+    weights = weights_of(patients, real=0.75, small_tumors=2.0)
+    assert weights[3:].sum() / weights.sum() == pytest.approx(0.75)
+    assert weights[4] == 2 * weights[3] == 2 * weights[5]
+    assert weights[:3].tolist() == [weights[0]] * 3
+
+
+def test_patients_of_one_kind_have_no_share_to_keep() -> None:
+    patients: Any = [Real(200.0), Real(3.0)]
+    assert weights_of(patients, real=0.5).tolist() == [1.0, 1.0]
