@@ -35,6 +35,10 @@ def add_export_command(commands: Any) -> None:
     export.add_argument("bundle", type=Path, help="folder of the bundle that was trained")
     out = "folder of the new bundle (bundles/<bundle>_trained, beside TRAIN_DIR)"
     export.add_argument("out", type=Path, nargs="?", help=out)
+    also = "trainings of other folds, whose networks go into the same bundle and are averaged"
+    export.add_argument(
+        "--also", type=Path, nargs="+", action="extend", default=[], metavar="TRAIN_DIR", help=also
+    )
     last = "export the last weights instead of the best"
     export.add_argument("--last", action="store_true", help=last)
     validate = "KiTS folder or data list, whose held-out whole CTs set the limits of postprocessing"
@@ -48,10 +52,11 @@ def add_export_command(commands: Any) -> None:
 def _export(options: argparse.Namespace) -> None:
     from renalseg.runtime.checksums import renew_manifest
     from renalseg.runtime.progress import announce
-    from renalseg.training.export import export_bundle, limits_of, replace_weights
+    from renalseg.training.card import limits_of
+    from renalseg.training.export import export_bundle, replace_weights
 
-    if options.replace and (options.out or options.validate):
-        raise ConfigError("Expected --replace alone, or OUT and --validate without it")
+    if options.replace and (options.out or options.validate or options.also):
+        raise ConfigError("Expected --replace alone, or OUT, --also and --validate without it")
     if options.replace:
         print(replace_weights(options.train_dir, options.bundle, last=options.last))
         renew_manifest(options.bundle)
@@ -59,9 +64,8 @@ def _export(options: argparse.Namespace) -> None:
     name = f"{options.bundle.resolve().name}_trained"
     out = options.out or options.train_dir.resolve().parent / "bundles" / name
     bundle = options.bundle.resolve()
-    print(
-        export_bundle(options.train_dir, bundle, out, last=options.last, validate=options.validate)
-    )
+    trainings = [options.train_dir, *options.also]
+    print(export_bundle(trainings, bundle, out, last=options.last, validate=options.validate))
     if options.validate is None and (limits := limits_of(out)):
         announce(
             f"{limits}: limits of the shipped weights, below which no tumor is reported; "

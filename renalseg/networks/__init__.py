@@ -1,6 +1,7 @@
-"""The networks of the methods, one module each."""
+"""The networks of the methods, one module each, and what makes one of several."""
 
 from renalseg.networks.convlstm import ConvLSTMUNet
+from renalseg.networks.ensemble import Ensemble
 from renalseg.networks.locator import KidneyLocator
 from renalseg.networks.mrb import MRBUNet
 from renalseg.networks.msvnet import MultiScaleVNet
@@ -12,6 +13,7 @@ from renalseg.networks.unet import SliceUNet
 __all__ = [
     "CascadeResVNet",
     "ConvLSTMUNet",
+    "Ensemble",
     "KidneyLocator",
     "MRBUNet",
     "MultiScaleVNet",

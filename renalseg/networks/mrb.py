@@ -65,10 +65,12 @@ class MRBUNet(nn.Module):
         width: Channels of the first level (our reading of the paper: 32); each deeper level has
             twice as many.
         norm: MONAI norm layer.
+        supervised: Whether training also sees the two levels below (paper: not stated).
 
     Shape:
         input (B, in_channels, X, Y, Z) of any size, padded inside to a multiple of 16;
-        output logits (B, out_channels, X, Y, Z).
+        output logits (B, out_channels, X, Y, Z); if supervised, in training mode a list of these
+        and of those of the levels below, at their own resolution.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class MRBUNet(nn.Module):
         out_channels: int = 2,
         width: int = 32,
         norm: Norm = "instance",
+        supervised: bool = False,
     ) -> None:
         super().__init__()
         channels = [width * 2**level for level in range(LEVELS)]
@@ -89,9 +92,12 @@ class MRBUNet(nn.Module):
         self.ups = nn.ModuleList(_up(2 * c, c) for c in channels[:-1])
         self.decoders = nn.ModuleList(MRB(3 * c, c, norm) for c in channels[:-1])
         self.head = nn.Conv3d(width, out_channels, kernel_size=1)
+        self.deeper = nn.ModuleList(
+            nn.Conv3d(c, out_channels, kernel_size=1) for c in channels[1:3] if supervised
+        )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of an image."""
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Logits of an image; in training, if supervised, also those of deeper levels."""
         features = [pad_to_multiple(x, [16, 16, 16])]
         for i, encoder in enumerate(self.encoders):
             features.append(encoder(self.pool(features[-1]) if i else features[-1]))
@@ -101,10 +107,16 @@ class MRBUNet(nn.Module):
         for i, skip_up in enumerate(self.skip_ups):
             skips.append(torch.cat([features[i + 1], skip_up(features[i + 2])], dim=1))
         y = self.decoders[3](torch.cat([skips[3], self.ups[3](y)], dim=1))
-        y = self.decoders[2](torch.cat([skips[2], self.ups[2](y)], dim=1))
-        y = self.decoders[1](torch.cat([skips[1], self.ups[1](y)], dim=1))
-        y = self.decoders[0](torch.cat([skips[0], self.ups[0](y)], dim=1))
-        return crop_as(self.head(y), x)
+        up3 = self.decoders[2](torch.cat([skips[2], self.ups[2](y)], dim=1))
+        up2 = self.decoders[1](torch.cat([skips[1], self.ups[1](up3)], dim=1))
+        up1 = self.decoders[0](torch.cat([skips[0], self.ups[0](up2)], dim=1))
+        logits = crop_as(self.head(up1), x)
+        if not self.training or len(self.deeper) == 0:
+            return logits
+        outputs = [logits]
+        for head, deep in zip(self.deeper, (up2, up3)):
+            outputs.append(head(deep))
+        return outputs
 
 
 def _up(in_channels: int, out_channels: int) -> nn.ConvTranspose3d:

@@ -88,10 +88,12 @@ class SEHDCUNet(nn.Module):
             as many.
         norm: MONAI norm layer; the paper does not state one.
         convolved_attention: Whether dual attention has its 3x3x3 convolutions (paper: True).
+        supervised: Whether training also sees the two levels below (paper: False).
 
     Shape:
         input (B, in_channels, X, Y, Z) of any size over (8, 8, 4), padded inside to a multiple;
-        output logits (B, out_channels, X, Y, Z).
+        output logits (B, out_channels, X, Y, Z); if supervised, in training mode a list of these
+        and of those of the levels below, at their own resolution.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class SEHDCUNet(nn.Module):
         width: int = 24,
         norm: Norm = "instance",
         convolved_attention: bool = False,
+        supervised: bool = False,
     ) -> None:
         super().__init__()
         channels = [width, 2 * width, 4 * width, 8 * width]
@@ -125,18 +128,27 @@ class SEHDCUNet(nn.Module):
             nn.Sequential(_conv(2 * c, c, norm), _conv(c, c, norm)) for c in channels[:3]
         )
         self.head = nn.Conv3d(width, out_channels, kernel_size=1)
+        self.deeper = nn.ModuleList(
+            nn.Conv3d(c, out_channels, kernel_size=1) for c in channels[1:3] if supervised
+        )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of an image."""
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Logits of an image; in training, if supervised, also those of deeper levels."""
         padded = pad_to_multiple(x, [8, 8, 4])
         level1 = self.stem(padded)  # (B, w, X, Y, Z)
         level2 = self.convs[0](self.downs[0](level1))  # (B, 2w, X/2, Y/2, Z)
         level3 = self.convs[1](self.downs[1](level2))  # (B, 4w, X/4, Y/4, Z/2)
         y = self.bottom(self.downs[2](level3))  # (B, 8w, X/8, Y/8, Z/4)
-        y = self.merges[2](torch.cat([level3, self.ups[2](y)], dim=1))
-        y = self.merges[1](torch.cat([level2, self.ups[1](y)], dim=1))
-        y = self.merges[0](torch.cat([level1, self.ups[0](y)], dim=1))
-        return crop_as(self.head(y), x)
+        up3 = self.merges[2](torch.cat([level3, self.ups[2](y)], dim=1))
+        up2 = self.merges[1](torch.cat([level2, self.ups[1](up3)], dim=1))
+        up1 = self.merges[0](torch.cat([level1, self.ups[0](up2)], dim=1))
+        logits = crop_as(self.head(up1), x)
+        if not self.training or len(self.deeper) == 0:
+            return logits
+        outputs = [logits]
+        for head, features in zip(self.deeper, (up2, up3)):
+            outputs.append(head(features))
+        return outputs
 
 
 def _conv(

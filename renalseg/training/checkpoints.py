@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ BEST = "best.pt"
 
 
 def save_whole(state: dict[str, Any], path: Path) -> None:
-    """Saves a file atomically."""
+    """Saves a file atomically, so that a kill or a loss of power leaves the old one or the new."""
     partial = path.with_suffix(".part")
-    torch.save(state, partial)
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
 
 
@@ -63,8 +67,8 @@ def saver(output_dir: Path, parts: dict[str, Any]) -> Callable[[], None]:
 def export_weights(output_dir: str | Path, destination: str | Path, *, last: bool = False) -> Path:
     """Writes the network of a training run as float16, the form that a bundle ships.
 
-    Exports the weights with the best validation Dice (best.pt), or else the last ones
-    (checkpoint.pt). If a moving average was kept, its weights are exported in both cases.
+    Exports the best weights (best.pt), or else the last ones (checkpoint.pt). If a moving average
+    was kept, its weights are exported in both cases.
 
     Args:
         output_dir: Of the training.
@@ -85,6 +89,19 @@ def export_weights(output_dir: str | Path, destination: str | Path, *, last: boo
     destination = Path(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
     torch.save(half, destination)
+    return destination
+
+
+def join_weights(members: Sequence[Path], destination: Path) -> Path:
+    """Joins the weights of networks to those of their `renalseg.networks.Ensemble`.
+
+    Args:
+        members: Files of state dicts.
+        destination: Gets the state dict of the ensemble.
+    """
+    loaded = [torch.load(path, map_location="cpu", weights_only=True) for path in members]
+    joined = {f"members.{i}.{k}": w for i, one in enumerate(loaded) for k, w in one.items()}
+    torch.save(joined, destination)
     return destination
 
 

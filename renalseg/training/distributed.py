@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+_PATIENCE = timedelta(hours=12)  # in which one process may validate on whole CTs
 
 
 def rank() -> int:
@@ -41,7 +44,8 @@ def start() -> None:
     """Joins the process group that torchrun describes in the environment."""
     if torch.cuda.is_available():
         torch.cuda.set_device(local_device())
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, timeout=_PATIENCE)
 
 
 def stop() -> None:

@@ -1,107 +1,71 @@
-"""Makes a bundle of a training: its weights, and all that inference must know of them."""
+"""Makes a bundle of trainings: their weights, and all that inference must know of them."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import monai
-import numpy as np
 import torch
 import yaml
 
 from renalseg.data.case_lists import labeled_cases
 from renalseg.errors import ConfigError, InputError
 from renalseg.inference.bundle import Bundle
-from renalseg.inference.metadata import METADATA_FILE, read_metadata
+from renalseg.inference.metadata import METADATA_FILE
 from renalseg.inference.methods import LOCALIZER, TUMOR, read_yaml
 from renalseg.runtime.checksums import write_manifest
 from renalseg.runtime.staging import staging, sync_all
-from renalseg.training.checkpoints import export_weights
-from renalseg.training.history import best_of, read_history
-from renalseg.training.limits import (
-    SIZES,
-    Outcome,
-    choose_limits,
-    thresholds_of,
-    try_localizer,
-)
-
-RECORD = "export.yaml"
-"""What a training leaves for its export: `inference`, the settings, and `data`, the sources."""
+from renalseg.training.card import describe
+from renalseg.training.checkpoints import export_weights, join_weights
+from renalseg.training.limits import Outcome, bundle_with, measure, size_name
+from renalseg.training.record import fold_of, read_record
 
 _INFERENCE = "configs/inference.yaml"
 _WEIGHTS = "models/model.pt"
 _COPIED = (_INFERENCE, "configs/evaluate.yaml", "configs/logging.conf", "LICENSE")
-# Facts of the method, which other weights do not change; all else says who made which weights.
-_OF_METHOD = (
-    "schema", "required_packages_version", "supported_apps", "task", "data_type", "image_classes",
-    "label_classes", "pred_classes", "intended_use", "references", "network_data_format",
-)  # fmt: skip
-_VERSION = "0.1.0"
-_UNKNOWN = "not stated"
-
-
-def write_record(output_dir: Path, inference: Mapping[str, Any], data: Any) -> None:
-    """Writes the record of a training, or compares it with that of the training that it resumes.
-
-    Args:
-        output_dir: Of the training.
-        inference: Names in the bundle's inference.yaml, "network_def::width" for nested ones, with
-            the values that the weights are for.
-        data: The source of the training, or several.
-
-    Raises:
-        ConfigError: The training began with other settings.
-    """
-    path = output_dir / RECORD
-    names = [Path(str(one)).name for one in ([data] if isinstance(data, str | Path) else data)]
-    record = {"inference": json.loads(json.dumps(inference)), "data": names}
-    if path.is_file():
-        began = read_yaml(path).get("inference", {})
-        for name, value in record["inference"].items():
-            if name in began and began[name] != value:
-                raise ConfigError(
-                    f"Expected {name} {began[name]}, with which the training in {output_dir} "
-                    f"began, got {value}; another output_dir starts another training"
-                )
-    path.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
 
 
 def export_bundle(
-    train_dir: Path, bundle: Path, out: Path, *, last: bool = False, validate: Path | None = None
+    train_dirs: Path | Sequence[Path],
+    bundle: Path,
+    out: Path,
+    *,
+    last: bool = False,
+    validate: Path | None = None,
 ) -> Path:
-    """Writes a new bundle with the weights of a training.
+    """Writes a new bundle with the weights of a training, or of those of several folds.
 
     It has the settings of the training, a version, a model card and metadata of its own, and none
-    of the scores and warnings of the bundle that it is made from.
+    of the scores and warnings of the bundle that it is made from. Of several trainings it has all
+    networks, and averages their probabilities (`renalseg.networks.Ensemble`).
 
     Args:
-        train_dir: output_dir of the training.
+        train_dirs: output_dir of the training, or of each.
         bundle: The bundle that was trained.
         out: The new bundle; nothing may be there.
         last: Whether to take the last weights instead of the best.
         validate: A KiTS folder or data list, whose held-out cases measure the bundle as whole CTs
             and set the limits of its postprocessing; None keeps those of the shipped weights.
+            Each of several trainings is measured on the cases that it held out.
 
     Returns:
         The new bundle, complete.
 
     Raises:
-        ConfigError: `train_dir` holds no training that says what it is for, `bundle` is no bundle,
-            or the weights do not fit it.
+        ConfigError: A folder holds no training that says what it is for, the trainings have
+            different settings, `bundle` is no bundle, or the weights do not fit it.
         InputError: `out` exists, its name does not say which stage it is, or no case validates.
     """
+    train_dirs = [train_dirs] if isinstance(train_dirs, Path) else list(train_dirs)
     prefix = next((p for p in (LOCALIZER, TUMOR) if bundle.name.startswith(p)), "")
     if not out.name.startswith(prefix) or out.name == prefix:
         raise InputError(f"Expected a folder with a name that begins with {prefix}, got {out}")
     if out.exists():
         raise InputError(f"Expected a new folder for the bundle, found that {out} is there already")
-    record = _record(train_dir, bundle)
+    records = _records(train_dirs, bundle)
     out.parent.mkdir(parents=True, exist_ok=True)
     with staging(out.parent) as partial:
         new = partial.files / out.name
@@ -109,9 +73,13 @@ def export_bundle(
             if (bundle / name).is_file():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(bundle / name, new / name)
-        _fill(new, train_dir, bundle, record, last)
-        outcome = None if validate is None else _validate(new, validate)
-        _describe(new, train_dir, bundle, record, outcome)
+        weights = [
+            export_weights(folder, partial.files / f"{number}.pt", last=last)
+            for number, folder in enumerate(train_dirs)
+        ]
+        _fill(new, train_dirs, bundle, records[0]["inference"], weights)
+        outcome = None if validate is None else _validate(new, bundle, records, weights, validate)
+        describe(new, train_dirs, bundle, records, outcome)
         write_manifest(new)
         sync_all(new)
         new.rename(out)
@@ -131,11 +99,12 @@ def replace_weights(train_dir: Path, bundle: Path, *, last: bool = False) -> Pat
     Raises:
         ConfigError: As `export_bundle`.
     """
-    record = _record(train_dir, bundle)
+    (record,) = _records([train_dir], bundle)
     with staging(bundle.parent) as partial:
         new = partial.files / bundle.name
         shutil.copytree(bundle / "configs", new / "configs")
-        _fill(new, train_dir, bundle, record, last)
+        weights = [export_weights(train_dir, partial.files / "model.pt", last=last)]
+        _fill(new, [train_dir], bundle, record["inference"], weights)
         for name in (_INFERENCE, _WEIGHTS):
             (bundle / name).parent.mkdir(exist_ok=True)
             (new / name).replace(bundle / name)
@@ -166,146 +135,102 @@ def set_value(text: str, name: str, value: Any, note: str | None = None) -> str:
     return text[: found.start()] + line + text[found.end() :]
 
 
-def _record(train_dir: Path, bundle: Path) -> dict[str, Any]:
-    """What a training says that its weights are for; also that there is a bundle for them."""
+def as_ensemble(text: str, count: int) -> str:
+    """Makes an ensemble of the network in the text of an inference.yaml.
+
+    Args:
+        text: As for `set_value`; an Activationsd in its postprocessing says what the logits are.
+        count: Number of networks.
+
+    Raises:
+        ConfigError: There is no line with network_def, or no Activationsd.
+    """
+    config = yaml.safe_load(text)
+    activation = next(
+        (name for step in _steps(config) for name in ("sigmoid", "softmax") if step.get(name)), None
+    )
+    if activation is None or "network_def" not in config:
+        raise ConfigError(
+            "Expected network_def, and an Activationsd with sigmoid or softmax, in the "
+            "inference.yaml of a bundle of several trainings"
+        )
+    ensemble = {"_target_": "renalseg.networks.Ensemble", "count": count, "activation": activation}
+    return set_value(text, "network_def", ensemble | {"network": config["network_def"]})
+
+
+def _steps(part: Any) -> list[dict[str, Any]]:
+    """Every Activationsd in a config, at any depth."""
+    if isinstance(part, list):
+        return [step for one in part for step in _steps(one)]
+    if not isinstance(part, dict):
+        return []
+    return [part] if part.get("_target_") == "Activationsd" else _steps(list(part.values()))
+
+
+def _records(train_dirs: Sequence[Path], bundle: Path) -> list[dict[str, Any]]:
+    """What trainings say that their weights are for; also that there is a bundle for them."""
     if not (bundle / _INFERENCE).is_file():
         raise ConfigError(f"Expected a bundle with {_INFERENCE}, found none at {bundle}")
-    path = train_dir / RECORD
-    if not path.is_file():
-        raise ConfigError(
-            f"Expected {path}, in which a training says what its weights are for, found none"
-        )
-    record = read_yaml(path, "the record of a training")
-    if not isinstance(record.get("inference"), dict) or not isinstance(record.get("data"), list):
-        raise ConfigError(f"Expected inference and data in {path}, found {sorted(record)}")
-    return record
+    records = [read_record(folder) for folder in train_dirs]
+    for folder, record in zip(train_dirs, records, strict=True):
+        if record["inference"] != records[0]["inference"]:
+            raise ConfigError(
+                f"Expected trainings with the same settings, found {records[0]['inference']} in "
+                f"{train_dirs[0]} and {record['inference']} in {folder}"
+            )
+    return records
 
 
-def _fill(new: Path, train_dir: Path, bundle: Path, record: Mapping[str, Any], last: bool) -> None:
+def _fill(
+    new: Path,
+    train_dirs: Sequence[Path],
+    bundle: Path,
+    inference: Mapping[str, Any],
+    weights: Sequence[Path],
+) -> None:
     """Gives a bundle weights and settings, and tries whether they go together."""
     config = new / _INFERENCE
     text = config.read_text(encoding="utf-8")
-    for name, value in record["inference"].items():
+    for name, value in inference.items():
         text = set_value(text, name, value)
+    (new / _WEIGHTS).parent.mkdir(exist_ok=True)
+    if len(weights) == 1:
+        shutil.copyfile(weights[0], new / _WEIGHTS)
+    else:
+        text = as_ensemble(text, len(weights))
+        join_weights(weights, new / _WEIGHTS)
     config.write_text(text, encoding="utf-8")
-    export_weights(train_dir, new / _WEIGHTS, last=last)
     if not (new / METADATA_FILE).is_file():
         shutil.copyfile(bundle / METADATA_FILE, new / METADATA_FILE)
     try:
         Bundle(new, torch.device("cpu"))
     except ConfigError as error:
         reason = str(error).replace(str(new), str(bundle))
-        raise ConfigError(f"The weights of {train_dir} cannot be exported: {reason}") from error
+        names = ", ".join(map(str, train_dirs))
+        raise ConfigError(f"The weights of {names} cannot be exported: {reason}") from error
 
 
-def _validate(new: Path, source: Path) -> Outcome:
-    """Measures a bundle on whole CTs, and gives it the limits that fit."""
+def _validate(
+    new: Path,
+    bundle: Path,
+    records: Sequence[Mapping[str, Any]],
+    weights: Sequence[Path],
+    source: Path,
+) -> Outcome:
+    """Measures the networks of a bundle on whole CTs, and gives it the limits that fit."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    cases = labeled_cases(source, "validation")
-    if not cases:
-        raise InputError(f"Expected cases that validate in {source}, found none")
-    if new.name.startswith(LOCALIZER):
-        return try_localizer(Bundle(new, device), cases)
+    folds = []
+    for record, file in zip(records, weights, strict=True):
+        cases = labeled_cases(source, "validation", fold_of(record))
+        if not cases:
+            raise InputError(f"Expected cases that validate in {source}, found none")
+        folds.append((bundle_with(bundle, device, record["inference"], file), cases))
     config = new / _INFERENCE
     settings = read_yaml(config)
-    size = next(name for name in SIZES if name in settings)
-    bundles = {
-        threshold: Bundle(new, device, overrides={size: 0.0, "threshold": threshold})
-        for threshold in thresholds_of(settings)
-    }
-    outcome = choose_limits(bundles, cases)
+    outcome = measure(new.name, settings, folds)
     text = config.read_text(encoding="utf-8")
     for name, value in outcome.limits.items():
-        note = f"the best of those tried on {len(cases)} whole CTs"
-        text = set_value(text, size if name == "mm3" else name, value, note)
+        note = f"the best of those tried on {outcome.cases} whole CTs"
+        text = set_value(text, size_name(settings) if name == "mm3" else name, value, note)
     config.write_text(text, encoding="utf-8")
     return outcome
-
-
-def limits_of(bundle: Path) -> str:
-    """The limits of the postprocessing of a bundle, for people; "" where it has none."""
-    settings = read_yaml(bundle / _INFERENCE)
-    return ", ".join(f"{n} {settings[n]}" for n in (*SIZES, "threshold") if n in settings)
-
-
-def _describe(
-    new: Path,
-    train_dir: Path,
-    bundle: Path,
-    record: Mapping[str, Any],
-    outcome: Outcome | None,
-) -> None:
-    """Writes metadata, model card and license of the data."""
-    source = read_metadata(bundle)
-    made_from = f"{bundle.name} {source.get('version', 'unknown')}"
-    data = ", ".join(record["data"])
-    rows = read_history(train_dir)
-    best = best_of(rows) or {}
-    scores = {
-        f"{name}_validation_patches": round(value, 4)
-        for name, value in best.items()
-        if name.startswith("dice_")
-    }
-    metadata = {name: source[name] for name in _OF_METHOD if name in source}
-    _fit_shape(metadata, record["inference"], read_yaml(bundle / _INFERENCE))
-    metadata |= {
-        "version": _VERSION,
-        "changelog": {_VERSION: f"a training of {made_from}"},
-        "monai_version": monai.__version__,
-        "pytorch_version": torch.__version__.partition("+")[0],
-        "numpy_version": np.__version__,
-        "name": new.name,
-        "description": f"Weights of a training of {made_from} on {data}",
-        "authors": _UNKNOWN,
-        "copyright": _UNKNOWN,
-        "data_source": data,
-        "eval_metrics": scores | dict(outcome.scores if outcome else {}),
-    }
-    (new / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-    docs = new / "docs"
-    docs.mkdir()
-    settings = [(name.replace("::", "."), value) for name, value in record["inference"].items()]
-    validated = [(f"Dice of {name[5:].split('_')[0]}", value) for name, value in scores.items()]
-    measured = (
-        f"In validation it reaches: {outcome.text}."
-        if outcome
-        else ("Nobody has measured it on whole CTs.")
-    )
-    limits = limits_of(new)
-    if limits:
-        origin = "were chosen there" if outcome else "are those of the shipped weights"
-        measured += f" Its limits, {limits}, {origin}: smaller tumors count as kidney."
-    card = [
-        f"# {new.name}\n\nWeights of a training of {made_from}, whose card describes the method. "
-        "Research only; not for diagnosis.",
-        f"## Training\n\n{_table([('data', data), ('epochs', len(rows)), *settings])}",
-        f"## Validation on patches\n\n{_table(validated)}" if scores else "",
-        f"## Whole CTs\n\n{measured}",
-    ]
-    (docs / "README.md").write_text("\n\n".join(part for part in card if part) + "\n", "utf-8")
-    terms = (
-        f"The weights in {_WEIGHTS} were trained on: {data}.\nThey carry the terms of these data.\n"
-    )
-    (docs / "data_license.txt").write_text(terms, encoding="utf-8")
-
-
-def _fit_shape(
-    metadata: Mapping[str, Any], inference: Mapping[str, Any], before: Mapping[str, Any]
-) -> None:
-    """Carries a new size of the input of the network into its description."""
-    formats = metadata.get("network_data_format", {})
-    sides = [side for part in ("inputs", "outputs") for side in formats.get(part, {}).values()]
-    for name, value in inference.items():
-        for side in sides:
-            if side.get("spatial_shape") == before.get(name):
-                side["spatial_shape"] = value
-    if inference.get("slices", before.get("slices")) != before.get("slices"):
-        added = inference["slices"] - before["slices"]
-        for side in formats["inputs"].values():
-            side["num_channels"] += added
-            side["channel_def"] = {str(i): f"channel {i}" for i in range(side["num_channels"])}
-
-
-def _table(rows: Iterable[Sequence[Any]]) -> str:
-    lines = [f"| {name} | {value} |" for name, value in rows]
-    return "\n".join(["| | |", "|---|---|", *lines])

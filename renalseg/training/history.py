@@ -95,6 +95,12 @@ def read_history(output_dir: Path) -> list[Row]:
 
 
 def best_of(rows: Sequence[Row]) -> Row | None:
-    """The first epoch with the highest validation Dice; None if no epoch has one."""
-    validated = [row for row in rows if "dice" in row]
-    return max(validated, key=lambda row: row["dice"]) if validated else None
+    """The first epoch with the best validation, by whole CTs or else by patches.
+
+    None if no epoch was validated.
+    """
+    for name in ("cts", "dice"):
+        validated = [row for row in rows if name in row]
+        if validated:
+            return max(validated, key=lambda row: row[name])
+    return None

@@ -1,10 +1,11 @@
-"""A bundle on whole CTs that did not train it, and the limits of its postprocessing that fit."""
+"""Bundles on whole CTs that did not train them, and the limits of postprocessing that fit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from renalseg.evaluation.lesions import match_lesions
 from renalseg.evaluation.overlap import dice, kits19_dice
 from renalseg.findings.plausibility.candidates import choose_kidneys
 from renalseg.inference.bundle import Bundle, empty_prediction, make_case, segment_case
-from renalseg.inference.methods import default_numbers
+from renalseg.inference.methods import LOCALIZER, default_numbers
 from renalseg.labels import TUMOR
 from renalseg.runtime.progress import steps
 from renalseg.transforms import DropSmallTumorsd
@@ -31,6 +32,9 @@ SIZES = ("min_tumor_mm3", "min_lesion_mm3")
 _MM3 = (0.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 3000.0)
 _THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # of the probability, for bundles that have one
 Limits = Mapping[str, float]
+Measured = TypeVar("Measured")
+MakeBundle = Callable[[Mapping[str, Any]], Bundle]
+"""Makes a bundle with some values of its inference.yaml replaced."""
 
 
 class Tally:
@@ -38,11 +42,14 @@ class Tally:
 
     def __init__(self) -> None:
         self.dice: list[float] = []
+        self.kidney_dice: list[float] = []
         self.found = self.lesions = self.false = 0
 
     def add(self, pred: MetaTensor, label: MetaTensor) -> None:
         """Scores the labels (1, X, Y, Z) of a case."""
-        self.dice.append(kits19_dice(pred, label)["tumor"])
+        dices = kits19_dice(pred, label)
+        self.dice.append(dices["tumor"])
+        self.kidney_dice.append(dices["kidney"])
         masks = [(volume[0] == TUMOR).numpy() for volume in (pred, label)]
         detections = match_lesions(masks[0], masks[1], label.affine.numpy())
         self.found += sum(lesion.found for lesion in detections.lesions)
@@ -56,6 +63,11 @@ class Tally:
         return float(np.mean(known)) if known else 1.0
 
     @property
+    def score(self) -> float:
+        """What is to be high: the mean of tumor Dice and F1."""
+        return (self.mean_dice + self.f1) / 2
+
+    @property
     def f1(self) -> float:
         """Harmonic mean of the share of lesions found and the share of findings that are true."""
         either = self.lesions + self.found + self.false
@@ -67,61 +79,130 @@ class Outcome(NamedTuple):
 
     Attributes:
         limits: Names and values for inference.yaml; none for a localizer.
-        scores: Names and values for eval_metrics.
+        scores: Names and values: `kidney_dice`, and of tumor bundles `tumor_dice` and `lesion_f1`.
+        score: What the choice of weights and limits goes by.
+        cases: Number of whole CTs.
         text: The same for people.
     """
 
     limits: Limits
     scores: Mapping[str, float]
+    score: float
+    cases: int
     text: str
 
 
-def try_localizer(bundle: Bundle, cases: Sequence[LabeledCase]) -> Outcome:
-    """Measures the kidneys that a localizer finds in whole CTs."""
-    found = []
+def bundle_with(
+    bundle: Path, device: torch.device, inference: Mapping[str, Any], weights: Path
+) -> MakeBundle:
+    """Makes a bundle with the settings and weights of a training in place of its own.
+
+    Args:
+        bundle: The bundle that was trained.
+        device: Where its network runs.
+        inference: What the training sets in its inference.yaml.
+        weights: A state dict.
+    """
+    own = {**inference, "network::weights": str(weights)}
+    return lambda overrides: Bundle(bundle, device, overrides={**own, **overrides})
+
+
+def measure(
+    name: str,
+    settings: Mapping[str, Any],
+    folds: Sequence[tuple[MakeBundle, Sequence[LabeledCase]]],
+) -> Outcome:
+    """Measures a bundle on whole CTs.
+
+    Args:
+        name: Of the bundle, which begins with its stage.
+        settings: Its inference.yaml.
+        folds: Makes the bundle, and cases that did not train it; several of both where a bundle
+            comes from the trainings of several folds, each measured on its own cases.
+    """
+    if name.startswith(LOCALIZER):
+        return try_localizer(*((make({}), cases) for make, cases in folds))
+    size = size_name(settings)
+    return choose_limits(
+        *(
+            ({t: make({size: 0.0, "threshold": t}) for t in thresholds_of(settings)}, cases)
+            for make, cases in folds
+        )
+    )
+
+
+def try_localizer(*folds: tuple[Bundle, Sequence[LabeledCase]]) -> Outcome:
+    """Measures the kidneys that a localizer finds in whole CTs.
+
+    Args:
+        folds: The localizer, or that of each fold, and cases that did not train it.
+    """
+    found: list[float] = []
     with steps("case") as update:
-        for case in cases:
+        for bundle, case, count in _every(folds):
             image, label = _load(case)
             kidney = choose_kidneys(image, bundle(image), default_numbers().plausibility)
             found.append(dice(kidney.as_tensor(), label.as_tensor()))
-            update(len(found), len(cases))
+            update(len(found), count)
     mean = float(np.mean(found))
-    text = f"kidney Dice {mean:.3f} in {len(cases)} whole CTs"
-    return Outcome({}, {"kidney_dice_validation_cts": round(mean, 4)}, text)
+    text = f"kidney Dice {mean:.3f} in {len(found)} whole CTs"
+    return Outcome({}, {"kidney_dice": round(mean, 4)}, mean, len(found), text)
 
 
-def choose_limits(bundles: Mapping[float | None, Bundle], cases: Sequence[LabeledCase]) -> Outcome:
-    """Chooses the limits with the highest sum of tumor Dice and F1 of lesions in whole CTs.
+def choose_limits(
+    *folds: tuple[Mapping[float | None, Bundle], Sequence[LabeledCase]],
+) -> Outcome:
+    """Chooses the limits with the highest mean of tumor Dice and F1 of lesions in whole CTs.
 
     The kidneys of the labels take the place of a localizer's.
 
     Args:
-        bundles: One tumor bundle, with each threshold of the probability that is tried, or once
-            with None where it has no threshold. Its smallest tumor is one of 0 mm3.
-        cases: That did not train it.
+        folds: A tumor bundle, or that of each fold, with each threshold of the probability that is
+            tried, or once with None where it has no threshold, and cases that did not train it.
+            Its smallest tumor is one of 0 mm3.
     """
-    tallies = {(threshold, mm3): Tally() for threshold in bundles for mm3 in _MM3}
-    first = next(iter(bundles.values()))
+    tallies = {(threshold, mm3): Tally() for threshold in folds[0][0] for mm3 in _MM3}
     with steps("case") as update:
-        for done, case in enumerate(cases, 1):
+        for done, (bundles, case, count) in enumerate(_every(folds), 1):
             image, label = _load(case)
             mask = (label.as_tensor() > 0).to(torch.uint8)
             kidney = MetaTensor(mask, affine=image.affine)
-            for threshold, whole in _predictions(bundles, first, image, kidney):
+            for threshold, whole in _predictions(bundles, image, kidney):
                 pred, truth = _where_labeled(whole, label)
                 for mm3 in _MM3:
                     kept = DropSmallTumorsd("pred", mm3)({"pred": pred})["pred"]
                     tallies[threshold, mm3].add(kept, truth)
-            update(done, len(cases))
-    best = max(tallies, key=lambda key: tallies[key].mean_dice + tallies[key].f1)
+            update(done, count)
+    best = max(tallies, key=lambda key: tallies[key].score)
     chosen, tally = dict(zip(("threshold", "mm3"), best, strict=True)), tallies[best]
-    scores = {"tumor_dice": tally.mean_dice, "lesion_f1": tally.f1}
+    scores = {
+        "kidney_dice": float(np.nanmean(tally.kidney_dice)),
+        "tumor_dice": tally.mean_dice,
+        "lesion_f1": tally.f1,
+    }
     return Outcome(
         {name: value for name, value in chosen.items() if value is not None},
-        {f"{name}_validation_cts": round(value, 4) for name, value in scores.items()},
+        {name: round(value, 4) for name, value in scores.items()},
+        tally.score,
+        len(tally.dice),
         f"tumor Dice {tally.mean_dice:.3f}, {tally.found} of {tally.lesions} tumors found, "
-        f"{tally.false} false ones in {len(cases)} whole CTs, with the kidneys of the labels",
+        f"{tally.false} false ones in {len(tally.dice)} whole CTs, with the kidneys of the labels",
     )
+
+
+def _every(
+    folds: Sequence[tuple[Measured, Sequence[LabeledCase]]],
+) -> Iterator[tuple[Measured, LabeledCase, int]]:
+    """What measures each case, the case, and the number of all cases."""
+    count = sum(len(cases) for _, cases in folds)
+    for measured, cases in folds:
+        for case in cases:
+            yield measured, case, count
+
+
+def size_name(settings: Mapping[str, object]) -> str:
+    """The name of the volume from which a tumor counts, in the inference.yaml of a bundle."""
+    return next(name for name in SIZES if name in settings)
 
 
 def thresholds_of(config: Mapping[str, object]) -> tuple[float | None, ...]:
@@ -148,9 +229,10 @@ class _Once(Inferer):
 
 
 def _predictions(
-    bundles: Mapping[float | None, Bundle], first: Bundle, image: MetaTensor, kidney: MetaTensor
+    bundles: Mapping[float | None, Bundle], image: MetaTensor, kidney: MetaTensor
 ) -> list[tuple[float | None, MetaTensor]]:
     """The labels of a case with each threshold; the network runs once."""
+    first = next(iter(bundles.values()))
     once = _Once(first.inferer)
     found = []
     for threshold, bundle in bundles.items():

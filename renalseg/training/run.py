@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from renalseg.errors import ConfigError, RenalSegError, causes
-from renalseg.inference.methods import read_yaml
+from renalseg.inference.methods import BUNDLES, read_yaml
 
+RECIPES = "recipes"
 _PROCESSES = "multi_gpu_train"
 
 
@@ -34,14 +35,9 @@ def train_bundle(
     knobs = dict(knobs or {})
     if "RANK" in os.environ:
         overlays = (*overlays, _PROCESSES)
-    files = [bundle / "configs" / f"{name}.yaml" for name in ("train", *overlays)]
-    absent = [path for path in files if not path.is_file()]
-    if absent:
-        there = sorted(path.name for path in (bundle / "configs").glob("*.yaml"))
-        raise ConfigError(
-            f"Expected {absent[0]}, found {', '.join(there) or 'no config'} in {bundle / 'configs'}"
-        )
-    known = read_yaml(files[0], "the settings of a training").keys()
+    files = config_files(bundle, overlays)
+    contents = [read_yaml(path, "the settings of a training") for path in files]
+    known = {name.lstrip("+").split("::")[0] for content in contents for name in content}
     unknown = sorted(name for name in knobs if name.split("::")[0] not in known)
     if unknown:
         raise ConfigError(
@@ -58,3 +54,31 @@ def train_bundle(
         if own is None:
             raise
         raise own from None
+
+
+def config_files(bundle: Path, overlays: Sequence[str]) -> list[Path]:
+    """The configs of a training, each to be laid over those before it.
+
+    Before an overlay of the bundle comes the recipe of the same name, if there is one: what the
+    overlays of all bundles share, in the folder `recipes` beside the bundle or in that of
+    `BUNDLES`.
+
+    Args:
+        bundle: Its folder.
+        overlays: Names of the bundle's configs that are laid over train.yaml.
+
+    Raises:
+        ConfigError: There is no such config.
+    """
+    own = [bundle / "configs" / f"{name}.yaml" for name in ("train", *overlays)]
+    absent = [path for path in own if not path.is_file()]
+    if absent:
+        there = sorted(path.name for path in (bundle / "configs").glob("*.yaml"))
+        raise ConfigError(
+            f"Expected {absent[0]}, found {', '.join(there) or 'no config'} in {bundle / 'configs'}"
+        )
+    files = []
+    for path in own:
+        shared = (folder / RECIPES / path.name for folder in (bundle.resolve().parent, BUNDLES))
+        files += [*[one for one in shared if one.is_file()][:1], path]
+    return files

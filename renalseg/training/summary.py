@@ -63,6 +63,9 @@ def _draw_curves(panels: np.ndarray, rows: list[Row]) -> None:
     loss.set_title("training loss")
     for name in dict.fromkeys(name for row in rows for name in row if name.startswith("dice_")):
         _draw_curve(dice, rows, name, label=name.removeprefix("dice_"))
+    for name in dict.fromkeys(name for row in rows for name in row if name.startswith("cts_")):
+        text = name.removeprefix("cts_").replace("_dice", "").replace("_", " ")
+        _draw_curve(dice, rows, name, label=f"{text}, whole CTs", style="--")
     dice.set_title("Dice in validation")
     dice.set_ylim(0, 1)
     best = best_of(rows)
@@ -79,10 +82,14 @@ def _draw_curves(panels: np.ndarray, rows: list[Row]) -> None:
         axes.grid(alpha=0.3)
 
 
-def _draw_curve(axes: Axes, rows: list[Row], name: str, label: str | None = None) -> None:
+def _draw_curve(
+    axes: Axes, rows: list[Row], name: str, label: str | None = None, style: str = "-"
+) -> None:
     known = [row for row in rows if name in row]
     marker = "." if len(known) < 20 else None
-    axes.plot([r["epoch"] for r in known], [r[name] for r in known], label=label, marker=marker)
+    axes.plot(
+        [r["epoch"] for r in known], [r[name] for r in known], label=label, marker=marker, ls=style
+    )
 
 
 def _draw_patches(figure: FigureBase, path: Path) -> None:

@@ -15,15 +15,17 @@ from monai.handlers import LrScheduleHandler
 from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor, nn
 
+from renalseg.data.case_lists import Fold
 from renalseg.inference.inferers import AutocastInferer, training_dtype
 from renalseg.synthesis.patient import CaseStream
 from renalseg.training.checkpoints import resume, saver
 from renalseg.training.distributed import bare, parallel, rank
-from renalseg.training.export import write_record
 from renalseg.training.history import History
+from renalseg.training.record import write_record
 from renalseg.training.stability import SkipBrokenUpdates, WeightAverage
 from renalseg.training.tracking import track
 from renalseg.training.validation import Validation
+from renalseg.training.whole_cts import WholeCTs
 
 
 def make_loader(cases: CaseStream[Any], batch_size: int, workers: int | None = None) -> DataLoader:
@@ -70,10 +72,12 @@ def make_trainer(
     inferer: Inferer | None = None,
     train_handlers: Sequence[Any] = (),
     validation: Validation | None = None,
+    whole: WholeCTs | None = None,
     ema: float | None = None,
     mlflow: str | None = None,
     inference: Mapping[str, Any] | None = None,
     source: str | Path | Sequence[str | Path] = (),
+    fold: Fold | None = None,
 ) -> SupervisedTrainer:
     """A trainer in mixed precision that logs, steps its schedule, validates, saves, and resumes.
 
@@ -94,13 +98,15 @@ def make_trainer(
             checkpoint.pt that is there already is resumed from.
         inferer: Runs the network on a batch; None runs it in the half precision of the device.
         train_handlers: Further MONAI handlers; those with a state are saved and resumed.
-        validation: Finds the best weights; None keeps only the last ones.
+        validation: Finds the best weights by patches.
+        whole: Finds them by whole CTs instead. Without both, only the last ones are kept.
         ema: Decay of a moving average of the weights, such as 0.998, which is then validated and
             exported in place of the weights; None keeps none.
         mlflow: Tracking URI of MLflow, or a folder; None for none.
         inference: What an export writes into inference.yaml, see
-            `renalseg.training.export.write_record`; None: the training is not to be exported.
+            `renalseg.training.record.write_record`; None: the training is not to be exported.
         source: What it trains on, for the card of the exported bundle.
+        fold: Whose cases it holds out, for the validation of that bundle.
 
     Raises:
         ConfigError: The checkpoint does not fit the settings, or MLflow is not installed.
@@ -132,8 +138,8 @@ def make_trainer(
     if rank() == 0:
         output_dir.mkdir(parents=True, exist_ok=True)
         if inference is not None:
-            write_record(output_dir, inference, source)
-        parts |= _keep_track(trainer, bare(network), output_dir, validation, ema)
+            write_record(output_dir, inference, source, fold)
+        parts |= _keep_track(trainer, bare(network), output_dir, validation, whole, ema)
         track(trainer, output_dir, epoch_length, mlflow)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, saver(output_dir, parts))
         trainer.add_event_handler(Events.COMPLETED, lambda: _summarize(output_dir))
@@ -159,17 +165,21 @@ def _keep_track(
     network: nn.Module,
     output_dir: Path,
     validation: Validation | None,
+    whole: WholeCTs | None,
     ema: float | None,
 ) -> dict[str, Any]:
-    """Attaches average, validation and history; returns those that a checkpoint saves."""
+    """Attaches average, validations and history; returns those that a checkpoint saves."""
     parts: dict[str, Any] = {}
     if ema is not None:
         parts["average"] = average = WeightAverage(network, ema)
         average.attach(trainer)
         network = average.module
     if validation is not None:
-        validation.follow(trainer, network, output_dir)
+        validation.follow(trainer, network, output_dir, keep=whole is None)
         parts["validation"] = validation
+    if whole is not None:
+        whole.follow(trainer, network, output_dir)
+        parts["whole"] = whole
     parts["history"] = history = History(output_dir)
     history.attach(trainer)
     return parts

@@ -111,13 +111,16 @@ class Validation:
         self.best = -math.inf
         self.best_epoch = 0
 
-    def follow(self, trainer: Engine, network: nn.Module, output_dir: Path) -> None:
+    def follow(
+        self, trainer: Engine, network: nn.Module, output_dir: Path, keep: bool = True
+    ) -> None:
         """Validates after the epochs of a trainer and puts the Dice into its `state.metrics`.
 
         Args:
             trainer: MONAI's.
             network: What is scored: what is trained, or its moving average.
             output_dir: Gets the files.
+            keep: Whether the best weights go to best.pt; otherwise something else chooses them.
         """
         settings: Any = trainer.state
         evaluator = SupervisedEvaluator(
@@ -141,7 +144,8 @@ class Validation:
                     engine.logger.warning("All validation patches are empty: raise val_cases")
                 elif metrics["dice"] > self.best:
                     self.best, self.best_epoch = metrics["dice"], state.epoch
-                    save_whole(network.state_dict(), output_dir / BEST)
+                    if keep:
+                        save_whole(network.state_dict(), output_dir / BEST)
                     self._save_shown(output_dir / SHOWN)
 
         trainer.add_event_handler(Events.EPOCH_COMPLETED, validate)
@@ -156,14 +160,16 @@ class Validation:
 
     def _save_shown(self, path: Path) -> None:
         patches = worst_and_best(self.scores.patches, _SHOWN_EACH)
+        partial = path.with_suffix(".part.npz")
         np.savez_compressed(
-            path,
+            partial,
             image=np.stack([patch.image.float().numpy() for patch in patches]),
             label=np.stack([patch.label.numpy() for patch in patches]),
             pred=np.stack([patch.pred.numpy() for patch in patches]),
             dice=np.array([patch.dice for patch in patches]),
             structures=np.array(self.scores.structures),
         )
+        partial.replace(path)
 
 
 def worst_and_best(patches: Sequence[PatchScore], each: int) -> list[PatchScore]:

@@ -14,6 +14,7 @@ import yaml
 from monai.bundle import ConfigParser, ckpt_export, onnx_export, verify_net_in_out
 
 from renalseg import __version__
+from renalseg.training.run import config_files
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/metadata.json"))
@@ -23,8 +24,8 @@ KEYS = {
 }  # fmt: skip
 FILES = (
     "LICENSE", "configs/inference.yaml", "configs/train.yaml", "configs/evaluate.yaml",
-    "configs/multi_gpu_train.yaml", "configs/metadata.json", "configs/logging.conf",
-    "docs/README.md", "docs/data_license.txt",
+    "configs/multi_gpu_train.yaml", "configs/kits.yaml", "configs/metadata.json",
+    "configs/logging.conf", "docs/README.md", "docs/data_license.txt",
 )  # fmt: skip
 DATA = ("folds.yaml", "ccrcc_kidneys.yaml")  # which no config is laid over
 MAX_WEIGHTS_BYTES = 12_000_000
@@ -212,7 +213,8 @@ def test_no_overlay_of_the_training_takes_a_knob_away(bundle: Path) -> None:
     }  # fmt: skip
     assert "multi_gpu_train.yaml" in overlays
     for name in overlays:
-        both = ConfigParser.load_config_files([config, str(bundle / "configs" / name)])
+        files = config_files(bundle, [name.removesuffix(".yaml")])
+        both = ConfigParser.load_config_files([str(path) for path in files])
         assert used <= names_used(ConfigParser(both), "train"), name
 
 

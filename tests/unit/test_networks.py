@@ -121,3 +121,26 @@ def test_number_of_parameters(kind: type[nn.Module], options: dict[str, Any], co
     with torch.device("meta"):
         network = kind(**options)
     assert sum(parameter.numel() for parameter in network.parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("kind", "levels"),
+    [
+        (SEHDCUNet, [(16, 16, 8), (8, 8, 8), (4, 4, 4)]),
+        (MRBUNet, [(32, 16, 16), (16, 8, 8), (8, 4, 4)]),
+    ],
+)
+def test_supervision_adds_the_levels_below_in_training_alone(
+    kind: type[nn.Module], levels: list[tuple[int, ...]]
+) -> None:
+    plain = make(kind, {"width": 2})
+    supervised = make(kind, {"width": 2, "supervised": True})
+    missing = supervised.load_state_dict(plain.state_dict(), strict=False)
+    assert not missing.unexpected_keys
+    assert all(name.startswith("deeper.") for name in missing.missing_keys)
+    x = torch.rand(1, 1, *levels[0])
+    outputs = supervised.train()(x)
+    assert [tuple(out.shape[2:]) for out in outputs] == levels
+    torch.testing.assert_close(supervised.eval()(x), plain.eval()(x))
+    for network in (plain, supervised):
+        torch.testing.assert_close(torch.jit.script(network)(x), network(x))

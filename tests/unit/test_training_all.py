@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from renalseg.errors import ConfigError
-from renalseg.training.export import write_record
+from renalseg.training.record import write_record
 from tests.factories.bundles import write_bundle
 from tools.train_all import find_bundles, main, parse_knobs, train_all
 

@@ -9,16 +9,12 @@ import torch
 import yaml
 
 from renalseg.commands.main import main
+from renalseg.data.case_lists import Fold
 from renalseg.errors import ConfigError, InputError
 from renalseg.inference.bundle import Bundle
 from renalseg.runtime.checksums import check_manifest, write_manifest
-from renalseg.training.export import (
-    RECORD,
-    export_bundle,
-    replace_weights,
-    set_value,
-    write_record,
-)
+from renalseg.training.export import as_ensemble, export_bundle, replace_weights, set_value
+from renalseg.training.record import RECORD, write_record
 from tests.factories.bundles import CONFIG, write_bundle
 
 KNOBS = "window: [0.0, 1.0]   # HU; paper: 0 2\nspacing: [1.0, 1.0, 2.0]\n"
@@ -153,3 +149,49 @@ def test_values_are_set_and_comments_stay() -> None:
         "# head\na: [1.5, null]   # one\nnet: {_target_: x.Y, width: 24, n: '@a'}  # a net\n"
     )
     assert set_value("a: 1   # one\n", "a", 0.5, "from validation") == "a: 0.5  # from validation\n"
+
+
+def test_trainings_of_folds_are_averaged_in_one_bundle(bundle: Path, tmp_path: Path) -> None:
+    config = bundle / "configs" / "inference.yaml"
+    text = config.read_text()
+    definition = "{_target_: torch.nn.Conv3d, in_channels: 1, out_channels: 1, kernel_size: 1}"
+    text = text.replace(f"network: {definition}", 'network: "@network_def"')
+    text = text.replace(
+        "  transforms:\n",
+        "  transforms:\n  - {_target_: Activationsd, keys: pred, sigmoid: true}\n",
+    )
+    config.write_text(f"network_def: {definition}\n{text}")
+    write_manifest(bundle)
+    trainings = [write_training(tmp_path / f"fold{i}", 1) for i in range(3)]
+    for folder, weight in zip(trainings, (1.0, 2.0, 6.0), strict=True):
+        state = {"weight": torch.full((1, 1, 1, 1, 1), weight), "bias": torch.zeros(1)}
+        torch.save(state, folder / "best.pt")
+    also = [str(path) for path in trainings[1:]]
+    out = tmp_path / "bundles" / "kidney_tiny_trained"
+    assert main(["export", str(trainings[0]), str(bundle), "--also", *also]) == 0
+    network = Bundle(out, torch.device("cpu")).network
+    x = torch.tensor([-0.5, 0.25, 1.0]).reshape(1, 1, 3, 1, 1)
+    expected = torch.stack([torch.sigmoid(weight * x) for weight in (1.0, 2.0, 6.0)]).mean(dim=0)
+    torch.testing.assert_close(torch.sigmoid(network(x)), expected)
+    card = (out / "docs" / "README.md").read_text()
+    assert "Weights of 3 trainings of kidney_tiny 0.3.2" in card
+    assert "| networks | 3, whose probabilities are averaged |" in card
+
+
+def test_trainings_with_other_settings_do_not_go_together(
+    bundle: Path, training: Path, tmp_path: Path
+) -> None:
+    other = write_training(tmp_path / "other", 1, window=[0.0, 9.0])
+    with pytest.raises(ConfigError, match=r"same settings.*0\.5, 1\.5.*0\.0, 9\.0"):
+        export_bundle([training, other], bundle, tmp_path / "kidney_mine")
+
+
+def test_an_ensemble_needs_to_know_what_the_logits_are() -> None:
+    with pytest.raises(ConfigError, match="an Activationsd with sigmoid or softmax"):
+        as_ensemble("network_def: {_target_: x.Y}\n", 2)
+
+
+def test_a_training_is_not_resumed_with_another_fold(training: Path) -> None:
+    write_record(training, {}, "kits19")
+    with pytest.raises(ConfigError, match="Expected the fold"):
+        write_record(training, {}, "kits19", Fold(frozenset({"case_00002"})))

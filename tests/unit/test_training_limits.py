@@ -10,11 +10,12 @@ import pytest
 import torch
 import yaml
 
-from renalseg.data.case_lists import labeled_cases
+from renalseg.data.case_lists import Fold, labeled_cases
 from renalseg.errors import InputError
 from renalseg.inference.bundle import Bundle
-from renalseg.training.export import export_bundle, write_record
+from renalseg.training.export import export_bundle
 from renalseg.training.limits import Tally, choose_limits, try_localizer
+from renalseg.training.record import write_record
 from tests.factories import bundles
 from tests.factories.kits import write_list
 from tests.factories.scenes import GRIDS, volume
@@ -67,14 +68,15 @@ def choose(root: Path, cases: Path, thresholds: tuple[float | None, ...]) -> Any
         t: Bundle(root, torch.device("cpu"), overrides={"min_tumor_mm3": 0.0, "threshold": t})
         for t in thresholds
     }
-    return choose_limits(made, labeled_cases(cases, "validation"))
+    return choose_limits((made, labeled_cases(cases, "validation")))
 
 
 def test_limits_find_all_tumors_and_leave_the_speck(cases: Path, tmp_path: Path) -> None:
     root = write_tumor_bundle(tmp_path / "tumor_tiny", KNOBS + TUMOR_CONFIG)
     outcome = choose(root, cases, (0.1, 0.3, 0.5))
     assert outcome.limits == {"threshold": 0.3, "mm3": 200.0}
-    assert outcome.scores == {"tumor_dice_validation_cts": 1.0, "lesion_f1_validation_cts": 1.0}
+    assert outcome.scores == {"kidney_dice": 1.0, "tumor_dice": 1.0, "lesion_f1": 1.0}
+    assert (outcome.score, outcome.cases) == (1.0, 1)
     assert "2 of 2 tumors found, 0 false ones in 1 whole CTs" in outcome.text
 
 
@@ -83,15 +85,15 @@ def test_a_bundle_without_threshold_gets_a_size_alone(cases: Path, tmp_path: Pat
     root = write_tumor_bundle(tmp_path / "tumor_tiny", "min_tumor_mm3: 3000.0\n" + config)
     outcome = choose(root, cases, (None,))
     assert outcome.limits == {"mm3": 200.0}
-    assert outcome.scores["tumor_dice_validation_cts"] == pytest.approx(784 / 1000, abs=1e-3)
+    assert outcome.scores["tumor_dice"] == pytest.approx(784 / 1000, abs=1e-3)
 
 
 def test_a_localizer_is_measured(cases: Path, tmp_path: Path) -> None:
     bundle = Bundle(bundles.write_bundle(tmp_path / "kidney_tiny"), torch.device("cpu"))
-    outcome = try_localizer(bundle, labeled_cases(cases, "validation"))
+    outcome = try_localizer((bundle, labeled_cases(cases, "validation")))
     found = 7 * 7 * 8 + 5 * 5 * 5  # the tiny network finds what is denser than water
     assert outcome.limits == {}
-    assert outcome.scores["kidney_dice_validation_cts"] == round(2 * found / (found + 26**3), 4)
+    assert outcome.scores["kidney_dice"] == round(2 * found / (found + 26**3), 4)
 
 
 def test_without_tumors_nothing_found_is_right() -> None:
@@ -128,3 +130,30 @@ def test_an_export_writes_the_limits_and_the_scores(cases: Path, tmp_path: Path)
     )
     with pytest.raises(InputError, match="absent, found none"):
         export_bundle(training, root, tmp_path / "tumor_x", validate=tmp_path / "absent")
+
+
+def test_each_training_of_several_is_measured_on_what_it_held_out(
+    cases: Path, tmp_path: Path
+) -> None:
+    """The network of one finds nothing, but that is asked of one of the two cases alone."""
+    config = KNOBS + TUMOR_CONFIG
+    definition = "{_target_: torch.nn.Conv3d, in_channels: 1, out_channels: 1, kernel_size: 1}"
+    config = f"network_def: {definition}\n" + config.replace(definition, '"@network_def"')
+    root = write_tumor_bundle(tmp_path / "tumor_tiny", config)
+    good = torch.load(root / "models" / "model.pt", weights_only=True)
+    trainings = []
+    for number, state in enumerate((good, {**good, "bias": torch.full((1,), -50.0)})):
+        training = tmp_path / f"fold{number}"
+        training.mkdir()
+        torch.save(state, training / "best.pt")
+        (training / "history.csv").write_text("epoch,loss\n1,1.0\n")
+        image = f"case_{number:05d}/imaging.nii.gz"
+        write_record(training, {}, "kits19", Fold(frozenset({image})))
+        trainings.append(training)
+    new = export_bundle(trainings, root, tmp_path / "tumor_mine", validate=cases)
+    card = (new / "docs" / "README.md").read_text()
+    assert "2 of 4 tumors found, 0 false ones in 2 whole CTs" in card
+    assert "each network on the cases that it held out" in card
+    settings = yaml.safe_load((new / "configs" / "inference.yaml").read_text())
+    assert settings["network_def"]["count"] == 2
+    assert settings["threshold"] == 0.3
