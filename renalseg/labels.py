@@ -7,7 +7,8 @@ tomography alone proves nothing more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -178,6 +179,61 @@ def bounded(text: str, lower_bound: bool) -> str:
 
 
 @dataclass(frozen=True)
+class PhaseValue:
+    """The density of a segment in one contrast phase of its study.
+
+    Attributes:
+        phase: Contrast phase of the series.
+        mean_hu: Mean of the CT's values, without the outermost voxels of the segment.
+        sd_hu: Standard deviation, likewise.
+    """
+
+    phase: ContrastPhase
+    mean_hu: float
+    sd_hu: float
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """How a segment enhances; `renalseg.findings.enhancement` says how that is measured.
+
+    Attributes:
+        values: In each phase of the study that shows it, in the order of the phases.
+        absolute_hu: By how much it is denser in its brightest phase than without contrast medium.
+        relative_percent: The same, as a share of its density without contrast medium.
+        washout_percent: How much of it is gone in the last phase.
+        fat_percent: Share of the segment that is macroscopic fat, without contrast medium.
+        calcified_percent: Share that is calcified, likewise.
+        fluid_percent: Share as thin as fluid, likewise.
+    """
+
+    values: tuple[PhaseValue, ...]
+    absolute_hu: float | None = None
+    relative_percent: float | None = None
+    washout_percent: float | None = None
+    fat_percent: float | None = None
+    calcified_percent: float | None = None
+    fluid_percent: float | None = None
+
+
+@dataclass(frozen=True)
+class SeriesPhase:
+    """A series of the study in which the findings were followed.
+
+    Attributes:
+        series: SeriesInstanceUID.
+        phase: Contrast phase, recognized from the pixels.
+        shift_mm: How far the kidney of each side moved from the series that was segmented.
+        reason: Why nothing was measured in it; None where something was.
+    """
+
+    series: str
+    phase: ContrastPhase = ContrastPhase.UNKNOWN
+    shift_mm: Mapping[Side, float] = field(default_factory=dict, hash=False)
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class MeasuredSegment(Segment):
     """A segment and its measures; `renalseg.findings.measurements` says how each is taken.
 
@@ -195,6 +251,7 @@ class MeasuredSegment(Segment):
             diameters are lower bounds then, and a tumor has no size category up to a size. What
             depends on the whole kidney, as `third`, is None where the kidney is cut.
         image: The source slice that shows most of it, such as "81 of 129".
+        enhancement: What other series of the study say about it; None where there are none.
     """
 
     longest_mm: float
@@ -206,3 +263,4 @@ class MeasuredSegment(Segment):
     size: str | None = None
     lower_bound: bool = False
     image: str | None = None
+    enhancement: Enhancement | None = None

@@ -13,13 +13,14 @@ from monai.data import MetaTensor
 
 from renalseg.dicom.read.codecs import missing_decoders
 from renalseg.dicom.read.gaps import refuse_gaps_at
-from renalseg.dicom.read.plan import Plan
+from renalseg.dicom.read.plan import Candidate, Plan
 from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.read.series_points import names_another_part
 from renalseg.errors import InputError, some_of
 from renalseg.findings.findings import Findings, find
 from renalseg.inference.models import Models
 from renalseg.intake import folders
+from renalseg.intake.companions import companions, read_all
 from renalseg.intake.ct import CT, read_study
 from renalseg.intake.folders import AnyFolder, AnyPlan, AnyStudy, name_of
 from renalseg.intake.volumes import VolumesPlan
@@ -114,7 +115,7 @@ def stages(
         pred = models.find_tumors(ct.image, kidney)
     yield pred
     with watch("measure", timings):
-        findings = take_findings(ct, pred, settings.choice.numbers)
+        findings = take_findings(ct, pred, settings.choice.numbers, companions(study))
     yield findings
     with watch("write", timings):
         result = place.write(ct, findings, settings, timings)
@@ -179,16 +180,23 @@ def localize(ct: CT, models: Models) -> MetaTensor:
     return kidney
 
 
-def take_findings(ct: CT, pred: MetaTensor, numbers: Numbers) -> Findings:
+def take_findings(
+    ct: CT, pred: MetaTensor, numbers: Numbers, others: Sequence[Candidate] = ()
+) -> Findings:
     """Keeps, divides and measures what can be kidneys and tumors, and announces what cannot.
 
     Args:
         ct: The source.
         pred: Labels (1, X, Y, Z) uint8 on its grid, of `Models.find_tumors`.
         numbers: Of the method.
+        others: Further series of the study, in which the findings are followed.
     """
     elsewhere = isinstance(ct, CTSeries) and names_another_part(ct.body_part)
     findings = find(ct.image, pred, numbers, elsewhere=elsewhere)
+    if others:
+        from renalseg.findings.phases import follow  # imports SimpleITK, which takes its time
+
+        findings = follow(findings, ct.image, read_all(others), numbers.plausibility)
     reason, review = findings.judgment.reason, findings.judgment.review
     for text in (*([] if reason is None else [f"no kidney: {reason}"]), *review):
         announce(f"Warning: {text}")

@@ -12,7 +12,7 @@ from renalseg.findings.measurements import measure
 from renalseg.findings.plausibility import judge
 from renalseg.findings.segments import split_segments
 from renalseg.findings.sentences import Judgment, cut_off
-from renalseg.labels import MeasuredSegment
+from renalseg.labels import MeasuredSegment, SeriesPhase
 from renalseg.limits import Numbers, Sides
 
 
@@ -24,11 +24,13 @@ class Findings:
         segmented: Segment numbers (X, Y, Z) uint8 on the grid of the image, 0 where there is none.
         segments: The segments, measured, in the order of their numbers.
         judgment: What is said of them besides their measures.
+        phases: The other series of the study in which they were followed.
     """
 
     segmented: npt.NDArray[np.uint8]
     segments: tuple[MeasuredSegment, ...]
     judgment: Judgment
+    phases: tuple[SeriesPhase, ...] = ()
 
 
 def find(

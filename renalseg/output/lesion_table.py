@@ -51,6 +51,17 @@ COLUMNS = (
     Column("lower_bound", bool, "Cut by the scan: volume and diameters are lower bounds"),
     Column("image", str, "Source slice that shows most of it"),
     Column("phase", str, "Contrast phase, from the pixels", list(ContrastPhase)),
+    *(
+        Column(f"{phase}_hu", float, f"Mean of the CT's values, {phase} series of the study (HU)")
+        for phase in ContrastPhase
+        if phase != ContrastPhase.UNKNOWN
+    ),
+    Column("absolute_hu", float, "Rise from the non-contrast series to the brightest (HU)"),
+    Column("relative_percent", float, "The same as a share of the non-contrast value (%)"),
+    Column("washout_percent", float, "Share of the rise that is gone in the last phase (%)"),
+    Column("fat_percent", float, "Share below -20 HU, non-contrast series (%)"),
+    Column("calcified_percent", float, "Share above 130 HU, non-contrast series (%)"),
+    Column("fluid_percent", float, "Share from -10 to 20 HU, non-contrast series (%)"),
     Column("method", str, "Method that found it"),
     Column("fingerprint", str, "Fingerprint of weights, settings and numbers"),
     Column("version", str, "Version of RenalSeg"),
@@ -91,8 +102,11 @@ def rows_of(study: Mapping[str, Any], run: Mapping[str, Any], name: str) -> Iter
         **{key: study.get(key) for key in ("series", "phase")},
     }
     for segment in study["segments"]:
+        enhancement = segment.get("enhancement") or {"values": []}
         known = {
             **segment,
+            **enhancement,
+            **{f"{value['phase']}_hu": value["mean_hu"] for value in enhancement["values"]},
             **own,
             "record_id": f"{name}-{segment['number']}",
             "segment": segment["label"],

@@ -25,7 +25,7 @@ from renalseg.findings.sentences import (
 from renalseg.inference.choice import Choice
 from renalseg.inference.metadata import TUMOR_METRIC, read_metadata, tumor_metric
 from renalseg.intake.ct import CT
-from renalseg.labels import ContrastPhase, MeasuredSegment
+from renalseg.labels import ContrastPhase, MeasuredSegment, SeriesPhase
 from renalseg.output.earlier import Earlier
 from renalseg.output.label_maps import to_source, write_maps
 from renalseg.output.objects import make_objects, note
@@ -50,6 +50,7 @@ class StudyResult:
         finding: "no kidney found", "no tumor found", "tumor found" or "refused".
         reason: Why the study was refused, or why what the networks found is no kidney; else None.
         phase: Contrast phase, recognized from the pixels.
+        phases: The other series of the study in which the findings were followed.
         review: What a person should look at in what was found; stands among the warnings too.
         segments: What the segmentation holds, measured.
         files: Names of the files.
@@ -66,6 +67,7 @@ class StudyResult:
     finding: str
     reason: str | None = None
     phase: ContrastPhase = ContrastPhase.UNKNOWN
+    phases: tuple[SeriesPhase, ...] = ()
     review: tuple[str, ...] = ()
     segments: tuple[MeasuredSegment, ...] = ()
     files: tuple[str, ...] = ()
@@ -154,6 +156,7 @@ def write_study(
         finding=finding(segments),
         reason=judgment.reason,
         phase=judgment.phase,
+        phases=findings.phases,
         review=judgment.review,
         segments=tuple(segments),
         files=tuple(files),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from matplotlib.colors import to_hex
 
+from renalseg.findings.enhancement import described
 from renalseg.findings.sentences import NO_KIDNEY, USE, Statement, finding
 from renalseg.labels import MeasuredSegment, bounded
 from renalseg.report.panels import Panel, Panels, Style
@@ -255,5 +256,7 @@ def _notes(facts: Facts, segments: Sequence[MeasuredSegment]) -> list[_Note]:
     texts = {"Pictures": facts.pictures, "Method": facts.method}
     if segments:
         texts = {"Definitions": MEASURES, **texts}
+    if phases := " ".join(described(segment) for segment in segments if segment.enhancement):
+        texts = {"Phases": phases, **texts}
     width = RIGHT - LEFT - _LABEL
     return [_Note(title, wrap(text, width, _NOTE)) for title, text in texts.items()]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from monai.data import MetaTensor
 
-from renalseg.labels import KIDNEY, TUMOR
+from renalseg.labels import KIDNEY, TUMOR, ContrastPhase
 
 SHAPE, SPACING = (140, 110, 90), 2.5  # voxels and mm; the origin of the world is in the middle
 SPINE = (0.0, -60.0)  # mm, x and y of its middle
@@ -99,3 +99,22 @@ class Body:
         world = torch.from_numpy(affine)
         image = MetaTensor(torch.from_numpy(self.hu + grain)[None], affine=world)
         return image, MetaTensor(torch.from_numpy(self.labels.copy())[None], affine=world)
+
+
+PLAIN, EARLY, LATE = (
+    ContrastPhase.NONCONTRAST,
+    ContrastPhase.CORTICOMEDULLARY,
+    ContrastPhase.NEPHROGRAPHIC,
+)
+DENSITIES = {PLAIN: (45, 32, 32, 34), EARLY: (300, 190, 90, 120), LATE: (150, 160, 150, 90)}
+
+
+def breathed(phase: ContrastPhase, right: float = 0.0, left: float = 0.0) -> Body:
+    """A body in a phase whose kidneys have moved up by some mm, with a tumor in the right one."""
+    aorta, cortex, medulla, tumor = DENSITIES[phase]  # HU
+    body = Body()
+    body.trunk(aorta)
+    body.kidney(1, cortex, medulla, center=(65, -35, right))
+    body.kidney(-1, cortex, medulla, center=(65, -35, left), radii=(26, 23, 52))
+    body.tumor((85, -35, right + 30), 15, tumor)
+    return body

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from monai.data import MetaTensor
 from scipy import ndimage
 
 from renalseg.components import Mask, bounding_box, grow_box
-from renalseg.findings.plausibility.scene import Scene, depth_in
+from renalseg.findings.plausibility.scene import Found, Scene, depth_in, make_scene, sides_in
 from renalseg.geometry import Array
 from renalseg.labels import ContrastPhase
-from renalseg.limits import PhaseLimits
+from renalseg.limits import PhaseLimits, Plausibility
 
 _CORTEX_MM, _MEDULLA_MM = (2.4, 5.5), 9.0  # below the surface of the kidney
 _ENOUGH_ML = 3.0  # of a tissue, below which its density says nothing
@@ -40,6 +41,29 @@ class Signs(NamedTuple):
     medulla: float
     kidney: float
     urine_ml: float
+
+
+def recognize(
+    image: MetaTensor, labels: npt.NDArray[np.uint8], limits: Plausibility
+) -> ContrastPhase:
+    """Determines the phase of a CT in which the kidneys are known.
+
+    Args:
+        image: HU (1, X, Y, Z), affine in RAS mm with orthogonal axes.
+        labels: (X, Y, Z) on its grid: 0 background, 1 kidney, 2 tumor, 3 cyst.
+        limits: Of the method.
+    """
+    found = Found.of(labels)
+    if found is None:
+        return ContrastPhase.UNKNOWN
+    affine = np.asarray(image.affine, dtype=np.float64)
+    scene = make_scene(image[0].numpy(), affine, found, limits.step_mm)
+    sides = sides_in(scene)
+    kidneys = [
+        np.isin(scene.pieces, [number for number, each in sides.items() if each == side])
+        for side in set(sides.values())
+    ]
+    return phase_of(read_signs(scene, kidneys, limits.phase), limits.phase)
 
 
 def read_signs(scene: Scene, kidneys: list[Mask], limits: PhaseLimits) -> Signs:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from renalseg.labels import BOUNDED, Color, Side, bounded, rgb_of
+from renalseg.labels import BOUNDED, Color, ContrastPhase, Side, bounded, rgb_of
 
 Entry = Mapping[str, Any]
 
@@ -23,6 +23,14 @@ _COLUMNS = (
     ("exophytic_percent", "Exophytic<br>%", "{:.0f}"),
     ("size", "Size<br>category", "{}"),
 )
+_RISES = (
+    ("absolute_hu", "Rise<br>HU", "{:.0f}"),
+    ("relative_percent", "Rise<br>%", "{:.0f}"),
+    ("washout_percent", "Washout<br>%", "{:.0f}"),
+    ("fat_percent", "Fat<br>%", "{:.0f}"),
+    ("calcified_percent", "Calcified<br>%", "{:.0f}"),
+    ("fluid_percent", "Fluid<br>%", "{:.0f}"),
+)
 
 
 def measures_table(segments: Sequence[Entry]) -> str:
@@ -33,8 +41,12 @@ def measures_table(segments: Sequence[Entry]) -> str:
     """
     if not segments:
         return "<p>Nothing was found, so nothing was measured.</p>"
+    return _table(segments, _COLUMNS)
+
+
+def _table(segments: Sequence[Entry], known: Sequence[tuple[str, str, str]]) -> str:
     columns = [
-        column for column in _COLUMNS if any(entry.get(column[0]) is not None for entry in segments)
+        column for column in known if any(entry.get(column[0]) is not None for entry in segments)
     ]
     headings = "".join(f'<th scope="col">{heading}</th>' for _, heading, _ in columns)
     rows = "\n".join(_row(entry, columns) for entry in segments)
@@ -42,6 +54,32 @@ def measures_table(segments: Sequence[Entry]) -> str:
         f'<div class="scroll"><table><thead><tr><th scope="col">Segment</th>{headings}</tr></thead>'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
+
+
+def enhancement_table(segments: Sequence[Entry]) -> str:
+    """Gives a row for each segment that other series of the study show, a column for each phase.
+
+    Args:
+        segments: Their entries in result.json.
+
+    Returns:
+        "" where there is none.
+    """
+    shown = [entry for entry in segments if entry.get("enhancement")]
+    seen = {value["phase"] for entry in shown for value in entry["enhancement"]["values"]}
+    phases = [phase for phase in ContrastPhase if phase in seen]
+    if not shown:
+        return ""
+    columns = [(phase, f"{phase.capitalize()}<br>HU", "{:.0f}") for phase in phases]
+    rows = [
+        {
+            **entry,
+            **entry["enhancement"],
+            **{value["phase"]: value["mean_hu"] for value in entry["enhancement"]["values"]},
+        }
+        for entry in shown
+    ]
+    return f"<h3>By contrast phase</h3>\n{_table(rows, [*columns, *_RISES])}"
 
 
 def _row(entry: Entry, columns: Sequence[tuple[str, str, str]]) -> str:
