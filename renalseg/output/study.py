@@ -123,7 +123,7 @@ def write_study(
     earlier = earlier or Earlier()
     segmented, judgment = findings.segmented, findings.judgment
     segments = name_images(ct, segmented, findings.segments)
-    warnings = (*judgment.review, *ct.warnings, *weak_bundles(settings.choice))
+    warnings = (*judgment.review, *_unanswered(ct, findings), *weak_bundles(settings.choice))
     said = statements(segments, judgment, warnings)
     files = []
     if isinstance(ct, CTSeries):
@@ -175,6 +175,13 @@ def write_study(
         save_page(ct, segmented, result.to_dict(), run, page)
         result = replace(result, pictures=(*result.pictures, page))
     return result
+
+
+def _unanswered(ct: CT, findings: Findings) -> list[str]:
+    """The warnings of the input, without those that say that a compared series was not used."""
+    compared = [phase.series for phase in findings.phases if phase.reason is None]
+    begins = tuple(f"series {series}{mark}" for series in compared for mark in " ,")
+    return [warning for warning in ct.warnings if not warning.startswith(begins)]
 
 
 def weak_bundles(choice: Choice) -> list[str]:

@@ -77,6 +77,7 @@ def test_all_files_say_how_each_segment_enhances(
     (study,) = content["studies"]  # type: ignore[attr-defined, misc]
     assert study["phase"] == EARLY
     assert [phase["phase"] for phase in study["phases"]] == [PLAIN]
+    assert not [text for text in study["warnings"] if "was not processed" in text]
     assert study["phases"][0]["shift_mm"]["right"] == pytest.approx(9, abs=1.5)
     (tumor,) = (segment for segment in study["segments"] if segment["kind"] == 2)
     rise = DENSITIES[EARLY][3] - DENSITIES[PLAIN][3]
@@ -101,6 +102,7 @@ def test_a_series_in_another_frame_of_reference_is_not_compared(tmp_path: Path) 
     write(tmp_path / "in", "plain", FrameOfReferenceUID="1.2.5", SeriesDescription="native")
     (study,) = run(tmp_path, labels)["studies"]  # type: ignore[attr-defined, misc]
     assert study["phases"] == []
+    assert [text for text in study["warnings"] if "was not processed" in text]
     assert all(segment["enhancement"] is None for segment in study["segments"])
 
 
