@@ -145,6 +145,7 @@ def contents() -> dict[str, Any]:
                 "method": "sehdc",
                 "bundles": {"kidney_sehdc": "0.2.0", "tumor_sehdc": "0.1.0"},
                 "suites": {
+                    "phases": suite_of(chain[:1], summarize_chain, chain_row),
                     "real_ct": suite_of(chain[2:], summarize_chain, chain_row),
                     "synthetic": suite_of(chain, summarize_chain, chain_row),
                     "slices": suite_of([cut], summarize_slices, dict),
@@ -157,6 +158,7 @@ def contents() -> dict[str, Any]:
 def test_the_tables_show_each_suite() -> None:
     lines = markdown(contents()).splitlines()
     assert "| sehdc | none | 0.90 | 0.95 | 0.47 | 1 | 1.0 |" in lines
+    assert "| sehdc | one | 0.90 | 0.90 | 0.50 | 0 | 0.0 |" in lines
     assert "2 synthetic CTs with tumors, and 1 without:" in lines
     (row,) = (line for line in lines if line.startswith("| sehdc | 0.92"))
     assert "| 0.60 (0.50 to 0.70) | 2 of 2 | 0 of 0 | 2 of 2 |" in row

@@ -8,19 +8,24 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 
+from renalseg.dicom.write.ct import write_ct_series
 from renalseg.errors import InputError
-from renalseg.grids import Grid
+from renalseg.evaluation.overlap import dice
+from renalseg.grids import Grid, resample
 from renalseg.labels import KIDNEY, TUMOR
 from tests.factories.anatomies import box_anatomy
+from tests.factories.bodies import EARLY, LATE, PLAIN, breathed
 from tests.factories.case_scores import make_score, tumor_free
 from tests.factories.scenes import volume
 from tools.accuracy.suites import synthetic
 from tools.accuracy.suites.chain import chain_row, measure_chain, summarize_chain
+from tools.accuracy.suites.phases import phases
 from tools.accuracy.suites.real_ct import real_ct
 from tools.accuracy.suites.slices import (
     IMAGE_KEY,
@@ -124,13 +129,36 @@ def test_the_slices_are_those_of_the_index(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "suite", [real_ct, real_slices, lambda folder: synthetic.synthetic(folder, 2)]
+    "suite", [phases, real_ct, real_slices, lambda folder: synthetic.synthetic(folder, 2)]
 )
 def test_a_suite_without_its_data_is_refused(
     suite: Callable[[Path], object], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="data of a suite"):
         suite(tmp_path)
+
+
+def test_the_label_of_a_phase_moves_with_each_kidney(tmp_path: Path) -> None:
+    folder = tmp_path / "ct" / "kits0"
+    for name, phase, up in (("arterial", EARLY, 0), ("late", LATE, 6), ("noncontrast", PLAIN, -9)):
+        image, labels = breathed(phase, up, 0).volumes()
+        write_ct_series(folder / name, image[0].numpy().astype(np.int16), image.affine.numpy())
+        if phase == EARLY:
+            # rows to posterior, columns to the left, slices from the top: as in every label of KiTS
+            stored = labels[0].numpy()[::-1, ::-1, ::-1].T
+            nib.save(nib.Nifti1Image(stored, np.eye(4)), folder / "arterial_label.nii.gz")
+    suite = phases(tmp_path)
+    assert len(suite.cases) == 3
+    for name, up in zip(suite.cases, (0, 6, -9), strict=True):
+        case = suite.cases[name]()
+        _, truth = breathed(EARLY, up, 0).volumes()
+        assert dice(case.label.as_tensor(), from_stored(case, truth)) > 0.9
+        assert (case.label == TUMOR).any()
+
+
+def from_stored(case: Labeled, truth: MetaTensor) -> torch.Tensor:
+    """A drawn label on the grid of a case."""
+    return resample(truth.as_tensor(), Grid.of(truth), Grid.of(case.image), "nearest")
 
 
 def test_a_chain_is_scored_with_its_localizer() -> None:

@@ -25,7 +25,7 @@ def add_accuracy_commands(commands: Any) -> None:
     add(
         "--suite",
         nargs="+",
-        choices=("real_ct", "synthetic", "slices"),
+        choices=("phases", "real_ct", "synthetic", "slices"),
         default=[],
         help="all with data by default",
     )

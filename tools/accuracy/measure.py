@@ -14,6 +14,7 @@ from renalseg.inference.models import Models
 from renalseg.runtime.progress import announce, steps
 from renalseg.settings import DEFAULT_METHOD, Settings, available_methods
 from tools.accuracy.kept import Kept
+from tools.accuracy.suites.phases import phases
 from tools.accuracy.suites.real_ct import real_ct
 from tools.accuracy.suites.slices import real_slices
 from tools.accuracy.suites.suite import Record, Suite
@@ -22,6 +23,7 @@ from tools.accuracy.verdict_tables import conditions
 
 RESULT_FILE, CASES_FILE = "accuracy.json", "cases.csv"
 SUITES: Mapping[str, Callable[[Path, int], Suite]] = {
+    "phases": lambda data_dir, count: phases(data_dir),
     "real_ct": lambda data_dir, count: real_ct(data_dir),
     "synthetic": synthetic,
     "slices": lambda data_dir, count: real_slices(data_dir),

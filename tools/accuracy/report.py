@@ -19,7 +19,10 @@ def markdown(content: Content) -> str:
         content: Of accuracy.json.
     """
     methods = content["methods"]
-    parts = (("real_ct", _real_ct), ("synthetic", _synthetic), ("slices", _slices))
+    parts = (
+        *(("phases", _phases), ("real_ct", _real_ct)),
+        *(("synthetic", _synthetic), ("slices", _slices)),
+    )
     lines: list[str] = []
     for name, part in parts:
         measured = [m for m in methods if name in m["suites"]]
@@ -29,6 +32,28 @@ def markdown(content: Content) -> str:
     said = [f"{name} {value}" for name, value in content["conditions"].items()]
     said += [f"{bundle} {version}" for bundle, version in sorted(versions.items())]
     return "\n".join([*lines, f"Measured with {', '.join(said)}.", ""])
+
+
+def _phases(methods: Sequence[Content]) -> Iterable[str]:
+    heads = (
+        *("method", "CT", "kidney Dice, localizer", "kidney Dice", "tumor Dice"),
+        *("false tumors", "ml"),
+    )
+    rows = [
+        (
+            *(m["method"], row["case"]),
+            *(
+                number(row[name])
+                for name in ("localizer_dice", "kits19_kidney_dice", "kits19_tumor_dice")
+            ),
+            *(f"{row['false_positives']:.0f}", number(row["false_positives_ml"], 1)),
+        )
+        for m in methods
+        for row in m["suites"]["phases"]["cases"]
+    ]
+    yield "A real patient with a tumor of 2.4 cm, in three contrast phases:"
+    yield ""
+    yield from table(heads, rows, slice(2, None))
 
 
 def _real_ct(methods: Sequence[Content]) -> Iterable[str]:
