@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
+from typing import Any
 
 from pydicom.config import disable_value_validation
 from tqdm import tqdm
@@ -19,7 +20,9 @@ from renalseg.errors import (
     EXIT_REFUSED,
     EXIT_RETRYABLE,
     InputError,
+    RenalSegError,
     exit_code_for,
+    plural,
     some_of,
 )
 from renalseg.findings.sentences import cut_off
@@ -254,6 +257,29 @@ def segment_all(
             now = time.perf_counter()
             yield Ended(folder, result, error, now - start, tuple(uids), settings)
             start = now
+
+
+def run_archive(root: str | Path, out_root: str | Path, **choices: Any) -> None:
+    """Segments the studies of a folder, for ``bundles/methods/run/inference.yaml``.
+
+    Args:
+        root: As `segment_archive` takes it.
+        out_root: The same.
+        choices: Arguments of `Settings.resolve`.
+
+    Raises:
+        RenalSegError: A study failed; the others are done. It has the exit code of `worst`.
+    """
+    ended = segment_archive(Path(root), Path(out_root), Settings.resolve(**choices))
+    failed = [each for each in ended if each.exit_code]
+    if failed:
+        said = some_of(f"{name_of(each.study)}: {each.summary}" for each in failed)
+        error = RenalSegError(
+            f"{len(failed)} of {plural(len(ended), 'study', 'studies')} could not be segmented: "
+            f"{said}; see {Path(out_root) / SUMMARY_FILE}"
+        )
+        error.exit_code = worst([each.exit_code for each in failed])
+        raise error
 
 
 def worst(codes: Sequence[int]) -> int:

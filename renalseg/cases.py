@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,20 @@ from monai.inferers import Inferer
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from renalseg.errors import InputError
+from renalseg.errors import InputError, plural, some_of
 from renalseg.grids import Grid
 from renalseg.inference.bundle import Case, empty_prediction, make_case, segment_case
+from renalseg.output.archive_table import write_table
+from renalseg.volumes.files import FORMATS, KITS_IMAGE, SUFFIXES, is_volume, stem_of
+from renalseg.volumes.tensors import load_nifti, load_volume
 
-SUFFIX = ".nii.gz"
+SUFFIX = FORMATS["nifti"]
+TABLE_FILE = "cases.csv"
+_COLUMNS = ("case", "file", "problem")
 
 
 class CaseFolder(Dataset[Case]):
-    """The cases of a folder: every ``*.nii.gz`` and every folder with a DICOM series.
+    """The cases of a folder: volumes, KiTS cases and DICOM series, see `find_cases`.
 
     Args:
         folder: Where the cases are.
@@ -34,7 +39,7 @@ class CaseFolder(Dataset[Case]):
         kidney_dir: For a tumor bundle, the kidney masks, ``<case>.nii.gz`` on the grid of the case.
 
     Raises:
-        InputError: The folder is missing or holds no case, or a case has no kidney mask.
+        InputError: The folder is missing or holds no case, or no case has a kidney mask.
     """
 
     def __init__(
@@ -48,8 +53,8 @@ class CaseFolder(Dataset[Case]):
         self.kidneys: list[Path] | None = None
         if kidney_dir is not None:
             self.kidneys = [Path(kidney_dir) / (name_of(path) + SUFFIX) for path in self.paths]
-            absent = [str(path) for path in self.kidneys if not path.is_file()]
-            if absent:
+            if not any(path.is_file() for path in self.kidneys):
+                absent = some_of(map(str, self.kidneys))
                 raise InputError(f"Expected a kidney mask for every case, not found: {absent}")
 
     def __len__(self) -> int:
@@ -57,69 +62,70 @@ class CaseFolder(Dataset[Case]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Case:
-        """The `items` of a case as its preprocessing gives them, its `name` and its `grid`."""
+        """The `items` of a case as its preprocessing gives them, its `name` and its `grid`.
+
+        Raises:
+            InputError: The case or its kidney mask cannot be read, or they do not fit.
+        """
         if index >= len(self):
             raise IndexError(index)
         path = self.paths[index]
         image = load_case(path)
         kidney = None if self.kidneys is None else load_nifti(self.kidneys[index], torch.uint8)
-        items = self.transform(make_case(image, kidney))
-        return {"name": name_of(path), "grid": Grid.of(image), "items": items}
+        try:
+            case = make_case(image, kidney)
+        except ValueError as error:
+            raise InputError(f"{error} ({path})") from error
+        return {"name": name_of(path), "grid": Grid.of(image), "items": self.transform(case)}
 
 
 def find_cases(folder: Path) -> list[Path]:
-    """The case files and folders of a folder, in the order of their names."""
+    """The cases of a folder, in the order of their names.
+
+    A case is a volume (NIfTI, NRRD, MetaImage), a folder with a DICOM series, or a folder in the
+    layout of KiTS, whose volume is ``<case>/imaging.nii.gz``.
+
+    Raises:
+        InputError: There is none, or two have the same name.
+    """
     if not folder.is_dir():
         raise InputError(f"Expected a folder of cases, found none at {folder}")
     paths = sorted(
-        path
+        _image_of(path)
         for path in folder.iterdir()
         if not path.name.startswith(".")  # such as what another program has not written yet
-        and (path.name.endswith(SUFFIX) or (path.is_dir() and any(path.iterdir())))
+        and (is_volume(path) or (path.is_dir() and any(path.iterdir())))
     )
     if not paths:
         raise InputError(
-            f"Expected *{SUFFIX} files or folders with a DICOM series in {folder}, found none"
+            f"Expected volumes ({', '.join(SUFFIXES)}) or folders with a DICOM series or "
+            f"{KITS_IMAGE}{SUFFIX} in {folder}, found none"
         )
+    twice = [name for name, count in Counter(map(name_of, paths)).items() if count > 1]
+    if twice:
+        raise InputError(f"Expected each case once in {folder}, found several: {some_of(twice)}")
     return paths
+
+
+def _image_of(path: Path) -> Path:
+    """The volume of a case in the layout of KiTS; any other case itself."""
+    nested = (path / f"{KITS_IMAGE}{suffix}" for suffix in SUFFIXES)
+    return next((each for each in nested if each.is_file()), path)
 
 
 def name_of(path: Path) -> str:
     """The name of a case."""
-    return path.name.removesuffix(SUFFIX)
+    stem = stem_of(path)
+    return path.parent.name if stem == KITS_IMAGE else stem
 
 
 def load_case(path: Path) -> MetaTensor:
-    """HU (1, X, Y, Z) float32 of a NIfTI file or a DICOM folder, affine in RAS mm."""
+    """HU (1, X, Y, Z) float32 of a volume or a DICOM folder, affine in RAS mm."""
     if path.is_dir():
         from renalseg.dicom.read.series import read_series
 
         return read_series(path).image
-    return load_nifti(path, torch.float32)
-
-
-def load_nifti(path: Path, dtype: torch.dtype) -> MetaTensor:
-    """A NIfTI volume (1, X, Y, Z).
-
-    Raises:
-        InputError: It cannot be read, is not three-dimensional, or its axes are not orthogonal.
-    """
-    try:
-        image: Any = nib.load(path)
-        values = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, zlib.error, nib.filebasedimages.ImageFileError) as error:
-        raise InputError(f"Expected a NIfTI volume, cannot read {path}: {error}") from error
-    while values.ndim > 3 and values.shape[-1] == 1:
-        values = values[..., 0]
-    if values.ndim != 3:
-        raise InputError(f"Expected a volume with 3 axes, found shape {values.shape} in {path}")
-    with np.errstate(invalid="ignore"):
-        steps = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
-    if not np.abs(steps.T @ steps - np.eye(3)).max() <= 1e-3:  # NaN, of a zero axis, fails too
-        raise InputError(f"Expected orthogonal axes, found a sheared affine in {path}")
-    numpy_dtype = torch.empty(0, dtype=dtype).numpy().dtype
-    tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=numpy_dtype))
-    return MetaTensor(tensor[None], affine=torch.from_numpy(np.array(image.affine, np.float64)))
+    return load_volume(path, torch.float32)
 
 
 def save_nifti(pred: MetaTensor, path: Path) -> None:
@@ -132,6 +138,29 @@ def save_nifti(pred: MetaTensor, path: Path) -> None:
     partial.replace(path)
 
 
+class CaseEvaluator(SupervisedEvaluator):
+    """Segments all cases that can be read, and says at the end which could not.
+
+    Attributes:
+        problems: By the name of the case.
+    """
+
+    problems: dict[str, str]
+
+    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]  # as MONAI's
+        """Runs over all cases.
+
+        Raises:
+            InputError: A case could not be read; the others are done.
+        """
+        self.problems = {}
+        super().run(global_epoch)
+        if self.problems:
+            said = some_of(f"{name}: {problem}" for name, problem in self.problems.items())
+            total = plural(self.state.epoch_length or 0, "case")
+            raise InputError(f"{len(self.problems)} of {total} could not be segmented: {said}")
+
+
 def make_evaluator(
     *,
     device: torch.device,
@@ -141,8 +170,10 @@ def make_evaluator(
     postprocessing: Callable[[Any], Case],
     output_dir: str | Path,
     handlers: Sequence[object] = (),
-) -> SupervisedEvaluator:
+) -> CaseEvaluator:
     """An evaluator that segments the cases of a folder and writes ``<case>.nii.gz`` for each.
+
+    A case that cannot be read does not end it: `TABLE_FILE` in the same folder says why.
 
     Args:
         device: Where the network is.
@@ -151,10 +182,13 @@ def make_evaluator(
         inferer: Runs the network.
         postprocessing: From logits to labels on the source grid.
         output_dir: Where the label maps go.
-        handlers: Further MONAI handlers; the output of an iteration has `name` and `pred`.
+        handlers: Further MONAI handlers; the output of an iteration has `name` and `pred`, which is
+            None if the case could not be read.
     """
 
     def iterate(engine: Engine, case: Case) -> dict[str, object]:
+        if "problem" in case:
+            return {**case, "pred": None}
         pred = segment_case(
             case["items"],
             network=network,
@@ -168,25 +202,55 @@ def make_evaluator(
             pred = empty_prediction(MetaTensor(zeros, affine=torch.from_numpy(grid.affine)))
         return {"name": case["name"], "pred": pred}
 
-    evaluator = SupervisedEvaluator(
+    evaluator = CaseEvaluator(
         device=device,
         # one case as it is: torch's own collation would turn the affines of grids into tensors
-        val_data_loader=DataLoader(dataset, batch_size=None, collate_fn=_as_it_is),
+        val_data_loader=DataLoader(_Tolerant(dataset), batch_size=None, collate_fn=_as_it_is),
         network=network,
         epoch_length=len(dataset),
         iteration_update=iterate,
         val_handlers=[StatsHandler(iteration_log=False, epoch_log=False), *handlers],
         decollate=False,
     )
+    rows: list[dict[str, object]] = []
+
+    @evaluator.on(Events.STARTED)
+    def start(engine: Engine) -> None:
+        rows.clear()
 
     @evaluator.on(Events.ITERATION_COMPLETED)
     def save(engine: Engine) -> None:
         output: Any = engine.state.output
-        path = Path(output_dir) / (output["name"] + SUFFIX)
-        save_nifti(output["pred"], path)
-        engine.logger.info("%d/%d %s", engine.state.iteration, len(dataset), path)
+        name, problem = output["name"], output.get("problem", "")
+        path = Path(output_dir) / (name + SUFFIX)
+        if problem:
+            evaluator.problems[name] = problem
+        else:
+            save_nifti(output["pred"], path)
+        rows.append({"case": name, "file": "" if problem else path.name, "problem": problem})
+        engine.logger.info("%d/%d %s", engine.state.iteration, len(dataset), problem or path)
+
+    @evaluator.on(Events.COMPLETED)
+    def tell(engine: Engine) -> None:
+        write_table(Path(output_dir) / TABLE_FILE, rows, _COLUMNS)
 
     return evaluator
+
+
+class _Tolerant(Dataset[Case]):
+    """The cases of a folder; of one that cannot be read, its name and the `problem`."""
+
+    def __init__(self, cases: CaseFolder) -> None:
+        self.cases = cases
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> Case:
+        try:
+            return self.cases[index]
+        except InputError as error:
+            return {"name": name_of(self.cases.paths[index]), "problem": str(error)}
 
 
 def _as_it_is(case: Any) -> Any:

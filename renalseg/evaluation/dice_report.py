@@ -52,6 +52,8 @@ class DiceReport:
 
     def _score(self, engine: Engine) -> None:
         output: Any = engine.state.output
+        if output["pred"] is None:
+            return  # the case could not be read
         path = self.label_dir / (output["name"] + SUFFIX)
         if not path.is_file():
             raise InputError(f"Expected the label of case {output['name']} at {path}, found none")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from renalseg.cases import load_case, load_nifti
+from renalseg.cases import load_case
 from renalseg.errors import InputError
 from renalseg.evaluation.overlap import check_grids
 from renalseg.evaluation.pairs import Pair
@@ -17,8 +17,8 @@ from renalseg.evaluation.predictions import KITS_FILE, SEG_SUFFIXES, file_in, is
 from renalseg.grids import Grid
 from renalseg.inference.bundle import empty_prediction
 from renalseg.labels import CYST
-from renalseg.volumes.files import FORMATS, KITS_IMAGE, is_volume, open_volume
-from renalseg.volumes.stored import check_affine
+from renalseg.volumes.files import FORMATS, KITS_IMAGE
+from renalseg.volumes.tensors import load_volume
 
 _NO_ORIGIN = (
     "The label has no origin, as those of KiTS: if it is of the series that was segmented, "
@@ -70,7 +70,7 @@ def read_labels(path: Path) -> MetaTensor:
     Raises:
         InputError: It cannot be read, or holds other values.
     """
-    stored = _load(path, np.dtype(np.int16))
+    stored = load_volume(path, torch.int16)
     low, high = int(stored.min()), int(stored.max())
     if low < 0 or high > CYST:
         raise InputError(f"Expected values 0 to {CYST} in {path}, found {low} to {high}")
@@ -128,24 +128,9 @@ def read_ct(path: Path, label: MetaTensor) -> MetaTensor:
     Raises:
         InputError: It cannot be read, or lies on another grid.
     """
-    ct = _turned(_open_ct(path), label)
+    ct = _turned(load_case(path), label)
     check_grids(ct, label, f"CT and label ({path})")
     return ct
-
-
-def _open_ct(path: Path) -> MetaTensor:
-    return _load(path, np.dtype(np.float32)) if is_volume(path) else load_case(path)
-
-
-def _load(path: Path, dtype: np.dtype[np.generic]) -> MetaTensor:
-    if path.name.lower().endswith((".nii.gz", ".nii")):
-        return load_nifti(path, torch.from_numpy(np.empty(0, dtype)).dtype)
-    stored = open_volume(path)
-    if len(stored.shape) != 3:
-        raise InputError(f"Expected a volume with 3 axes, found shape {stored.shape} in {path}")
-    check_affine(stored.affine, stored.shape, str(path))
-    values = np.ascontiguousarray(stored.values(), dtype=dtype)
-    return MetaTensor(torch.from_numpy(values)[None], affine=torch.from_numpy(stored.affine))
 
 
 def _is_seg(path: Path) -> bool:
@@ -175,7 +160,7 @@ def _grid_of(pred: Path, ct: Path | None) -> Grid:
             "empty slices, so it does not say which slice is the first. Give the CT with --images, "
             "or label maps (--outputs nifti of a run)"
         )
-    return Grid.of(_open_ct(ct))
+    return Grid.of(load_case(ct))
 
 
 def _moved(label: MetaTensor, grid: Grid) -> MetaTensor:

@@ -53,11 +53,23 @@ def put_rows(
             place = min(place, len(kept))
         else:
             kept.append(row)
+    write_table(path, [*kept[:place], *new, *kept[place:]], names)
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """Writes a table as a whole, so that readers never see a part of it.
+
+    Args:
+        path: The table; its folder is made.
+        rows: By column; text that a spreadsheet would take for a formula begins with a quote.
+        columns: Their order.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}")
     with hidden.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows([*kept[:place], *new, *kept[place:]])
+        writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     hidden.replace(path)
 
 

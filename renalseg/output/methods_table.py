@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from renalseg.output.archive_table import SUMMARY_FILE, read_rows
+from renalseg.output.archive_table import SUMMARY_FILE, read_rows, write_table
 
 METHODS_FILE = "methods.csv"
 SHOWN = ("finding", "kidney_ml", "tumor_ml", "cyst_ml")
@@ -36,10 +35,5 @@ def put_methods(out_root: Path, methods: Sequence[str]) -> list[dict[str, str]]:
             if row.get("exit_code") not in ("0", ""):
                 shown["finding"] = shown["finding"] or "refused"
             line.update({f"{name} {column}": value for column, value in shown.items()})
-    hidden = out_root / f".{METHODS_FILE}"
-    with hidden.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(lines.values())  # read from tables whose cells are harmless
-    hidden.replace(out_root / METHODS_FILE)
+    write_table(out_root / METHODS_FILE, lines.values(), columns)
     return list(lines.values())

@@ -13,12 +13,13 @@ import signal
 import sys
 import threading
 import warnings
+from types import TracebackType
 from typing import NoReturn
 
-from renalseg.errors import RetryableError
+from renalseg.errors import RenalSegError, RetryableError, causes, exit_code_for, what_ran_out
 from renalseg.runtime import log
 from renalseg.runtime.caches import use_writable_folders
-from renalseg.runtime.privacy import hide_header_values
+from renalseg.runtime.privacy import hide_header_values, reason_of
 from renalseg.runtime.staging import remove_all
 
 STACK_BYTES = 32 * 1024 * 1024
@@ -95,6 +96,29 @@ def leave(code: int) -> NoReturn:
     except BrokenPipeError:  # nobody reads any more, as after `| head`
         pass
     os._exit(code)
+
+
+def end_in_one_sentence() -> None:
+    """Makes the errors of RenalSeg end this process with a sentence and their exit code.
+
+    For ``python -m monai.bundle run``, which otherwise shows how MONAI came to the place of a
+    mistake: each bundle's config calls this in its `initialize`. Faults keep their traceback.
+    """
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        own = next((each for each in causes(error, implicit=True) if _is_said(each)), None)
+        if own is None:
+            before(kind, error, trace)
+            return
+        sys.stderr.write(f"renalseg: error: {reason_of(own)}\n")
+        raise SystemExit(exit_code_for(own))  # Python's own way would end with 1
+
+    sys.excepthook = hook
+
+
+def _is_said(error: BaseException) -> bool:
+    return isinstance(error, RenalSegError) or what_ran_out(error) is not None
 
 
 def hide_chatter() -> None:

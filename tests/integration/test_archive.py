@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,13 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from monai.bundle import ConfigWorkflow
 from monai.data import MetaTensor
 
 from renalseg import archive
 from renalseg.archive import SUMMARY_FILE, find_studies, segment_archive, worst
 from renalseg.commands.main import main
 from renalseg.dicom.read.outcome import StudyOutcome
-from renalseg.errors import ConfigError, InputError
+from renalseg.errors import ConfigError, InputError, RenalSegError, causes
 from renalseg.inference.choice import Choice
 from renalseg.output.archive_table import COLUMNS, put_rows
 from renalseg.settings import Settings
@@ -256,3 +258,29 @@ def test_several_methods_are_set_side_by_side(
     assert second["mrb+sehdc finding"] == "refused"
     assert main([*call, "--method", "sehdc", "sehdc"]) == 2
     assert "Expected different methods" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_config_of_methods_runs_all_stages_and_says_what_failed(
+    root: Path, tmp_path: Path
+) -> None:
+    folder = Path(__file__).parents[2] / "bundles" / "methods"
+    workflow = ConfigWorkflow(
+        config_file=str(folder / "run" / "inference.yaml"),
+        logging_file=False,
+        workflow_type="infer",
+        bundle_root=str(folder),
+        dataset_dir=str(root),
+        output_dir=str(tmp_path / "out"),
+        device="cpu",
+    )
+    before = sys.excepthook
+    workflow.initialize()
+    assert sys.excepthook is not before
+    sys.excepthook = before
+    with pytest.raises(RuntimeError) as failed:
+        workflow.run()
+    (own,) = (each for each in causes(failed.value) if isinstance(each, RenalSegError))
+    assert str(own).startswith("1 of 3 studies could not be segmented: b: expected a CT series")
+    assert own.exit_code == 2
+    assert rows(tmp_path / "out")[0]["method"] == "sehdc+sehdc+msvnet"

@@ -106,6 +106,21 @@ def test_parses_from_another_directory(
 
 
 @every_bundle
+def test_preprocessing_loads_what_other_programs_give(bundle: Path) -> None:
+    config = yaml.safe_load((bundle / "configs/inference.yaml").read_text())
+    first = config["preprocessing"]["transforms"][0]
+    keys = ["image", "kidney"] if bundle.name.startswith("tumor_") else "image"
+    assert first == {"_target_": "renalseg.inference.load.LoadCased", "keys": keys}
+
+
+@every_bundle
+@pytest.mark.parametrize("name", ["inference", "train"])
+def test_a_mistake_ends_in_one_sentence(bundle: Path, name: str) -> None:
+    config = yaml.safe_load((bundle / f"configs/{name}.yaml").read_text())
+    assert config["initialize"] == ["$end_in_one_sentence()"]
+
+
+@every_bundle
 def test_training_and_inference_agree_on_the_network(bundle: Path) -> None:
     inference, train = (
         yaml.safe_load((bundle / f"configs/{name}.yaml").read_text())

@@ -12,9 +12,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.data import MetaTensor
 
+from renalseg.cases import load_case
 from renalseg.errors import InputError
+from renalseg.inference.bundle import Bundle
 from renalseg.synthesis.library import save_anatomy
 from renalseg.training.export import export_bundle
 from renalseg.training.history import read_history
@@ -22,6 +25,7 @@ from tests.factories import slabs
 from tests.factories.anatomies import box_anatomy
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
+CPU = torch.device("cpu")
 AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
 
 # What makes each training and inference small.
@@ -229,3 +233,24 @@ def test_two_processes_train_one_network(name: str, library: Path, tmp_path: Pat
     for key, weight in torch.load(weights, weights_only=True).items():
         if not key.endswith(("running_mean", "running_var", "num_batches_tracked")):
             torch.testing.assert_close(checkpoint["network"][key], weight.float())
+
+
+@pytest.mark.slow
+def test_plain_monai_gives_the_voxels_that_renalseg_gives(cases: Path) -> None:
+    """As docs/how-to/bundles.md has it: paths in, a label map on their grid out."""
+    root, ct = BUNDLES / "kidney_resvnet", cases / "cases" / "one.nii.gz"
+    parser = ConfigParser()
+    parser.read_config(str(root / "configs" / "inference.yaml"))
+    settings = {"grid_size": [32, 32, 32], "engine": "torch"}
+    for name, value in {**settings, "bundle_root": str(root), "device": CPU}.items():
+        parser[name] = value
+    parts = ("preprocessing", "inferer", "postprocessing", "network")
+    preprocessing, inferer, postprocessing, network = map(parser.get_parsed_content, parts)
+    case = preprocessing({"image": str(ct)})
+    with torch.inference_mode():
+        case["pred"] = inferer(case["image"].as_tensor()[None], network)[0]
+    case["pred"] = MetaTensor(case["pred"], affine=case["image"].affine)
+    label = postprocessing(case)["pred"]
+    expected = Bundle(root, CPU, overrides=settings)(load_case(ct))
+    assert label.shape == (1, *nib.load(ct).shape)
+    assert torch.equal(label.as_tensor(), expected.as_tensor())

@@ -1,16 +1,29 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.inferers import SimpleInferer
+from monai.transforms import Compose
 
-from renalseg.cases import CaseFolder, find_cases, load_nifti, save_nifti
+from renalseg.cases import (
+    CaseEvaluator,
+    CaseFolder,
+    find_cases,
+    load_nifti,
+    make_evaluator,
+    name_of,
+    save_nifti,
+)
 from renalseg.errors import InputError
 from renalseg.grids import Grid
+from renalseg.transforms import RestoreGridd
 from tests.factories.scenes import GRIDS, ellipsoid, volume
+from tests.factories.volumes import save
 
 GRID = GRIDS["oblique"]
 MARKER = ((-30.0, 9.0, 160.0), (14.0, 12.0, 13.0))
@@ -114,3 +127,64 @@ def test_a_kidney_mask_goes_with_its_case(case: Path) -> None:
 def test_a_missing_kidney_mask_is_named(case: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=str(tmp_path / r"one\.nii\.gz")):
         CaseFolder(case.parent, transform=lambda data: data, kidney_dir=tmp_path)
+
+
+def test_cases_may_lie_as_kits_has_them_and_in_any_format(case: Path) -> None:
+    folder = case.parent
+    values = ellipsoid(GRID, *MARKER).astype(np.uint8)
+    names = ("two.nii", "three.mha", "case_4/imaging.nii.gz", "case_4/segmentation.nii.gz")
+    for name in names:
+        save(folder / name, values, GRID.affine)
+    found = CaseFolder(folder, transform=lambda data: data["image"])
+    assert [name_of(path) for path in found.paths] == ["case_4", "one", "three", "two"]
+    for item in found:
+        np.testing.assert_array_equal(item["items"][0], values)
+
+
+def test_two_cases_of_one_name_are_refused(case: Path) -> None:
+    save(case.parent / "one.mha", np.zeros(GRID.shape, np.uint8), GRID.affine)
+    with pytest.raises(InputError, match=r"each case once in .*: one"):
+        find_cases(case.parent)
+
+
+def evaluator_of(folder: Path, out: Path, kidneys: Path | None = None) -> CaseEvaluator:
+    """Everything above 0 is kidney."""
+    return make_evaluator(
+        device=torch.device("cpu"),
+        dataset=CaseFolder(folder, lambda case: case, kidneys),
+        network=torch.nn.Identity(),
+        inferer=SimpleInferer(),
+        postprocessing=Compose([RestoreGridd(keys="pred", threshold=0.5)]),
+        output_dir=out,
+    )
+
+
+def test_one_bad_file_does_not_end_a_batch(case: Path, tmp_path: Path) -> None:
+    (case.parent / "bad.nii").write_bytes(b"nothing")
+    save(case.parent / "two.nrrd", ellipsoid(GRID, *MARKER).astype(np.int16), GRID.affine)
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match=r"^1 of 3 cases could not be segmented: bad: Expected a"):
+        evaluator_of(case.parent, out).run()
+    assert {path.name for path in out.iterdir()} == {"one.nii.gz", "two.nii.gz", "cases.csv"}
+    assert load_nifti(out / "two.nii.gz", torch.uint8).any()
+    with (out / "cases.csv").open(newline="") as file:
+        bad, one, two = csv.DictReader(file)
+    assert (bad["case"], bad["file"]) == ("bad", "")
+    assert bad["problem"].startswith("Expected a NIfTI volume, cannot read")
+    assert one == {"case": "one", "file": "one.nii.gz", "problem": ""}
+    assert two["file"] == "two.nii.gz"
+
+
+def test_a_case_without_its_kidney_mask_is_a_bad_one(case: Path, tmp_path: Path) -> None:
+    save_nifti(volume(np.ones(GRID.shape, np.uint8), GRID), case.parent / "two.nii.gz")
+    masks = tmp_path / "kidneys"
+    save_nifti(volume(np.ones(GRID.shape, np.uint8), GRID), masks / "one.nii.gz")
+    other = GRIDS["axial"]
+    save_nifti(volume(np.ones(other.shape, np.uint8), other), masks / "three.nii.gz")
+    save_nifti(volume(np.ones(GRID.shape, np.uint8), GRID), case.parent / "three.nii.gz")
+    evaluator = evaluator_of(case.parent, tmp_path / "out", masks)
+    with pytest.raises(InputError, match="2 of 3 cases"):
+        evaluator.run()
+    assert sorted(evaluator.problems) == ["three", "two"]
+    assert "a kidney mask on the grid of the image" in evaluator.problems["three"]
+    assert str(masks / "two.nii.gz") in evaluator.problems["two"]

@@ -105,3 +105,32 @@ def test_leaving_flushes_what_was_printed_and_runs_what_was_registered() -> None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["printed", "registered"]
     assert done.returncode == 75
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        ("RuntimeError('wrapped') from InputError('a sentence')", 2, "a sentence"),
+        ("RetryableError('later')", 75, "later"),
+        ("RuntimeError('wrapped') from OSError(28, 'no room')", 75, "the disk is full"),
+    ],
+)
+def test_an_error_of_the_project_is_one_sentence(raised: str, code: int, said: str) -> None:
+    done = raise_in_a_program(raised)
+    assert done.returncode == code
+    assert done.stderr.startswith(f"renalseg: error: {said}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_fault_keeps_its_traceback() -> None:
+    done = raise_in_a_program("ZeroDivisionError('odd')")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def raise_in_a_program(raised: str) -> subprocess.CompletedProcess[str]:
+    code = (
+        "from renalseg.errors import *; from renalseg.runtime.process import end_in_one_sentence; "
+        f"end_in_one_sentence(); raise {raised}"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
