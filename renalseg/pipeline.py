@@ -300,7 +300,7 @@ def _check_output(plan: VolumesPlan, out_dir: Path | None, settings: Settings) -
         ConfigError: Nothing that is asked for can be made of a volume.
     """
     for study in plan.studies:
-        settings.maps_of(study.suffix)
+        settings.of_volume(study.suffix)
     if out_dir is not None and plan.lies_in(out_dir):
         raise InputError(
             f"Expected an output folder other than that of the volumes, got {out_dir}: results "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,11 @@ from renalseg.runtime.environment import switch
 from renalseg.volumes.files import FORMATS
 
 DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see the README
-MAPS = (*FORMATS, "masks")  # what can be written of any CT
-OUTPUTS = (
-    "seg",
-    "labelmap",
-    "rtstruct",
-    "sr",
-    "pdf",
-    "sc",
-    *MAPS,
-)  # what can be written of a DICOM study
+MESHES = ("stl", "obj", "glb")
+OF_ANY_CT = (*FORMATS, "masks", *MESHES)  # what can be written of it
+OUTPUTS = ("seg", "labelmap", "rtstruct", "sr", "pdf", "sc", *OF_ANY_CT)  # of a DICOM study
 DEFAULT_OUTPUTS = "seg,sr,pdf"  # of a volume: a label map in its own format
+_MESH_PACKAGES = {"skimage": "scikit-image", "trimesh": "trimesh"}  # their modules and names
 _OF_THE_PACKAGE = frozenset({"application", "resources"})  # read by tools.image.manifests
 
 
@@ -56,7 +51,7 @@ class Settings:
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
             (structured report), "pdf" (report), "sc" (picture as secondary capture), "rtstruct"
             (contours); "nifti", "nrrd" and "mha" (label maps), "masks" (a NIfTI file for each
-            segment).
+            segment), "stl" and "obj" (a surface for each segment), "glb" (a scene of them).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.
     """
 
@@ -68,8 +63,8 @@ class Settings:
     outputs: tuple[str, ...] = tuple(DEFAULT_OUTPUTS.split(","))
     empty_frames: bool = False
 
-    def maps_of(self, suffix: str) -> tuple[str, ...]:
-        """Returns what of `MAPS` is written of a volume.
+    def of_volume(self, suffix: str) -> tuple[str, ...]:
+        """Returns what of `OF_ANY_CT` is written of a volume.
 
         Args:
             suffix: Of its file; by default a label map is written in the same format.
@@ -77,12 +72,12 @@ class Settings:
         Raises:
             ConfigError: Only DICOM objects are asked for, which refer to slices in DICOM.
         """
-        maps = tuple(name for name in self.outputs if name in MAPS)
-        if maps or not self.outputs:
-            return maps
+        files = tuple(name for name in self.outputs if name in OF_ANY_CT)
+        if files or not self.outputs:
+            return files
         if self.outputs != tuple(DEFAULT_OUTPUTS.split(",")):
             raise ConfigError(
-                f"Expected outputs among {', '.join(MAPS)} for a volume, got "
+                f"Expected outputs among {', '.join(OF_ANY_CT)} for a volume, got "
                 f"{','.join(self.outputs)!r}: DICOM objects refer to the slices of a DICOM series"
             )
         return tuple(name for name in FORMATS if FORMATS[name] == suffix) or ("nifti",)
@@ -189,6 +184,12 @@ def _outputs(names: str) -> tuple[str, ...]:
         )
     if "sr" in wanted and not wanted & {"seg", "labelmap"}:
         raise ConfigError(f"Expected seg or labelmap with sr, which refers to it, got {names!r}")
+    missing = [package for name, package in _MESH_PACKAGES.items() if find_spec(name) is None]
+    if missing and wanted & set(MESHES):
+        raise ConfigError(
+            f"Expected {' and '.join(missing)} for stl, obj and glb, found none: "
+            "pip install 'renalseg[mesh]'"
+        )
     return tuple(name for name in OUTPUTS if name in wanted)
 
 

@@ -13,9 +13,11 @@ from pydicom.errors import InvalidDicomError
 
 from renalseg.dicom.read.series import CTSeries
 from renalseg.errors import InputError
+from renalseg.output import label_maps, meshes
 from renalseg.output.folder import read_result
-from renalseg.output.label_maps import SUFFIXES
 from renalseg.runtime.harmless import one_line
+
+_SUFFIXES = (".dcm", *label_maps.SUFFIXES, *meshes.SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
 def _files(entry: Mapping[str, Any]) -> tuple[str, ...]:
     """The files of an entry; never a path, whoever has written it."""
     names = (Path(str(name)).name for name in entry.get("files", ()))
-    return tuple(name for name in names if name.endswith((".dcm", *SUFFIXES)))
+    return tuple(name for name in names if name.endswith(_SUFFIXES))
 
 
 def _uids(path: Path) -> Dataset | None:

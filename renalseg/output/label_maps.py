@@ -17,7 +17,7 @@ from renalseg.volumes.files import FORMATS, save_map
 
 SUFFIXES = tuple(FORMATS.values())
 MASKS = "masks"
-_MASK_SUFFIX = FORMATS["nifti"]
+MASK_SUFFIX = FORMATS["nifti"]
 
 Labels = npt.NDArray[np.uint8]
 
@@ -30,9 +30,9 @@ def label_map(segmented: Labels, segments: Sequence[Segment]) -> Labels:
     return np.asarray(kinds[segmented])
 
 
-def mask_suffix(label: str) -> str:
-    """Give what the name of a mask's file ends with, from the name of its segment."""
-    return f"-{label.lower().replace(' ', '_')}{_MASK_SUFFIX}"
+def segment_suffix(label: str, suffix: str) -> str:
+    """Give what the name of a segment's own file ends with, from the name of the segment."""
+    return f"-{label.lower().replace(' ', '_')}{suffix}"
 
 
 def maps_of(entry: Mapping[str, Any]) -> list[str]:
@@ -41,7 +41,8 @@ def maps_of(entry: Mapping[str, Any]) -> list[str]:
     Args:
         entry: What result.json says of the study.
     """
-    masks = tuple(mask_suffix(str(segment.get("label"))) for segment in entry["segments"])
+    labels = [str(segment.get("label")) for segment in entry["segments"]]
+    masks = tuple(segment_suffix(label, MASK_SUFFIX) for label in labels)
     return [name for name in entry["files"] if name.endswith(SUFFIXES) and not name.endswith(masks)]
 
 
@@ -83,6 +84,6 @@ def write_maps(
             yield path.name
         elif output == MASKS:
             for segment in segments:
-                path = stem.with_name(stem.name + mask_suffix(segment.label))
+                path = stem.with_name(stem.name + segment_suffix(segment.label, MASK_SUFFIX))
                 save_map((segmented == segment.number).astype(np.uint8), affine, path)
                 yield path.name

@@ -28,10 +28,11 @@ from renalseg.intake.ct import CT
 from renalseg.labels import ContrastPhase, MeasuredSegment, SeriesPhase
 from renalseg.output.earlier import Earlier
 from renalseg.output.label_maps import to_source, write_maps
+from renalseg.output.meshes import write_meshes
 from renalseg.output.objects import make_objects, note
 from renalseg.report.images import name_images
 from renalseg.runtime.sealed import open_sealed
-from renalseg.settings import MAPS, Settings
+from renalseg.settings import OF_ANY_CT, Settings
 
 REFUSED = "refused"  # the finding where there is none
 LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
@@ -130,7 +131,7 @@ def write_study(
         uids = (ct.headers[0].get(f"{kind}InstanceUID", "") for kind in ("Study", "Series"))
         study, source = map(str, uids)
         stem = file_stem(study, source)
-        maps = tuple(name for name in settings.outputs if name in MAPS)
+        wanted = tuple(name for name in settings.outputs if name in OF_ANY_CT)
         made = make_objects(ct, segmented, segments, judgment.phase, said, settings, earlier)
         for kind, built in made:
             files.append(f"{stem}.{kind}.dcm")
@@ -140,9 +141,10 @@ def write_study(
                 built.save_as(file)
     else:
         study, source = ct.name, ct.file
-        stem, maps = study, settings.maps_of(ct.suffix)
+        stem, wanted = study, settings.of_volume(ct.suffix)
     on_source, affine = to_source(ct, segmented)
-    files += write_maps(on_source, segments, affine, maps, folder / stem)
+    files += write_maps(on_source, segments, affine, wanted, folder / stem)
+    files += write_meshes(on_source, segments, affine, wanted, folder / stem)
     pictures = []
     if settings.overlay is not None:
         from renalseg.report.overlay import Picture, save_overlay

@@ -27,7 +27,7 @@ from renalseg.errors import EXIT_REFUSED
 from renalseg.inference.choice import Choice
 from renalseg.runtime import log
 from renalseg.runtime.harmless import one_line
-from renalseg.settings import MAPS, OUTPUTS, Settings
+from renalseg.settings import OF_ANY_CT, OUTPUTS, Settings
 from tests.factories.hostile import PIXELS, TAGS, TEXTS, VRS, Element, build, parse
 from tests.factories.limits import ANYTHING
 from tests.factories.road import run_with
@@ -218,7 +218,7 @@ def test_the_series_itself_is_processed(
     check(tmp_path, root, code, said)
     assert code == 0
     written = [path.name for path in (root / "out").iterdir()]
-    for name in set(OUTPUTS) - set(MAPS):
+    for name in set(OUTPUTS) - set(OF_ANY_CT):
         assert sum(file.endswith(f".{name}.dcm") for file in written) == 1
     for suffix in (".nrrd", ".mha"):
         assert sum(file.endswith(suffix) for file in written) == 1

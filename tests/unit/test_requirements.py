@@ -8,7 +8,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = {"mlflow", "parquet"}  # extras that requirements.txt has not, since few want them
+LEFT_OUT = {
+    "mlflow",
+    "parquet",
+    "mesh",
+}  # extras that requirements.txt has not, since few want them
 
 
 def declared() -> dict[str, Requirement]:

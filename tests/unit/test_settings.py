@@ -276,10 +276,8 @@ def test_outputs_come_from_an_option_the_environment_or_a_file(
 
 @pytest.mark.parametrize("outputs", ["seg,ply", ",", "SEG"])
 def test_unknown_outputs_are_refused_with_the_known(bundles: Path, outputs: str) -> None:
-    with pytest.raises(
-        ConfigError,
-        match=f"seg, labelmap, rtstruct, sr, pdf, sc, nifti, nrrd, mha, masks.*{outputs}",
-    ):
+    known = "seg, labelmap, rtstruct, sr, pdf, sc, nifti, nrrd, mha, masks, stl, obj, glb"
+    with pytest.raises(ConfigError, match=f"{known}.*{outputs}"):
         Settings.resolve(bundles=bundles, outputs=outputs)
 
 
@@ -293,19 +291,20 @@ def test_unknown_outputs_are_refused_with_the_known(bundles: Path, outputs: str)
         (None, "", ("nifti",)),
         ("seg,nrrd", ".mha", ("nrrd",)),
         ("masks,nifti", ".mha", ("nifti", "masks")),
+        ("glb,rtstruct", ".mha", ("glb",)),
     ],
 )
 def test_a_volume_gets_a_label_map_in_its_own_format_by_default(
     bundles: Path, outputs: str | None, suffix: str, maps: tuple[str, ...]
 ) -> None:
-    assert Settings.resolve(bundles=bundles, outputs=outputs).maps_of(suffix) == maps
+    assert Settings.resolve(bundles=bundles, outputs=outputs).of_volume(suffix) == maps
 
 
 @pytest.mark.parametrize("outputs", ["seg,pdf", "rtstruct"])
 def test_dicom_objects_alone_cannot_be_made_of_a_volume(bundles: Path, outputs: str) -> None:
     settings = Settings.resolve(bundles=bundles, outputs=outputs)
-    with pytest.raises(ConfigError, match=f"nifti, nrrd, mha, masks for a volume, got '{outputs}'"):
-        settings.maps_of(".nii.gz")
+    with pytest.raises(ConfigError, match=f"masks, stl, obj, glb for a volume, got '{outputs}'"):
+        settings.of_volume(".nii.gz")
 
 
 def test_a_structured_report_needs_a_segmentation(bundles: Path) -> None:
