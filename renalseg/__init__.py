@@ -60,8 +60,9 @@ def segment(
         series: UID, number or description of the series to take of each study, instead of the one
             that suits best.
         outputs: What is written, "seg,sr,pdf" by default, also "labelmap", "rtstruct" and "sc"; of
-            any CT "nifti", "nrrd", "mha" (label maps), "masks", "stl", "obj" and "glb" (surfaces).
-            By default, a label map in its own format is written of a volume.
+            any CT "nifti", "nrrd", "mha" (label maps), "masks", "seg.nrrd" (of 3D
+            Slicer), "stl", "obj" and "glb" (surfaces). By default, a label map in its own format is
+            written of a volume.
         empty_frames: Also write the frames of a segmentation in which there is nothing.
         overrides: Values to set in the bundles or among the numbers of the method for this run,
             such as {"threshold": 0.3} or {"plausibility.tumor.large_share": 0.5}.

@@ -31,7 +31,7 @@ from renalseg.volumes.files import FORMATS
 
 DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see the README
 MESHES = ("stl", "obj", "glb")
-OF_ANY_CT = (*FORMATS, "masks", *MESHES)  # what can be written of it
+OF_ANY_CT = (*FORMATS, "masks", "seg.nrrd", *MESHES)  # what can be written of it
 OUTPUTS = ("seg", "labelmap", "rtstruct", "sr", "pdf", "sc", *OF_ANY_CT)  # of a DICOM study
 DEFAULT_OUTPUTS = "seg,sr,pdf"  # of a volume: a label map in its own format
 _MESH_PACKAGES = {"skimage": "scikit-image", "trimesh": "trimesh"}  # their modules and names
@@ -51,7 +51,8 @@ class Settings:
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
             (structured report), "pdf" (report), "sc" (picture as secondary capture), "rtstruct"
             (contours); "nifti", "nrrd" and "mha" (label maps), "masks" (a NIfTI file for each
-            segment), "stl" and "obj" (a surface for each segment), "glb" (a scene of them).
+            segment), "seg.nrrd" (a segmentation of 3D Slicer), "stl" and "obj" (a surface for each
+            segment), "glb" (a scene of them).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.
     """
 

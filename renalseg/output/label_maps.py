@@ -12,11 +12,13 @@ import numpy.typing as npt
 from renalseg.geometry import Array
 from renalseg.intake.ct import CT
 from renalseg.labels import MeasuredSegment, Segment
+from renalseg.output import slicer
 from renalseg.volumes.ct import CTVolume
 from renalseg.volumes.files import FORMATS, save_map
 
 SUFFIXES = tuple(FORMATS.values())
 MASKS = "masks"
+SLICER = "seg.nrrd"
 MASK_SUFFIX = FORMATS["nifti"]
 
 Labels = npt.NDArray[np.uint8]
@@ -36,14 +38,17 @@ def segment_suffix(label: str, suffix: str) -> str:
 
 
 def maps_of(entry: Mapping[str, Any]) -> list[str]:
-    """Give the names of the label maps that a study has in result.json, without its masks.
+    """Give the names of the label maps of a study in result.json: no masks, nothing for 3D Slicer.
 
     Args:
         entry: What result.json says of the study.
     """
     labels = [str(segment.get("label")) for segment in entry["segments"]]
     masks = tuple(segment_suffix(label, MASK_SUFFIX) for label in labels)
-    return [name for name in entry["files"] if name.endswith(SUFFIXES) and not name.endswith(masks)]
+    others = (*masks, slicer.SUFFIX)
+    return [
+        name for name in entry["files"] if name.endswith(SUFFIXES) and not name.endswith(others)
+    ]
 
 
 def to_source(ct: CT, volume: Labels) -> tuple[Labels, Array]:
@@ -71,7 +76,8 @@ def write_maps(
         segmented: Segment numbers (X, Y, Z).
         segments: What was found.
         affine: (4, 4) of their grid, in RAS mm.
-        outputs: Formats of the label map, and `MASKS` for a file per segment.
+        outputs: Formats of the label map, `MASKS` for a file per segment, and `SLICER` for a
+            segmentation of 3D Slicer.
         stem: Path of the files without what tells them apart.
 
     Raises:
@@ -87,3 +93,9 @@ def write_maps(
                 path = stem.with_name(stem.name + segment_suffix(segment.label, MASK_SUFFIX))
                 save_map((segmented == segment.number).astype(np.uint8), affine, path)
                 yield path.name
+        elif output == SLICER:
+            from renalseg.volumes.itk import save_itk  # as `save_map` does
+
+            path = stem.with_name(stem.name + slicer.SUFFIX)
+            save_itk(segmented, affine, path, slicer.slicer_keys(segmented, segments))
+            yield path.name

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,27 @@ def of_simpleitk(image: Any, where: str) -> Stored:
     return _stored(image, where, lambda: _values(image))
 
 
-def save_itk(values: npt.NDArray[np.uint8], affine: Array, path: Path) -> None:
-    """Writes a map (X, Y, Z) on a grid in RAS mm as NRRD or MetaImage, by the file's suffix."""
+def save_itk(
+    values: npt.NDArray[np.uint8],
+    affine: Array,
+    path: Path,
+    keys: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Writes a map (X, Y, Z) on a grid in RAS mm as NRRD or MetaImage, by the file's suffix.
+
+    Args:
+        values: The map.
+        affine: (4, 4) from voxel centers to RAS mm.
+        path: The file.
+        keys: What an NRRD file's header also holds.
+    """
     image = sitk.GetImageFromArray(np.ascontiguousarray(values.T))
     lps, spacing = lps_to_ras(affine), spacing_of(affine)
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(lps[:3, 3].tolist())
     image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    for key, value in keys.items():
+        image.SetMetaData(key, value)
     sitk.WriteImage(image, str(path), useCompression=True)
 
 

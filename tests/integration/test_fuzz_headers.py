@@ -220,8 +220,9 @@ def test_the_series_itself_is_processed(
     written = [path.name for path in (root / "out").iterdir()]
     for name in set(OUTPUTS) - set(OF_ANY_CT):
         assert sum(file.endswith(f".{name}.dcm") for file in written) == 1
-    for suffix in (".nrrd", ".mha"):
-        assert sum(file.endswith(suffix) for file in written) == 1
+    for suffix in (".nrrd", ".mha", ".glb"):
+        assert sum(file.endswith(suffix) and ".seg." not in file for file in written) == 1
+    assert sum(file.endswith(".seg.nrrd") for file in written) == 1
     assert sum(file.endswith(".nii.gz") for file in written) >= 2  # the map, and masks
     assert len(list((root / "pictures").iterdir())) == 2
 

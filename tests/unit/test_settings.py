@@ -276,7 +276,7 @@ def test_outputs_come_from_an_option_the_environment_or_a_file(
 
 @pytest.mark.parametrize("outputs", ["seg,ply", ",", "SEG"])
 def test_unknown_outputs_are_refused_with_the_known(bundles: Path, outputs: str) -> None:
-    known = "seg, labelmap, rtstruct, sr, pdf, sc, nifti, nrrd, mha, masks, stl, obj, glb"
+    known = "seg, labelmap, rtstruct, sr, pdf, sc, nifti, nrrd, mha, masks, seg.nrrd, stl, obj, glb"
     with pytest.raises(ConfigError, match=f"{known}.*{outputs}"):
         Settings.resolve(bundles=bundles, outputs=outputs)
 
@@ -303,7 +303,9 @@ def test_a_volume_gets_a_label_map_in_its_own_format_by_default(
 @pytest.mark.parametrize("outputs", ["seg,pdf", "rtstruct"])
 def test_dicom_objects_alone_cannot_be_made_of_a_volume(bundles: Path, outputs: str) -> None:
     settings = Settings.resolve(bundles=bundles, outputs=outputs)
-    with pytest.raises(ConfigError, match=f"masks, stl, obj, glb for a volume, got '{outputs}'"):
+    with pytest.raises(
+        ConfigError, match=f"masks, seg.nrrd, stl, obj, glb for a volume, got '{outputs}'"
+    ):
         settings.of_volume(".nii.gz")
 
 
