@@ -7,8 +7,9 @@ from pathlib import Path
 from renalseg.data.case_lists import Fold, case_name
 from renalseg.errors import ConfigError
 from renalseg.inference.methods import BUNDLES, read_yaml
+from renalseg.runtime.checksums import RECIPES
 
-KITS19 = BUNDLES / "recipes" / "kits19_folds.yaml"
+KITS19 = BUNDLES / RECIPES / "kits19_folds.yaml"
 """The folds of the 210 cases of KiTS19."""
 
 

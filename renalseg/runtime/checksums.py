@@ -11,7 +11,7 @@ from typing import Any
 from renalseg.errors import ConfigError
 
 MANIFEST = "SHA256SUMS"
-METHODS = "methods"  # the one folder next to the bundles that is not a bundle
+METHODS, RECIPES = "methods", "recipes"  # the folders next to the bundles that are no bundles
 _PARTS = ("configs", "models")  # of a bundle: what runs
 
 
@@ -90,8 +90,8 @@ def _run(options: argparse.Namespace) -> None:
     from renalseg.runtime.progress import announce
 
     for bundle in options.bundles:
-        if bundle.name == METHODS and not (bundle / "configs").is_dir():
-            continue  # lets bundles/* be given; methods are meant to be edited
+        if bundle.name in (METHODS, RECIPES) and not (bundle / "configs").is_dir():
+            continue  # lets bundles/* be given; methods and recipes are meant to be edited
         if not options.check:
             announce(str(write_manifest(bundle)))
         elif not check_manifest(bundle):

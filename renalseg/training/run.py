@@ -9,8 +9,8 @@ from typing import Any
 
 from renalseg.errors import ConfigError, RenalSegError, causes
 from renalseg.inference.methods import BUNDLES, read_yaml
+from renalseg.runtime.checksums import RECIPES
 
-RECIPES = "recipes"
 _PROCESSES = "multi_gpu_train"
 
 

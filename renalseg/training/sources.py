@@ -48,7 +48,7 @@ def load_patients(
     if not patients:
         raise InputError(
             f"Expected patients for {split or 'training and validation'} in "
-            f"{', '.join(map(str, sources)) or 'at least one source'}, found none"
+            f"{', '.join(map(str, sources)) or 'at least one source'}, found none{_hint(fold)}"
         )
     return patients
 
@@ -67,9 +67,18 @@ def real_cases(
     cases = [(path, case) for path in sources for case in labeled_cases(path, split, fold)]
     if not cases:
         raise InputError(
-            f"Expected real cases for {split} in {', '.join(map(str, _paths(source)))}, found none"
+            f"Expected real cases for {split} in {', '.join(map(str, _paths(source)))}, "
+            f"found none{_hint(fold)}"
         )
     return cases
+
+
+def _hint(fold: Fold | None) -> str:
+    """What may be wrong with a fold, for messages."""
+    if fold is None:
+        return ""
+    first = min(fold.validation, default="no case")
+    return f" in the fold of {first} and others; `folds` names a file with folds of other data"
 
 
 def _paths(source: str | Path | Sequence[str | Path]) -> list[Path]:

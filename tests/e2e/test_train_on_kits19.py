@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "how-to" / "train-on-kits19.md"
 NUMBERS = (2, 3, 12, 190)  # of which 12 is in fold 0
 # What makes each training small.
-SMALL = ("epochs=1", "epoch_length=2", "roi_size=[32,32,16]", "workers=0", "val_cases=4")
+SMALL = ("epochs=1", "epoch_length=2", "roi_size=[32,32,16]", "width=8", "workers=0", "val_cases=4")
 
 
 @pytest.fixture

@@ -144,3 +144,10 @@ def test_what_changes_a_bundle_renews_its_checksums(bundle: Path) -> None:
     change(bundle)
     assert renew_manifest(bundle) == bundle / MANIFEST
     assert check_manifest(bundle)
+
+
+@pytest.mark.parametrize("name", ["methods", "recipes"])
+def test_what_lies_beside_the_bundles_gets_no_manifest(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    assert main(["manifest", str(tmp_path / name)]) == 0
+    assert not list((tmp_path / name).iterdir())
