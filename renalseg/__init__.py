@@ -25,6 +25,7 @@ def segment(
     method: str | None = None,
     localizer: str | None = None,
     tumor: str | None = None,
+    labels: str | None = None,
     device: str | None = None,
     bundles: str | Path | None = None,
     overlay: str | Path | None = None,
@@ -50,8 +51,11 @@ def segment(
         method: "convlstm", "mrb", "resvnet", "sehdc" or "msvnet"; or two of them, such as
             "sehdc+msvnet", of which the first finds the kidneys; or three, of which the second
             outlines them again.
-        localizer: Name of a kidney bundle, such as "kidney_mrb", instead of the method's.
-        tumor: Name of a tumor bundle, such as "tumor_mrb", instead of the method's.
+        localizer: Name of a kidney bundle, such as "kidney_mrb", instead of the method's; or a
+            model from elsewhere, such as "nnunet:PATH".
+        tumor: The same of a tumor bundle, such as "tumor_mrb".
+        labels: What the labels of a model from elsewhere mean, such as "kidney=1,tumor=2,cyst=3",
+            where its own names do not say it.
         device: "auto", "cpu", "cuda" or "cuda:<n>".
         bundles: Folder with the bundles.
         overlay: Folder that gets a picture of the result.
@@ -80,6 +84,7 @@ def segment(
         method=method,
         localizer=localizer,
         tumor=tumor,
+        labels=labels,
         device=device,
         bundles=bundles,
         overlay=overlay,

@@ -14,17 +14,22 @@ import yaml
 
 from renalseg.errors import ConfigError
 from renalseg.inference.choice import Choice
+from renalseg.inference.foreign.kinds import describe_foreign
+from renalseg.inference.foreign.structures import parse_labels
 from renalseg.inference.metadata import describe_bundle
 from renalseg.inference.methods import (
     BUNDLES,
     LOCALIZER,
+    STAGES,
     TUMOR,
+    Method,
     Stages,
     compose_name,
     default_numbers,
     find_method,
 )
 from renalseg.inference.overrides import settle_overrides
+from renalseg.inference.references import Reference, is_foreign, locate
 from renalseg.limits import Numbers
 from renalseg.runtime.environment import switch
 from renalseg.volumes.files import FORMATS
@@ -90,6 +95,7 @@ class Settings:
         method: str | None = None,
         localizer: str | None = None,
         tumor: str | None = None,
+        labels: str | None = None,
         device: str | None = None,
         bundles: str | Path | None = None,
         overlay: str | Path | None = None,
@@ -108,8 +114,11 @@ class Settings:
                 such as "sehdc+msvnet", of which the first finds the kidneys; or of three, of which
                 the second outlines them again with its tumor bundle (RENALSEG_METHOD).
             localizer: Name of a kidney bundle, such as "kidney_mrb", instead of the method's; or of
-                the method that has it (RENALSEG_LOCALIZER).
+                the method that has it; or a model from elsewhere, such as "nnunet:PATH"
+                (RENALSEG_LOCALIZER).
             tumor: The same of a tumor bundle (RENALSEG_TUMOR).
+            labels: What the labels of a model from elsewhere mean, such as
+                "kidney=1,tumor=2,cyst=3", where its own names do not say it (RENALSEG_LABELS).
             device: "auto", "cpu", "cuda" or "cuda:<n>" (RENALSEG_DEVICE).
             bundles: Folder with the bundles (RENALSEG_BUNDLES, HOLOSCAN_MODEL_PATH).
             overlay: Folder for a picture of the result.
@@ -132,6 +141,7 @@ class Settings:
             "method": method,
             "localizer": localizer,
             "tumor": tumor,
+            "labels": labels,
             "device": device,
             "series": series,
             "outputs": outputs,
@@ -149,7 +159,7 @@ class Settings:
         folder = bundle_folder(bundles)
         first = pick("localizer", "method", default=DEFAULT_METHOD)
         second = pick("tumor", "method", default=DEFAULT_METHOD)
-        stages = _combined(folder, _stages(folder, first), _stages(folder, second))
+        stages, values = _combined(folder, _method(folder, first), _method(folder, second))
         name, numbers = _named(folder, (first, second, compose_name(stages)), stages)
         choice = Choice(
             bundles=folder,
@@ -160,9 +170,10 @@ class Settings:
             numbers=numbers,
             device=_device(pick("device", default="auto")),
         )
-        folders = dict(zip(choice.named_stages, choice.folders, strict=True))
-        settled, numbers = settle_overrides(overrides or {}, folders, choice.numbers)
-        described = tuple(map(describe_bundle, choice.folders))
+        values |= _labels(pick("labels", default=""), choice.references)
+        values |= overrides or {}
+        settled, numbers = settle_overrides(values, choice.references, choice.numbers)
+        described = tuple(map(_describe, choice.references.values()))
         choice = replace(choice, networks=described, numbers=numbers, overrides=settled)
         return cls(
             choice.overridden(settled),
@@ -194,28 +205,55 @@ def _outputs(names: str) -> tuple[str, ...]:
     return tuple(name for name in OUTPUTS if name in wanted)
 
 
-def _stages(folder: Path, name: str) -> Stages:
-    """What a method's file says, or the methods that a name such as "sehdc+msvnet" holds."""
+def _method(folder: Path, name: str) -> Method:
+    """A method's file, or the models that a name such as "sehdc+msvnet" holds."""
+    name = locate(name, Path())
     method = find_method(folder, name)
     if method is not None:
-        return method.stages
-    parts = name.split("+")
+        return method
+    parts = [name] if is_foreign(name) else name.split("+")
     if len(parts) > 3:
         raise ConfigError(f"Expected up to three methods, as in sehdc+sehdc+msvnet, got {name!r}")
-    return parts[0], parts[1] if len(parts) == 3 else None, parts[-1]
+    stages = parts[0], parts[1] if len(parts) == 3 else None, parts[-1]
+    return Method(name, stages, default_numbers(folder))
 
 
-def _combined(folder: Path, first: Stages, second: Stages) -> Stages:
-    """The localizer of one method and the tumor bundle of another, by the names of their folders.
+def _combined(folder: Path, first: Method, second: Method) -> tuple[Stages, dict[str, Any]]:
+    """The localizer of one method and the tumor model of another, and what they set in them.
 
-    A refiner stays as long as another stage of its method is used.
+    A refiner stays as long as another stage of its method is used, unless the tumor model is from
+    elsewhere: a weaker one would decide which of its tumors count.
     """
-    refiner = second[1] or first[1]
-    return (
-        _bundle(folder, LOCALIZER, first[0]),
-        _bundle(folder, TUMOR, refiner) if refiner else None,
-        _bundle(folder, TUMOR, second[2]),
+    kept = second if second.stages[1] or is_foreign(second.stages[2]) else first
+    refiner = kept.stages[1]
+    stages = (
+        _model(folder, LOCALIZER, first.stages[0]),
+        _model(folder, TUMOR, refiner) if refiner else None,
+        _model(folder, TUMOR, second.stages[2]),
     )
+    values = {
+        f"{stage}.{name}": value
+        for stage, method in zip(STAGES, (first, kept, second), strict=True)
+        for name, value in method.values.get(stage, {}).items()
+    }
+    return stages, values
+
+
+def _labels(text: str, references: Mapping[str, Reference]) -> dict[str, Any]:
+    """The labels of a model from elsewhere, as values that are set in it."""
+    if not text:
+        return {}
+    foreign = {stage: reference for stage, reference in references.items() if reference.kind}
+    if len(set(foreign.values())) != 1:
+        raise ConfigError(
+            f"Expected one model from elsewhere with labels, such as --tumor nnunet:PATH, found "
+            f"{len(set(foreign.values()))}; of several, each has its own: --set tumor.labels=..."
+        )
+    return {f"{stage}.labels": parse_labels(text) for stage in foreign}
+
+
+def _describe(reference: Reference) -> str:
+    return describe_foreign(reference) if reference.kind else describe_bundle(reference.folder)
 
 
 def _named(folder: Path, names: Sequence[str], stages: Stages) -> tuple[str, Numbers]:
@@ -234,7 +272,7 @@ def _read(config: str | Path | None) -> Mapping[str, str | None]:
         stored = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"Expected a YAML file with the settings, got {path}: {error}") from error
-    known = {"method", "localizer", "tumor", "device", "series"}
+    known = {"method", "localizer", "tumor", "labels", "device", "series"}
     known |= {"outputs", "empty_frames", "allow_gaps"}
     if not isinstance(stored, dict) or not set(stored) <= known | _OF_THE_PACKAGE:
         raise ConfigError(f"Expected the settings {sorted(known)} in {path}, found {stored!r}")
@@ -275,8 +313,13 @@ def _bundles(folder: Path, prefix: str) -> list[str]:
     )
 
 
-def _bundle(folder: Path, prefix: str, name: str) -> str:
-    """The name of a bundle that is there with its weights, from its own name or its method's."""
+def _model(folder: Path, prefix: str, name: str) -> str:
+    """The name of a bundle that is there with its weights, from its own name or its method's.
+
+    A reference to a model from elsewhere stays as it is.
+    """
+    if is_foreign(name):
+        return name
     found = _bundles(folder, prefix)
     if not found:
         raise ConfigError(f"Expected bundles {prefix}<method> in {folder}, found none")

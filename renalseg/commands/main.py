@@ -100,10 +100,18 @@ def add_choices(parser: argparse.ArgumentParser, *, several: bool = False) -> No
         add("--method", nargs="+", metavar="M", help=f"{method}; several are set side by side")
     else:
         add("--method", metavar="M", help=method)
-    other = "name of a {} bundle, such as {}, instead of the method's (or RENALSEG_{})"
+    other = (
+        "name of a {} bundle, such as {}, instead of the method's, or a model from elsewhere, such "
+        "as nnunet:PATH (or RENALSEG_{})"
+    )
     localizer = other.format("kidney", "kidney_mrb", "LOCALIZER")
     add("--localizer", "--localiser", metavar="BUNDLE", help=localizer)
     add("--tumor", metavar="BUNDLE", help=other.format("tumor", "tumor_mrb", "TUMOR"))
+    labels = (
+        "labels of a model from elsewhere, where its names do not say it: kidney=1,tumor=2,cyst=3 "
+        "(or RENALSEG_LABELS)"
+    )
+    add("--labels", metavar="NAMES", help=labels)
     knob = (
         "sets a value of a bundle's inference.yaml (threshold=0.3, or tumor.window=[-60,260] where "
         "several bundles have the name) or of the method's file (plausibility.tumor.islands=5)"
@@ -132,7 +140,7 @@ def choices(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the options of `add_choices` under the names that `Settings.resolve` uses."""
     from renalseg.inference.overrides import parse_overrides
 
-    names = ("method", "localizer", "tumor", "device", "overlay", "report", "series")
+    names = ("method", "localizer", "tumor", "labels", "device", "overlay", "report", "series")
     chosen = {
         name: getattr(options, name) for name in (*names, "outputs", "empty_frames", "allow_gaps")
     }

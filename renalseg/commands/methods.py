@@ -8,7 +8,10 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from renalseg.inference.references import Reference
 
 _LICENSE = "docs/data_license.txt"
 _NAMES = re.compile(r"\bCC BY[A-Z-]* \d\.\d|\bApache-2\.0")
@@ -34,8 +37,8 @@ def list_methods(bundles: Path | None = None) -> list[dict[str, Any]]:
 
     Returns:
         Of each: "method", whether it is the "default", "fingerprint", "numbers", and "stages": of
-        each "bundle", "version", the weights' "sha256", "bytes" and "licenses", and what was
-        "measured" of it.
+        each "bundle", "version", the weights' "sha256" (of a model from elsewhere, the
+        fingerprint of its files), "bytes" and "licenses", and what was "measured" of it.
 
     Raises:
         ConfigError: A method or one of its bundles is broken or missing.
@@ -55,18 +58,24 @@ def list_methods(bundles: Path | None = None) -> list[dict[str, Any]]:
             "fingerprint": settings.choice.fingerprint,
             "numbers": asdict(settings.choice.numbers),
             "stages": {
-                stage: _bundle(folder / name)
-                for stage, name in settings.choice.named_stages.items()
+                stage: _model(reference) for stage, reference in settings.choice.references.items()
             },
         }
         for settings in found
     ]
 
 
-def _bundle(folder: Path) -> dict[str, Any]:
+def _model(reference: Reference) -> dict[str, Any]:
+    from renalseg.inference.foreign.kinds import describe_foreign, foreign_files
     from renalseg.inference.metadata import read_metadata
     from renalseg.runtime.checksums import sha256_of
 
+    if reference.kind:
+        name, version, fingerprint = describe_foreign(reference).split()
+        size = sum(path.stat().st_size for path in foreign_files(reference))
+        about = {"bundle": name, "version": version, "sha256": fingerprint, "bytes": size}
+        return {**about, "licenses": [], "measured": {}}
+    folder = reference.folder
     metadata = read_metadata(folder)
     path = folder / _LICENSE
     text = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -11,6 +11,7 @@ import torch
 
 from renalseg.inference.metadata import short_hash
 from renalseg.inference.methods import compose_name, default_numbers
+from renalseg.inference.references import Reference, parse_reference
 from renalseg.limits import Numbers
 
 
@@ -20,8 +21,9 @@ class Choice:
 
     Attributes:
         bundles: Folder with the bundles.
-        localizer: Name of the kidney bundle.
-        tumor: Name of the tumor bundle.
+        localizer: Name of the kidney bundle, or a reference to a model from elsewhere, see
+            `renalseg.inference.references`.
+        tumor: The same of the tumor bundle.
         device: Where the networks run.
         refiner: Name of a tumor bundle that outlines the kidneys again before the tumor bundle
             looks into them, if any.
@@ -43,27 +45,33 @@ class Choice:
     overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
-    def named_stages(self) -> dict[str, str]:
-        """Returns the bundles in run order, as localizer, refiner and tumor."""
+    def references(self) -> dict[str, Reference]:
+        """Returns the models in run order, as localizer, refiner and tumor."""
         named = {"localizer": self.localizer, "refiner": self.refiner, "tumor": self.tumor}
-        return {stage: name for stage, name in named.items() if name}
+        return {stage: parse_reference(text, self.bundles) for stage, text in named.items() if text}
+
+    @property
+    def named_stages(self) -> dict[str, str]:
+        """Returns the names of the models, by stage."""
+        return {stage: reference.name for stage, reference in self.references.items()}
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Returns the names of the bundles, in run order."""
+        """Returns the names of the models, in run order."""
         return tuple(self.named_stages.values())
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Returns the folders of the bundles, in run order."""
-        return tuple(self.bundles / name for name in self.stages)
+        """Returns the folders of the models, in run order."""
+        return tuple(reference.folder for reference in self.references.values())
 
     @property
     def algorithm(self) -> str:
         """Returns the name for results: that of the method's file, or of its stages."""
         if self.name:
             return self.name
-        return compose_name((self.localizer, self.refiner, self.tumor))
+        named = self.named_stages
+        return compose_name((named["localizer"], named.get("refiner"), named["tumor"]))
 
     @property
     def software(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ METADATA_FILE = "configs/metadata.json"
 TUMOR_METRIC = "tumor_dice_synthetic"
 """Begin of the names of a tumor bundle's Dice in `eval_metrics`, one for what runs before it."""
 _DECIDES = ("configs/inference.yaml", "models/model.pt")  # what decides a bundle's output
-_FINGERPRINT = 16  # characters
+FINGERPRINT = 16  # characters
 
 
 def read_metadata(bundle: Path) -> dict[str, Any]:
@@ -23,14 +23,26 @@ def read_metadata(bundle: Path) -> dict[str, Any]:
     Raises:
         ConfigError: It is missing or not a JSON object.
     """
-    path = bundle / METADATA_FILE
+    return read_json(bundle / METADATA_FILE, "the metadata of a bundle")
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Reads a file of names and values.
+
+    Args:
+        path: The file.
+        what: What is expected there, for messages.
+
+    Raises:
+        ConfigError: It is missing or not a JSON object.
+    """
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"Expected the metadata of a bundle in {path}: {error}") from error
-    if not isinstance(metadata, dict):
-        raise ConfigError(f"Expected a JSON object in {path}, found {type(metadata).__name__}")
-    return metadata
+        raise ConfigError(f"Expected {what} in {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"Expected a JSON object in {path}, found {type(content).__name__}")
+    return content
 
 
 def tumor_metric(before: Iterable[str], metric: str = TUMOR_METRIC) -> str:
@@ -56,7 +68,7 @@ def fingerprint(bundles: Iterable[Path]) -> str:
                 digest.update((bundle / name).read_bytes())
             except OSError as error:
                 raise ConfigError(f"Expected {name} in the bundle {bundle}: {error}") from error
-    return digest.hexdigest()[:_FINGERPRINT]
+    return digest.hexdigest()[:FINGERPRINT]
 
 
 def describe_bundle(bundle: Path) -> str:
@@ -75,4 +87,4 @@ def describe_bundle(bundle: Path) -> str:
 def short_hash(*parts: str) -> str:
     """Hashes texts to the length of a `fingerprint`; where one text ends matters, too."""
     text = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT]
+    return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT]

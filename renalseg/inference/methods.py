@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 import yaml
 
 from renalseg.errors import ConfigError
+from renalseg.inference.references import locate
 from renalseg.limits import Numbers
 from renalseg.runtime.checksums import METHODS
 
@@ -29,8 +30,9 @@ if not BUNDLES.is_dir():
 """The bundles of the repository, which are used where no others are named."""
 LOCALIZER, TUMOR = "kidney_", "tumor_"  # prefixes of the bundles' names
 Stages = tuple[str, str | None, str]
-"""Names of the bundles of localizer, refiner and tumor; a refiner may be missing."""
-_STAGES = ("localizer", "refiner", "tumor")
+"""References to the models of localizer, refiner and tumor; a refiner may be missing."""
+STAGES = ("localizer", "refiner", "tumor")
+_MODEL = "model"  # beside the values of a stage that sets some
 _NAME = re.compile(r"[A-Za-z0-9_.+-]*[A-Za-z0-9]")
 
 
@@ -40,13 +42,15 @@ class Method:
 
     Attributes:
         name: Such as "sehdc+sehdc+msvnet".
-        stages: Names of its bundles.
+        stages: References to its models.
         numbers: Its numbers.
+        values: What it sets in its models, by stage.
     """
 
     name: str
     stages: Stages
     numbers: Numbers
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def find_method(bundles: Path, name: str) -> Method | None:
@@ -66,9 +70,16 @@ def find_method(bundles: Path, name: str) -> Method | None:
     if not _NAME.fullmatch(name) or name == DEFAULTS or not path.is_file():
         return None
     content = read_yaml(path)
-    stages = {stage: content.pop(stage, None) for stage in _STAGES}
+    stages = {stage: content.pop(stage, None) for stage in STAGES}
+    values = {
+        stage: {name: value for name, value in given.items() if name != _MODEL}
+        for stage, given in stages.items()
+        if isinstance(given, dict)
+    }
+    stages |= {stage: stages[stage].get(_MODEL) for stage in values}
     if not all(isinstance(stage, str) for stage in stages.values() if stage is not None):
         raise ConfigError(f"Expected names of bundles in {path}, found {stages}")
+    stages = {stage: name and locate(name, bundles) for stage, name in stages.items()}
     if not stages["localizer"] or not stages["tumor"]:
         raise ConfigError(f"Expected a localizer and a tumor bundle in {path}, found {stages}")
     defaults, shared = _defaults(bundles)
@@ -76,7 +87,7 @@ def find_method(bundles: Path, name: str) -> Method | None:
     own = (stages["localizer"], stages["refiner"], stages["tumor"])
     composed = compose_name(own)
     name = composed if composed.replace("+", "_") == path.stem else path.stem
-    return Method(name, own, numbers)
+    return Method(name, own, numbers, values)
 
 
 def compose_name(stages: Stages) -> str:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 from monai.data import MetaTensor
 
 from renalseg.findings.plausibility.candidates import choose_kidneys
 from renalseg.inference.bundle import Bundle
 from renalseg.inference.choice import Choice
+from renalseg.inference.foreign.kinds import load_foreign
 from renalseg.inference.overrides import of_stage
 from renalseg.transforms import KeepConfirmedTumorsd
+
+
+class Stage(Protocol):
+    """The model of a stage: a bundle, or one from elsewhere that behaves as one."""
+
+    def prepare(self) -> None:
+        """Compiles what it needs, instead of at the first image."""
+
+    def __call__(self, image: MetaTensor, kidney: MetaTensor | None = None) -> MetaTensor:
+        """Segments a volume, see `renalseg.inference.bundle.Bundle`."""
+        ...
 
 
 class Models:
@@ -42,33 +54,38 @@ class Models:
         self._confirmed = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
         # Not in the background: MONAI looks classes up by a walk through the imported modules,
         # which must not grow meanwhile.
-        bundles = [
-            Bundle(
-                choice.bundles / name,
-                choice.device,
-                progress,
-                {**(overrides or {}), **of_stage(choice.overrides, stage)},
-            )
-            for stage, name in choice.named_stages.items()
+        values = {
+            stage: {**(overrides or {}), **of_stage(choice.overrides, stage)}
+            for stage in choice.references
+        }
+        foreign = load_foreign(choice.references, values, choice.device, progress)
+        stages: list[Stage] = [
+            foreign.get(stage) or Bundle(reference.folder, choice.device, progress, values[stage])
+            for stage, reference in choice.references.items()
         ]
         # one thread: the bundle that is needed first comes first
         self._compiler = ThreadPoolExecutor(1, "models")
-        self._stages = [self._compiler.submit(_prepare, bundle) for bundle in bundles]
+        self._stages = [self._compiler.submit(_prepare, stage) for stage in stages]
 
     @property
-    def localizer(self) -> Bundle:
+    def localizer(self) -> Stage:
         """Returns the kidney bundle; waits until it is compiled."""
         return self._stages[0].result()
 
     @property
-    def tumor(self) -> Bundle:
+    def tumor(self) -> Stage:
         """Returns the tumor bundle; waits until it is compiled."""
         return self._stages[-1].result()
 
     @property
-    def stages(self) -> tuple[Bundle, ...]:
+    def stages(self) -> tuple[Stage, ...]:
         """Returns all bundles in run order; waits until they are compiled."""
         return tuple(stage.result() for stage in self._stages)
+
+    @property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """Returns the stages that are bundles of RenalSeg; waits until they are compiled."""
+        return tuple(stage for stage in self.stages if isinstance(stage, Bundle))
 
     def find_kidneys(self, image: MetaTensor) -> MetaTensor:
         """Finds the kidneys for the last stage: the localizer's mask, or the refiner's labels.
@@ -132,6 +149,6 @@ class Models:
         self._compiler.shutdown(cancel_futures=True)
 
 
-def _prepare(bundle: Bundle) -> Bundle:
-    bundle.prepare()
-    return bundle
+def _prepare(stage: Stage) -> Stage:
+    stage.prepare()
+    return stage

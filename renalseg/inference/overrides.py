@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from renalseg.errors import ConfigError
+from renalseg.inference.foreign.kinds import foreign_knobs
 from renalseg.inference.methods import build_numbers, read_yaml
+from renalseg.inference.references import Reference
 from renalseg.limits import Numbers
 
 _SEPARATOR = "::"  # MONAI's, between the names of nested values
@@ -45,13 +46,13 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def settle_overrides(
-    given: Mapping[str, Any], stages: Mapping[str, Path], numbers: Numbers
+    given: Mapping[str, Any], stages: Mapping[str, Reference], numbers: Numbers
 ) -> tuple[dict[str, Any], Numbers]:
     """Finds the place of each name.
 
     Args:
         given: Names and values.
-        stages: Folders of the bundles, by stage.
+        stages: References to the models, by stage.
         numbers: Of the method.
 
     Returns:
@@ -64,8 +65,8 @@ def settle_overrides(
     """
     if not given:
         return {}, numbers
-    configs = {stage: _read(folder) for stage, folder in stages.items()}
-    bundles = {stage: folder.name for stage, folder in stages.items()}
+    configs = {stage: _knobs(reference) for stage, reference in stages.items()}
+    bundles = {stage: reference.name for stage, reference in stages.items()}
     content = json.loads(numbers.text)
     settled: dict[str, Any] = {}
     for name, value in given.items():
@@ -166,5 +167,7 @@ def _leaves(content: Mapping[str, Any], prefix: str = "") -> list[str]:
     return names
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    return read_yaml(folder / "configs" / "inference.yaml", "the config of a bundle")
+def _knobs(reference: Reference) -> dict[str, Any]:
+    if reference.kind:
+        return foreign_knobs(reference)
+    return read_yaml(reference.folder / "configs" / "inference.yaml", "the config of a bundle")

@@ -187,7 +187,7 @@ def _unanswered(ct: CT, findings: Findings) -> list[str]:
 
 
 def weak_bundles(choice: Choice) -> list[str]:
-    """What to say about bundles that are on trial, or whose measured Dice is low.
+    """What to say about models that are on trial, not measured, or whose measured Dice is low.
 
     Their metadata say so: `trial` is a sentence, `eval_metrics` has the Dice. That of a tumor
     bundle depends on the bundles before it, so it counts only after those that it was measured
@@ -195,11 +195,16 @@ def weak_bundles(choice: Choice) -> list[str]:
     alone.
     """
     said = []
-    *before, tumor = choice.stages
-    names = {choice.localizer: "kidney_dice_synthetic", tumor: tumor_metric(before)}
-    for bundle, name in names.items():
+    references = choice.references
+    *before, _ = choice.stages
+    names = {"localizer": "kidney_dice_synthetic", "tumor": tumor_metric(before)}
+    for stage, name in names.items():
+        bundle = references[stage].name
+        if references[stage].kind:
+            said.append(f"{bundle} is not of RenalSeg, which has not measured it: {_UNRELIABLE}")
+            continue
         try:
-            metadata = read_metadata(choice.bundles / bundle)
+            metadata = read_metadata(references[stage].folder)
         except ConfigError:
             continue  # the bundle itself says that it is broken, when it is loaded
         if trial := metadata.get("trial"):
@@ -213,7 +218,7 @@ def weak_bundles(choice: Choice) -> list[str]:
             )
         elif name not in metrics and any(other.startswith(TUMOR_METRIC) for other in metrics):
             said.append(f"{bundle} was not measured after {' and '.join(before)}: {_UNRELIABLE}")
-    return said
+    return list(dict.fromkeys(said))
 
 
 def file_stem(study: str, series: str) -> str:

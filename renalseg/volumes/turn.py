@@ -15,9 +15,11 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from renalseg.errors import ConfigError
 from renalseg.geometry import Array
 
-_AXIAL = np.array([[0, -1], [1, -1], [2, 1]])  # L, P, S, as nibabel has it from R, A, S
+AXIAL = "LPS"  # columns to L, rows to P, slices to S
+_SIDES = ("LR", "PA", "IS")
 _Number = TypeVar("_Number", bound=np.generic)
 
 
@@ -28,10 +30,12 @@ class Turn:
     Attributes:
         affine: (4, 4) of the stored volume, from voxel centers to RAS mm.
         shape: Of the stored volume.
+        axes: Where the axes of the turned volume point.
     """
 
     affine: Array
     shape: tuple[int, ...]
+    axes: str = AXIAL
 
     @property
     def turned_affine(self) -> Array:
@@ -40,9 +44,10 @@ class Turn:
         return np.asarray(self.affine @ back, np.float64)
 
     @property
-    def turned_shape(self) -> tuple[int, ...]:
+    def turned_shape(self) -> tuple[int, int, int]:
         """The shape (X, Y, Z) of the turned volume."""
-        return tuple(self.shape[int(axis)] for axis in np.argsort(self._own[:, 0]))
+        x, y, z = (self.shape[int(axis)] for axis in np.argsort(self._forth[:, 0]))
+        return (x, y, z)
 
     def forth(self, volume: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
         """Turns a stored volume (X, Y, Z); gives a view."""
@@ -50,7 +55,7 @@ class Turn:
 
     def back(self, volume: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
         """Turns a volume (X, Y, Z) to the axes of the stored one; gives a view."""
-        transform = nib.orientations.ornt_transform(_AXIAL, self._own)
+        transform = nib.orientations.ornt_transform(self._wanted, self._own)
         return np.asarray(nib.orientations.apply_orientation(volume, transform))
 
     def stored_slices(self) -> range:
@@ -65,4 +70,20 @@ class Turn:
 
     @property
     def _forth(self) -> Array:
-        return np.asarray(nib.orientations.ornt_transform(self._own, _AXIAL))
+        return np.asarray(nib.orientations.ornt_transform(self._own, self._wanted))
+
+    @property
+    def _wanted(self) -> Array:
+        return np.asarray(nib.orientations.axcodes2ornt(self.axes))
+
+
+def check_axes(axes: object) -> str:
+    """Returns where axes point, such as "LPS", one letter an axis as nibabel names them.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    given = axes if isinstance(axes, str) else ""
+    if len(given) == 3 and all(sum(letter in pair for letter in given) == 1 for pair in _SIDES):
+        return given
+    raise ConfigError(f"Expected axes such as LPS, RAS or IPL, got {axes!r}")

@@ -12,6 +12,7 @@ LEFT_OUT = {
     "mlflow",
     "parquet",
     "mesh",
+    "nnunet",
 }  # extras that requirements.txt has not, since few want them
 
 

@@ -104,7 +104,7 @@ def measure_networks(settings: Settings, study: Path, eager: bool = True) -> tup
     """
     with Models(settings.choice, overrides={"progress": False}) as models:
         image = read_series(study).image
-        bundles = models.stages
+        bundles = models.bundles
         networks = [bundle.network for bundle in bundles]
         for _ in range(2):
             recorders = [Recorder(network) for network in networks]

@@ -50,7 +50,7 @@ def convert(bundles: Path) -> list[str]:
             Settings.resolve(method=method, device="cpu", bundles=bundles).choice
         ) as models:
             models.check()
-            for bundle in models.stages:
+            for bundle in models.bundles:
                 convert_stacks(bundle)
     return methods
 

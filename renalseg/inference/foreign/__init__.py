@@ -1,0 +1,1 @@
+"""Models from elsewhere as stages: other frameworks and other labels, the same contract."""
