@@ -1,7 +1,7 @@
 """References to the models of the stages, as options, settings and methods' files write them.
 
 A stage names a bundle of RenalSeg (``kidney_sehdc``) or a model from elsewhere: a model folder of
-nnU-Net v2 (``nnunet:PATH``).
+nnU-Net v2 (``nnunet:PATH``), or a MONAI bundle with any labels (``bundle:PATH``).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from renalseg.errors import ConfigError
 
-NNUNET = "nnunet"
-KINDS = (NNUNET,)
+NNUNET, BUNDLE = "nnunet", "bundle"
+KINDS = (NNUNET, BUNDLE)
 """Kinds of models from elsewhere, which stand before their path."""
 _NAME_LENGTH = (
     32  # characters: with version and fingerprint it must fit an LO of DICOM, which has 64

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from renalseg.inference.foreign import nnunet_folder
+from renalseg.inference.foreign import nnunet_folder, zoo_folder
 from renalseg.inference.metadata import FINGERPRINT
-from renalseg.inference.references import NNUNET, Reference
+from renalseg.inference.references import BUNDLE, NNUNET, Reference
 from renalseg.runtime.checksums import sha256_of
 
 if TYPE_CHECKING:
     from renalseg.inference.foreign.stage import ForeignModel, ForeignStage
 
 LOCALIZE = "localizer"
-_KINDS: Mapping[str, Any] = {NNUNET: nnunet_folder}
+_KINDS: Mapping[str, Any] = {NNUNET: nnunet_folder, BUNDLE: zoo_folder}
 
 
 def describe_foreign(reference: Reference) -> str:
@@ -98,6 +98,10 @@ def load_foreign(
 
 def loader_of(kind: str) -> Callable[..., ForeignModel]:
     """Returns what loads a model of a kind."""
-    from renalseg.inference.foreign.nnunet import NnUNet
+    if kind == NNUNET:
+        from renalseg.inference.foreign.nnunet import NnUNet
 
-    return {NNUNET: NnUNet}[kind]
+        return NnUNet
+    from renalseg.inference.foreign.zoo import ZooBundle
+
+    return ZooBundle
