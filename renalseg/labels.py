@@ -13,6 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from renalseg.scores import Nephrometry
+
 BACKGROUND = 0
 KIDNEY = 1
 TUMOR = 2
@@ -252,6 +254,7 @@ class MeasuredSegment(Segment):
             depends on the whole kidney, as `third`, is None where the kidney is cut.
         image: The source slice that shows most of it, such as "81 of 129".
         enhancement: What other series of the study say about it; None where there are none.
+        nephrometry: Of a tumor: how hard it is to resect.
     """
 
     longest_mm: float
@@ -264,3 +267,4 @@ class MeasuredSegment(Segment):
     lower_bound: bool = False
     image: str | None = None
     enhancement: Enhancement | None = None
+    nephrometry: Nephrometry | None = None

@@ -192,7 +192,8 @@ def take_findings(
         others: Further series of the study, in which the findings are followed.
     """
     elsewhere = isinstance(ct, CTSeries) and names_another_part(ct.body_part)
-    findings = find(ct.image, pred, numbers, elsewhere=elsewhere)
+    gaps = [(gap.below, gap.above) for gap in ct.gaps] if isinstance(ct, CTSeries) else []
+    findings = find(ct.image, pred, numbers, elsewhere=elsewhere, gaps=gaps)
     if others:
         from renalseg.findings.phases import follow  # imports SimpleITK, which takes its time
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from monai.data import MetaTensor
 
 from renalseg.findings.measurements import measure
+from renalseg.findings.nephrometry import Levels, add_nephrometry
 from renalseg.findings.plausibility import judge
 from renalseg.findings.segments import split_segments
 from renalseg.findings.sentences import Judgment, cut_off
@@ -34,7 +35,12 @@ class Findings:
 
 
 def find(
-    image: MetaTensor, pred: MetaTensor, numbers: Numbers, *, elsewhere: bool = False
+    image: MetaTensor,
+    pred: MetaTensor,
+    numbers: Numbers,
+    *,
+    elsewhere: bool = False,
+    gaps: Levels = (),
 ) -> Findings:
     """Keeps plausible kidneys and tumors, divides them into segments and measures them.
 
@@ -43,12 +49,15 @@ def find(
         pred: (1, X, Y, Z) uint8 on its grid: 0 background, 1 kidney, 2 tumor, 3 cyst.
         numbers: Of the method: its limits, and how it tells left from right.
         elsewhere: Whether the header says that another part of the body was scanned.
+        gaps: Where slices are missing.
     """
     judged = judge(image, pred, numbers.plausibility, elsewhere=elsewhere)
-    return describe(image, judged.pred, numbers.sides, judged.judgment)
+    return describe(image, judged.pred, numbers.sides, judged.judgment, gaps)
 
 
-def describe(image: MetaTensor, pred: MetaTensor, sides: Sides, judgment: Judgment) -> Findings:
+def describe(
+    image: MetaTensor, pred: MetaTensor, sides: Sides, judgment: Judgment, gaps: Levels = ()
+) -> Findings:
     """Divides and measures labels.
 
     Args:
@@ -56,9 +65,11 @@ def describe(image: MetaTensor, pred: MetaTensor, sides: Sides, judgment: Judgme
         pred: (1, X, Y, Z) uint8 on its grid, as `find` takes it.
         sides: How the method tells left from right.
         judgment: What is said of them.
+        gaps: Where slices are missing.
     """
     segmented, found = split_segments(pred, image, sides)
-    segments = measure(image, segmented, found)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    segments = add_nephrometry(segmented, affine, measure(image, segmented, found), gaps)
     if (cut := cut_off(segments)) is not None:
         judgment = replace(judgment, review=(*judgment.review, cut))
     return Findings(segmented, tuple(segments), judgment)

@@ -12,6 +12,7 @@ from renalseg.labels import LABELS, ContrastPhase, Side, Third
 from renalseg.output.archive_table import study_names
 from renalseg.runtime.harmless import csv_cell
 from renalseg.runtime.staging import staging
+from renalseg.scores import QUANTITIES
 
 LESIONS_FILE = "lesions.csv"
 Row = dict[str, Any]
@@ -33,6 +34,8 @@ class Column(NamedTuple):
     choices: Sequence[str] = ()
 
 
+_UNITS = {"mm": "mm", "%": "percent"}  # in names
+_MEASURED = ("size", "exophytic")  # what nephrometry takes from other columns
 COLUMNS = (
     Column("record_id", str, "Study and number of the segment"),
     Column("study", str, "Study, as in archive.csv"),
@@ -62,6 +65,25 @@ COLUMNS = (
     Column("fat_percent", float, "Share below -20 HU, non-contrast series (%)"),
     Column("calcified_percent", float, "Share above 130 HU, non-contrast series (%)"),
     Column("fluid_percent", float, "Share from -10 to 20 HU, non-contrast series (%)"),
+    Column("renal", str, "R.E.N.A.L. nephrometry score of a tumor"),
+    Column("padua", str, "PADUA score of a tumor"),
+    Column("c_index", float, "Centrality index of a tumor"),
+    *(
+        Column(f"{name}_{_UNITS[each.unit]}", float, f"{each.meaning} ({each.unit})")
+        for name, each in QUANTITIES.items()
+        if name not in _MEASURED
+    ),
+    *(
+        Column(f"renal_{each.renal.lower()}", float, f"Points of {each.renal} in R.E.N.A.L.")
+        for each in QUANTITIES.values()
+        if each.renal
+    ),
+    *(
+        Column(f"padua_{name}", float, f"Points of {each.padua} in PADUA")
+        for name, each in QUANTITIES.items()
+        if each.padua
+    ),
+    Column("nephrometry_reason", str, "Why nephrometry was not assessed"),
     Column("method", str, "Method that found it"),
     Column("fingerprint", str, "Fingerprint of weights, settings and numbers"),
     Column("version", str, "Version of RenalSeg"),
@@ -107,12 +129,24 @@ def rows_of(study: Mapping[str, Any], run: Mapping[str, Any], name: str) -> Iter
             **segment,
             **enhancement,
             **{f"{value['phase']}_hu": value["mean_hu"] for value in enhancement["values"]},
+            **_nephrometry(segment.get("nephrometry") or {"components": {}}),
             **own,
             "record_id": f"{name}-{segment['number']}",
             "segment": segment["label"],
             "kind": LABELS[segment["kind"]].name,
         }
         yield {column.name: _plain(known.get(column.name)) for column in COLUMNS}
+
+
+def _nephrometry(scores: Mapping[str, Any]) -> Row:
+    row = {name: scores.get(name) for name in ("renal", "padua", "c_index")}
+    row["nephrometry_reason"] = scores.get("reason")
+    for name, component in scores["components"].items():
+        quantity = QUANTITIES[name]
+        row[f"{name}_{_UNITS[quantity.unit]}"] = component["value"]
+        row[f"renal_{quantity.renal.lower()}"] = component["renal"]
+        row[f"padua_{name}"] = component["padua"]
+    return row
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from matplotlib.colors import to_hex
 
 from renalseg.findings.enhancement import described
+from renalseg.findings.nephrometry.points import described as scored
 from renalseg.findings.sentences import NO_KIDNEY, USE, Statement, finding
 from renalseg.labels import MeasuredSegment, bounded
 from renalseg.report.panels import Panel, Panels, Style
@@ -258,5 +259,7 @@ def _notes(facts: Facts, segments: Sequence[MeasuredSegment]) -> list[_Note]:
         texts = {"Definitions": MEASURES, **texts}
     if phases := " ".join(described(segment) for segment in segments if segment.enhancement):
         texts = {"Phases": phases, **texts}
+    if scores := " ".join(scored(segment) for segment in segments if segment.nephrometry):
+        texts = {"Nephrometry": scores, **texts}
     width = RIGHT - LEFT - _LABEL
     return [_Note(title, wrap(text, width, _NOTE)) for title, text in texts.items()]

@@ -28,6 +28,7 @@ from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.output.place import all_at_once
 from renalseg.output.result import Result
 from renalseg.output.study import StudyResult
+from renalseg.scores import QUANTITIES
 from renalseg.settings import Settings
 from tests.factories.pdf import count_pages, text_of
 from tests.factories.results import as_found
@@ -122,6 +123,23 @@ def numbers(group: Dataset) -> dict[str, float]:
             ]
             name = " ".join([item.ConceptNameCodeSequence[0].CodeMeaning, *derived])
             found[name] = float(item.MeasuredValueSequence[0].NumericValue)
+    return found
+
+
+def nephrometry_of(entry: dict[str, Any]) -> dict[str, float]:
+    """The measures and points of nephrometry that a report has of an entry in result.json."""
+    scores = entry["nephrometry"]
+    found: dict[str, float] = {}
+    for name, component in scores["components"].items():
+        quantity = QUANTITIES[name]
+        if name not in ("size", "exophytic"):
+            found[quantity.meaning] = component["value"]
+        if component["renal"] is not None:
+            found[f"R.E.N.A.L. points: {quantity.renal}"] = component["renal"]
+        if component["padua"] is not None:
+            found[f"PADUA points: {quantity.padua}"] = component["padua"]
+    if scores["c_index"] is not None:
+        found["Centrality index"] = scores["c_index"]
     return found
 
 
@@ -226,6 +244,7 @@ def test_the_report_says_what_the_result_says(everything: Everything) -> None:
         }
         if entry["kind"] == TUMOR:
             expected["Share that lies outside of the kidney"] = entry["exophytic_percent"]
+            expected |= nephrometry_of(entry)
             (size,) = said(group, "Size category")
             assert size.ConceptCodeSequence[0].CodeMeaning == entry["size"] == "up to 4 cm"
         assert numbers(group) == expected

@@ -49,6 +49,7 @@ from renalseg.labels import (
     MeasuredSegment,
     Side,
 )
+from renalseg.scores import QUANTITIES, Nephrometry
 
 _Group = VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
 # Concepts that no public scheme has.
@@ -61,6 +62,12 @@ CUT = CodedConcept("CUT", SCHEME, "Cut off: volume and diameters are lower bound
 IMAGE = CodedConcept("IMAGE", SCHEME, "Image that shows most of it")
 PHASE = CodedConcept("PHASE", SCHEME, "Contrast phase")
 IN_ONE_SLICE = CodedConcept("ONESLICE", SCHEME, "Within one axial slice")
+
+RENAL = CodedConcept("RENAL", SCHEME, "R.E.N.A.L. nephrometry score")
+PADUA = CodedConcept("PADUA", SCHEME, "PADUA score")
+C_INDEX = CodedConcept("CINDEX", SCHEME, "Centrality index")
+NOT_ASSESSED = CodedConcept("NOTASSESSED", SCHEME, "Nephrometry not assessed")
+_MEASURED = ("size", "exophytic")  # components that are measures of every lesion
 
 _NAMES = {
     Kind.REVIEW: CodedConcept("REVIEW", SCHEME, "Reason for review"),
@@ -165,6 +172,9 @@ def _evaluations(segment: MeasuredSegment, phase: ContrastPhase) -> list[Qualita
     """Return the qualitative evaluations of a segment: size, image and phase."""
     said = {SIZE: segment.size, IMAGE: segment.image, PHASE: PHASES[phase].rstrip(".")}
     own = {name: _own(text) for name, text in said.items() if text is not None}
+    if (scores := segment.nephrometry) is not None:
+        known = {RENAL: scores.renal, PADUA: scores.padua, NOT_ASSESSED: scores.reason}
+        own |= {name: _own(text) for name, text in known.items() if text is not None}
     if segment.lower_bound:
         own[EXTENT] = CUT
     return [QualitativeEvaluation(name, value) for name, value in own.items()]
@@ -182,7 +192,34 @@ def _measurements(segment: MeasuredSegment) -> list[Measurement]:
     ]
     if segment.exophytic_percent is not None:
         measured.append(Measurement(EXOPHYTIC, segment.exophytic_percent, codes.UCUM.Percent))
+    if segment.nephrometry is not None:
+        measured += _nephrometry(segment.nephrometry)
     return measured
+
+
+def _nephrometry(scores: Nephrometry) -> list[Measurement]:
+    """Return the measures of nephrometry and the points of each, under private concepts."""
+    units = {"mm": codes.UCUM.Millimeter, "%": codes.UCUM.Percent}
+    found = []
+    for name, component in scores.components.items():
+        quantity = QUANTITIES[name]
+        if name not in _MEASURED:
+            concept = CodedConcept(name.upper(), SCHEME, quantity.meaning)
+            found.append(Measurement(concept, component.value, units[quantity.unit]))
+        points = {
+            f"RENAL{quantity.renal}": ("R.E.N.A.L.", quantity.renal, component.renal),
+            f"PADUA{name.upper()}": ("PADUA", quantity.padua, component.padua),
+        }
+        found += [
+            Measurement(
+                CodedConcept(code, SCHEME, f"{score} points: {part}"), count, codes.UCUM.NoUnits
+            )
+            for code, (score, part, count) in points.items()
+            if count is not None
+        ]
+    if scores.c_index is not None:
+        found.append(Measurement(C_INDEX, scores.c_index, codes.UCUM.NoUnits))
+    return found
 
 
 def _not_found(

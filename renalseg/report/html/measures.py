@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from renalseg.labels import BOUNDED, Color, ContrastPhase, Side, bounded, rgb_of
+from renalseg.scores import QUANTITIES
 
 Entry = Mapping[str, Any]
 
@@ -80,6 +81,50 @@ def enhancement_table(segments: Sequence[Entry]) -> str:
         for entry in shown
     ]
     return f"<h3>By contrast phase</h3>\n{_table(rows, [*columns, *_RISES])}"
+
+
+def nephrometry_table(segments: Sequence[Entry]) -> str:
+    """Gives a row for each tumor with its scores, and its measures with their points.
+
+    Args:
+        segments: Their entries in result.json.
+
+    Returns:
+        "" where there is no tumor.
+    """
+    shown = [entry for entry in segments if entry.get("nephrometry")]
+    if not shown:
+        return ""
+    columns = [
+        *(
+            ("renal", "R.E.N.A.L.", "{}"),
+            ("padua", "PADUA", "{}"),
+            ("c_index", "C-index", "{:.1f}"),
+        ),
+        *((name, f"{each.short}<br>{each.unit}", "{}") for name, each in QUANTITIES.items()),
+        ("reason", "Not assessed", "{}"),
+    ]
+    rows = [
+        {
+            **{key: entry[key] for key in ("number", "label", "kind", "side")},
+            **entry["nephrometry"],
+            **{
+                name: _with_points(component)
+                for name, component in entry["nephrometry"]["components"].items()
+            },
+        }
+        for entry in shown
+    ]
+    return (
+        f"<h3>Nephrometry</h3>\n{_table(rows, columns)}\n"
+        '<p class="note">In brackets: points in R.E.N.A.L. / PADUA. The collecting system and the '
+        "vessels are not segmented: both are taken as touched where the sinus is.</p>"
+    )
+
+
+def _with_points(component: Entry) -> str:
+    points = [str(component[name]) for name in ("renal", "padua") if component[name] is not None]
+    return f"{component['value']:.0f}" + (f" ({' / '.join(points)})" if points else "")
 
 
 def _row(entry: Entry, columns: Sequence[tuple[str, str, str]]) -> str:

@@ -19,7 +19,12 @@ from renalseg.findings.sentences import USE, Statement
 from renalseg.geometry import Array, to_world
 from renalseg.intake.ct import CT
 from renalseg.labels import TUMOR, Segment
-from renalseg.report.html.measures import chip, enhancement_table, measures_table
+from renalseg.report.html.measures import (
+    chip,
+    enhancement_table,
+    measures_table,
+    nephrometry_table,
+)
 from renalseg.report.html.pictures import Picture, draw_pictures
 from renalseg.report.html.volumes import MARGIN_MM, Volumes, pack_volumes
 from renalseg.runtime.harmless import one_line
@@ -80,7 +85,10 @@ def make_page(
         "sentence": escape(conclusion.text),
         "use": USE,
         "warnings": _warnings(others),
-        "measures": measures_table(content.segments) + enhancement_table(content.segments),
+        "measures": "".join(
+            table(content.segments)
+            for table in (measures_table, enhancement_table, nephrometry_table)
+        ),
         "facts": "\n".join(_facts(content.facts)),
         "legend": "\n".join(_legend(segments)),
         "center": CENTER_HU,

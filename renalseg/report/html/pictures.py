@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from renalseg.intake.ct import CT
 from renalseg.labels import Segment
-from renalseg.report.panels import Panel, caption
+from renalseg.report.html.nephrometry import nephrometry_planes
+from renalseg.report.panels import caption
 from renalseg.report.text import defaults
-from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, View, look
+from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, look
 
 _PIXELS_PER_MM = 2.0
 _DPI = 160  # how large letters and lines are
@@ -47,20 +50,24 @@ def draw_pictures(
     Args:
         ct: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
-        segments: The segments; beyond what seven planes show, tumors get no picture of their own.
+        segments: The segments; beyond what seven planes show, tumors get no picture of their own
+            but that of their nephrometry.
     """
     view = look(ct.image, segmented)
     with defaults():
         for plane, most in _MOST.items():
             for cut in view.cuts(plane, segments, most):
-                yield _draw(view, Panel(cut, caption(view, cut, ct)), segments)
+                draw = partial(view.draw, cut=cut, segments=segments)
+                yield _draw(draw, view.size(cut.plane), caption(view, cut, ct))
+        for scored in nephrometry_planes(ct, segmented, segments):
+            yield _draw(scored.draw, scored.size, scored.caption)
 
 
-def _draw(view: View, panel: Panel, segments: Sequence[Segment]) -> Picture:
-    width, height = (round(size * _PIXELS_PER_MM) for size in view.size(panel.cut.plane))
+def _draw(draw: Callable[[Axes], None], size: tuple[float, float], caption: str) -> Picture:
+    width, height = (round(side * _PIXELS_PER_MM) for side in size)
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
     FigureCanvasAgg(figure)
-    view.draw(figure.add_axes((0, 0, 1, 1)), panel.cut, segments)
+    draw(figure.add_axes((0, 0, 1, 1)))
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
-    return Picture(panel.caption, file.getvalue(), width, height)
+    return Picture(caption, file.getvalue(), width, height)
