@@ -11,6 +11,7 @@ from typing import NamedTuple
 from renalseg.labels import CYST, KIDNEY, TUMOR, ContrastPhase, MeasuredSegment, Segment, Side
 
 USE = "Research use only, not for diagnosis."
+NOT_REPORTED = ": not reported."  # how a review of what was withheld ends
 TUMOR_FOUND, NO_TUMOR, NO_KIDNEY = "tumor found", "no tumor found", "no kidney found"
 
 PHASES = MappingProxyType(
@@ -38,6 +39,11 @@ class Judgment:
     phase: ContrastPhase = ContrastPhase.UNKNOWN
     reason: str | None = None
     review: tuple[str, ...] = ()
+
+    @property
+    def withheld(self) -> bool:
+        """Whether something that the networks found in the kidneys was not reported."""
+        return any(text.endswith(NOT_REPORTED) for text in self.review)
 
 
 class Kind(StrEnum):

@@ -16,6 +16,7 @@ from renalseg.dicom.tags import is_uid
 from renalseg.dicom.write.references import refer_to_frames
 from renalseg.errors import ConfigError, InputError
 from renalseg.findings.findings import Findings
+from renalseg.findings.report_text import report_text
 from renalseg.findings.sentences import (
     Judgment,
     Statement,
@@ -84,15 +85,21 @@ class StudyResult:
         """All that the result says, the conclusion last; nothing where the study was refused."""
         if self.finding == REFUSED:
             return ()
-        judgment = Judgment(self.phase, self.reason, self.review)
-        return statements(self.segments, judgment, self.warnings)
+        return statements(self.segments, self.judgment, self.warnings)
+
+    @property
+    def judgment(self) -> Judgment:
+        """What the result says about itself."""
+        return Judgment(self.phase, self.reason, self.review)
 
     def to_dict(self) -> dict[str, Any]:
         """What result.json says about the study."""
         seconds = {stage: round(value, 2) for stage, value in self.seconds.items()}
         pictures = [str(path) for path in self.pictures]
         said = [statement._asdict() for statement in self.statements]
-        return {**asdict(self), "statements": said, "pictures": pictures, "seconds": seconds}
+        text = dict(report_text(self.segments, self.judgment)) if said else {}
+        own = {"statements": said, "text": text, "pictures": pictures, "seconds": seconds}
+        return {**asdict(self), **own}
 
 
 @damage_refused("the results cannot be made from the headers of their source")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -49,12 +49,14 @@ class Content:
         facts: Names and values of study, series and method. No patient: pages travel easily.
         segments: Their entries in result.json, with whatever measures they have.
         about: How it was measured.
+        text: Sentences for a report, by language.
     """
 
     said: Sequence[Statement]
     facts: Mapping[str, str]
     segments: Sequence[Mapping[str, Any]]
     about: str = ""
+    text: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_page(
@@ -89,6 +91,7 @@ def make_page(
             table(content.segments)
             for table in (measures_table, enhancement_table, nephrometry_table)
         ),
+        "text": _text(content.text),
         "facts": "\n".join(_facts(content.facts)),
         "legend": "\n".join(_legend(segments)),
         "center": CENTER_HU,
@@ -164,6 +167,13 @@ def _warnings(said: Sequence[Statement]) -> str:
         return ""
     items = "".join(f"<li><b>{kind}:</b> {escape(one_line(text))}</li>" for kind, text in said)
     return f'<ul class="warnings">{items}</ul>'
+
+
+def _text(text: Mapping[str, str]) -> str:
+    if not text:
+        return ""
+    written = "\n".join(f'<p lang="{key}">{escape(said)}</p>' for key, said in text.items())
+    return f"<section>\n<h2>Text for a report</h2>\n{written}\n</section>"
 
 
 def _legend(segments: Sequence[Segment]) -> Iterator[str]:

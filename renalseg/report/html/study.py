@@ -58,4 +58,5 @@ def _content(ct: CT, entry: Entry, run: Entry) -> Content:
         },
         segments=entry["segments"],
         about=MEASURES,
+        text=entry.get("text", {}),
     )
