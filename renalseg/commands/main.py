@@ -16,6 +16,7 @@ from renalseg.commands.inspect import add_inspect_command
 from renalseg.commands.jobs import add_jobs_command
 from renalseg.commands.lesions import add_lesions_command
 from renalseg.commands.methods import add_methods_command
+from renalseg.commands.publish import add_publish_command
 from renalseg.commands.report import add_report_command
 from renalseg.commands.synthesis import add_synthesis_commands
 from renalseg.commands.train import add_export_command, add_train_command
@@ -189,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     checksums = add_checksums_command(commands)
 
     add_export_command(commands)
+    add_publish_command(commands)
     for command in (summary, checksums):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from renalseg.inference.references import Reference
-
-_LICENSE = "docs/data_license.txt"
-_NAMES = re.compile(r"\bCC BY[A-Z-]* \d\.\d|\bApache-2\.0")
 
 
 def add_methods_command(commands: Any) -> None:
@@ -67,7 +63,7 @@ def list_methods(bundles: Path | None = None) -> list[dict[str, Any]]:
 
 def _model(reference: Reference) -> dict[str, Any]:
     from renalseg.inference.foreign.kinds import describe_foreign, foreign_files
-    from renalseg.inference.metadata import read_metadata
+    from renalseg.inference.metadata import licenses_of, read_metadata
     from renalseg.runtime.checksums import sha256_of
 
     if reference.kind:
@@ -77,15 +73,13 @@ def _model(reference: Reference) -> dict[str, Any]:
         return {**about, "licenses": [], "measured": {}}
     folder = reference.folder
     metadata = read_metadata(folder)
-    path = folder / _LICENSE
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
     weights = folder / "models" / "model.pt"
     return {
         "bundle": folder.name,
         "version": metadata.get("version", "unknown"),
         "sha256": sha256_of(weights),
         "bytes": weights.stat().st_size,
-        "licenses": sorted(set(_NAMES.findall(text))),
+        "licenses": licenses_of(folder),
         "measured": metadata.get("eval_metrics", {}),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 from renalseg.errors import ConfigError
 
 METADATA_FILE = "configs/metadata.json"
+LICENSE_FILE = "docs/data_license.txt"
+"""Says where the weights come from, and on what terms they may be used."""
 TUMOR_METRIC = "tumor_dice_synthetic"
 """Begin of the names of a tumor bundle's Dice in `eval_metrics`, one for what runs before it."""
 _DECIDES = ("configs/inference.yaml", "models/model.pt")  # what decides a bundle's output
 FINGERPRINT = 16  # characters
+_LICENSES = re.compile(r"\bCC BY[A-Z-]* \d\.\d|\bApache-2\.0")
 
 
 def read_metadata(bundle: Path) -> dict[str, Any]:
@@ -43,6 +47,13 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"Expected a JSON object in {path}, found {type(content).__name__}")
     return content
+
+
+def licenses_of(bundle: Path) -> list[str]:
+    """Names the licenses that a bundle's `LICENSE_FILE` names, such as "CC BY-NC-SA 4.0"."""
+    path = bundle / LICENSE_FILE
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return sorted(set(_LICENSES.findall(text)))
 
 
 def tumor_metric(before: Iterable[str], metric: str = TUMOR_METRIC) -> str:

@@ -8,12 +8,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = {
-    "mlflow",
-    "parquet",
-    "mesh",
-    "nnunet",
-}  # extras that requirements.txt has not, since few want them
+# Extras that requirements.txt has not, since few want them.
+LEFT_OUT = {"mlflow", "parquet", "mesh", "hub", "nnunet"}
 
 
 def declared() -> dict[str, Requirement]:
