@@ -254,3 +254,32 @@ def test_plain_monai_gives_the_voxels_that_renalseg_gives(cases: Path) -> None:
     expected = Bundle(root, CPU, overrides=settings)(load_case(ct))
     assert label.shape == (1, *nib.load(ct).shape)
     assert torch.equal(label.as_tensor(), expected.as_tensor())
+
+
+@pytest.mark.slow
+def test_two_processes_reach_what_one_reaches(library: Path, tmp_path: Path) -> None:
+    """Both see as many patches; the Dice of the same validation patches differs by noise."""
+    settings = SHORT | {"roi_size": [32, 32, 16], "width": 8, "epochs": 3, "epoch_length": 20}
+    settings |= {"learning_rate": 0.01, "data": str(library), "val_every": 3}
+    reached = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        settings["batch_size"] = 4 // processes
+        several = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}")
+        overlays = ("train", "multi_gpu_train") if processes > 1 else ("train",)
+        process = subprocess.run(
+            [
+                *(sys.executable, *(several if processes > 1 else ())),
+                *("-m", "monai.bundle", "run", "--bundle_root", BUNDLES / "kidney_sehdc"),
+                *("--config_file", str(configs(BUNDLES / "kidney_sehdc", *overlays))),
+                *("--output_dir", out),
+                *(part for key, value in settings.items() for part in (f"--{key}", str(value))),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=1800,
+        )
+        assert process.returncode == 0, process.stderr[-3000:]
+        reached.append(read_history(out)[-1]["dice"])
+    assert min(reached) > 0.5
+    assert abs(reached[0] - reached[1]) < 0.1
