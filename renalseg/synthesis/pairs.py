@@ -265,7 +265,7 @@ def _vary_scanner(hu: Tensor, label: Tensor, canvas: Canvas) -> Tensor:
     """Changes the scale, adds noise, blurs, or removes contrast."""
     kidney = label == KIDNEY
     cortex = float(hu[kidney].quantile(0.8)) if kidney.any() else 0.0
-    native = 0.04 if (label == TUMOR).any() else 0.2
+    native = 0.04 if (label == TUMOR).any() else 0.3
     if cortex > _CONTRAST_HU and canvas.chance(native):
         level = canvas.uniform(22, 42)
         hu = torch.where(hu > level, level + (hu - level) * canvas.uniform(0.04, 0.2), hu)
