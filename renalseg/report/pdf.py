@@ -25,7 +25,7 @@ _FOOT = HEIGHT - 14  # mm from the upper edge
 _PICTURES = 75.0  # mm that pictures have at least
 _NOTE, _FACT, _SAID = 8.0, 8.5, 8.5  # points
 _ROW = 5.2  # mm
-_LABEL = 21.0  # mm for what stands before a value or a note
+_LABEL = 24.0  # mm for what stands before a value or a note
 _COLUMNS = (LEFT, 104.0)  # of the study's values
 _NOTICE = "#fdf1ef"  # behind warnings
 # Two lines of a heading, and the right edge of the column in mm.
