@@ -285,7 +285,8 @@ def test_units_are_coded(everything: Everything) -> None:
         for item in group.ContentSequence
         if item.ValueType == "NUM"
     ]
-    assert units == ["ml", "mm", "mm", "[hnsf'U]", "[hnsf'U]", "%"]
+    points = ["1"] * 4  # of size and exophytic share, in R.E.N.A.L. and in PADUA
+    assert units == ["ml", "mm", "mm", "[hnsf'U]", "[hnsf'U]", "%", *points]
 
 
 def test_report_and_segmentation_speak_of_the_same_structures(everything: Everything) -> None:
