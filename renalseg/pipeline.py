@@ -194,7 +194,7 @@ def take_findings(
     elsewhere = isinstance(ct, CTSeries) and names_another_part(ct.body_part)
     gaps = [(gap.below, gap.above) for gap in ct.gaps] if isinstance(ct, CTSeries) else []
     findings = find(ct.image, pred, numbers, elsewhere=elsewhere, gaps=gaps)
-    if others:
+    if others and findings.segments:
         from renalseg.findings.phases import follow  # imports SimpleITK, which takes its time
 
         findings = follow(findings, ct.image, read_all(others), numbers.plausibility)

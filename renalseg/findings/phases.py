@@ -6,18 +6,22 @@ are measured where they come to lie (`enhancement`). One series speaks for each 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from monai.data import MetaTensor
+from scipy import ndimage
 
+from renalseg.components import bounding_box, grow_box
 from renalseg.findings.enhancement import Values, enhancement_of, measure_values, remarks
 from renalseg.findings.findings import Findings
 from renalseg.findings.plausibility.phase import recognize
-from renalseg.findings.registration import align, carry
+from renalseg.findings.registration import AROUND_MM, align, carry
 from renalseg.geometry import Array
+from renalseg.grids import Grid
 from renalseg.labels import ContrastPhase, MeasuredSegment, SeriesPhase, Side
 from renalseg.limits import Plausibility
 
@@ -47,13 +51,14 @@ def follow(
     """
     if not findings.segments:
         return findings
+    image, segmented = _near(image, findings.segmented)
     own = findings.judgment.phase
     values: dict[ContrastPhase, dict[int, Values]] = {}
     if own != ContrastPhase.UNKNOWN:
-        values[own] = _measure(image, findings.segmented, findings.segments)
+        values[own] = _measure(image, segmented, findings.segments)
     phases = []
     for series, other in others:
-        carried, shifts = _carry(findings, image, other)
+        carried, shifts = _carry(image, segmented, findings.segments, other)
         if not shifts:
             phases.append(SeriesPhase(series, reason=NOT_SHOWN))
             continue
@@ -76,15 +81,24 @@ def follow(
     return replace(findings, segments=tuple(segments), judgment=judgment, phases=tuple(phases))
 
 
+def _near(image: MetaTensor, segmented: Numbers) -> tuple[MetaTensor, Numbers]:
+    """The part of a series around what was found in it."""
+    grid, found = Grid.of(image), bounding_box(segmented > 0)
+    assert found is not None  # each segment is in the map
+    box = grow_box(found, AROUND_MM / grid.spacing, segmented.shape)
+    affine = torch.from_numpy(grid.crop(box).affine)
+    return MetaTensor(image.as_tensor()[(slice(None), *box)], affine=affine), segmented[box]
+
+
 def _carry(
-    findings: Findings, image: MetaTensor, other: MetaTensor
+    image: MetaTensor, segmented: Numbers, segments: Sequence[MeasuredSegment], other: MetaTensor
 ) -> tuple[Numbers, dict[Side, float]]:
     """Segment numbers on the grid of another series, and how far each kidney moved."""
     affine: Array = np.asarray(image.affine, dtype=np.float64)
     carried, shifts = np.zeros(other.shape[1:], np.uint8), {}
     for side in Side:
-        numbers = [segment.number for segment in findings.segments if segment.side == side]
-        labels = np.where(np.isin(findings.segmented, numbers), findings.segmented, 0)
+        numbers = [segment.number for segment in segments if segment.side == side]
+        labels = np.where(np.isin(segmented, numbers), segmented, 0)
         if not labels.any():
             continue
         alignment = align(image, labels > 0, other)
@@ -97,9 +111,16 @@ def _carry(
 def _measure(
     image: MetaTensor, segmented: Numbers, segments: Iterable[MeasuredSegment]
 ) -> dict[int, Values]:
-    hu = image[0].numpy()
-    measured = {each.number: measure_values(hu, segmented == each.number) for each in segments}
-    return {number: values for number, values in measured.items() if values is not None}
+    hu, boxes = image[0].numpy(), ndimage.find_objects(segmented)
+    measured = {}
+    for segment in segments:
+        box = boxes[segment.number - 1] if segment.number <= len(boxes) else None
+        if box is not None:
+            near = grow_box(box, (2, 2, 0), segmented.shape)
+            values = measure_values(hu[near], segmented[near] == segment.number)
+            assert values is not None  # the box holds it
+            measured[segment.number] = values
+    return measured
 
 
 def _kinds(segmented: Numbers, segments: Iterable[MeasuredSegment]) -> Numbers:

@@ -21,6 +21,7 @@ from renalseg.geometry import Array, spacing_of, to_index, to_world
 MOST_MM, MOST_DEGREES = 40.0, 20.0  # that a kidney moves between two breaths
 _STEP_MM = 2.0  # of the voxels that are compared
 _RIM_MM = 8.0  # around the kidney, in which its outline shows
+AROUND_MM = _RIM_MM + 2 * _STEP_MM  # of the fixed series that is looked at
 _BREATH_MM = (-24.0, 24.0, 6.0)  # first shifts that are tried along the body
 _HU = (-150.0, 350.0)
 _BINS, _TRIED, _SAMPLED = 32, 0.15, 0.25  # of the histograms; shares of the voxels
@@ -55,7 +56,7 @@ def align(fixed: MetaTensor, kidney: Mask, moving: MetaTensor) -> Alignment | No
         than breathing moves one.
     """
     source, target = (np.asarray(each.affine, dtype=np.float64) for each in (fixed, moving))
-    box = _around(kidney, source, _RIM_MM + 2 * _STEP_MM)
+    box = _around(kidney, source, AROUND_MM)
     near = _box_in(moving, to_world(source, _corners(box)))
     if near is None or _seen(kidney, source, moving) < _LEAST_SEEN:
         return None

@@ -18,7 +18,6 @@ SUFFIXES = (".stl", ".obj", ".glb")
 _FRAME = "SPACE=LPS"  # 3D Slicer looks for it in the header
 _HEADER = 80  # bytes at the start of an STL file, for any text
 _KIDNEY_ALPHA = 0.6
-_KIDNEY_ALPHA = 0.6
 # From patients in LPS mm to glTF: meters, y up, and its front toward z.
 _TO_GLTF = np.diag([1e-3, 1e-3, 1e-3, 1.0]) @ np.array(
     [[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]]

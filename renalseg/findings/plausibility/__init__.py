@@ -18,7 +18,7 @@ from monai.data import MetaTensor
 from renalseg.components import Mask
 from renalseg.findings.plausibility.kidneys import measure_traits, reaches_end, why_not
 from renalseg.findings.plausibility.phase import phase_of, read_signs
-from renalseg.findings.plausibility.scene import Found, Scene, make_scene, sides_in
+from renalseg.findings.plausibility.scene import Found, Scene, make_scene, on_side, sides_in
 from renalseg.findings.plausibility.tumors import Region, reasons_for_review, why_kidney
 from renalseg.findings.sentences import Judgment
 from renalseg.geometry import voxel_volume_mm3
@@ -123,8 +123,8 @@ class _Pieces:
 
     def on(self, side: Side) -> Mask:
         """Returns the mask (X, Y, Z) that is reported on a side, with its tumors."""
-        numbers = [number for number in self.kept if self.sides.get(number) == side]
-        return np.isin(self.scene.pieces, numbers)
+        kept = {number: self.sides[number] for number in self.kept if number in self.sides}
+        return on_side(self.scene, kept, side)
 
     def kidneys(self) -> Iterator[Mask]:
         """Returns the reported mask of each side that has one."""

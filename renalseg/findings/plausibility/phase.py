@@ -11,9 +11,16 @@ from monai.data import MetaTensor
 from scipy import ndimage
 
 from renalseg.components import Mask, bounding_box, grow_box
-from renalseg.findings.plausibility.scene import Found, Scene, depth_in, make_scene, sides_in
+from renalseg.findings.plausibility.scene import (
+    Found,
+    Scene,
+    depth_in,
+    make_scene,
+    on_side,
+    sides_in,
+)
 from renalseg.geometry import Array
-from renalseg.labels import ContrastPhase
+from renalseg.labels import ContrastPhase, Side
 from renalseg.limits import PhaseLimits, Plausibility
 
 _CORTEX_MM, _MEDULLA_MM = (2.4, 5.5), 9.0  # below the surface of the kidney
@@ -59,10 +66,7 @@ def recognize(
     affine = np.asarray(image.affine, dtype=np.float64)
     scene = make_scene(image[0].numpy(), affine, found, limits.step_mm)
     sides = sides_in(scene)
-    kidneys = [
-        np.isin(scene.pieces, [number for number, each in sides.items() if each == side])
-        for side in set(sides.values())
-    ]
+    kidneys = [mask for side in Side if (mask := on_side(scene, sides, side)).any()]
     return phase_of(read_signs(scene, kidneys, limits.phase), limits.phase)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -171,6 +172,17 @@ def depth_in(mask: Mask, spacing: Array) -> Array:
     """Distance (X, Y, Z) of each voxel of a mask from what is outside of it, in mm."""
     padded = np.pad(mask, 1)
     return np.asarray(ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1])
+
+
+def on_side(scene: Scene, sides: Mapping[int, Side], side: Side) -> Mask:
+    """Returns the mask (X, Y, Z) of the pieces of a side.
+
+    Args:
+        scene: Where they lie.
+        sides: The sides of the pieces that count, by their numbers.
+        side: Which one.
+    """
+    return np.isin(scene.pieces, [number for number, each in sides.items() if each == side])
 
 
 def sides_in(scene: Scene) -> dict[int, Side]:
