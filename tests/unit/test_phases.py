@@ -70,6 +70,15 @@ def test_a_kidney_is_carried_to_any_grid(name: str) -> None:
     assert overlap > 0.9
 
 
+def test_the_same_series_give_the_same_movement() -> None:
+    image, findings = found_in(breathed(EARLY))
+    other, _ = breathed(PLAIN, right=15).volumes(seed=1)
+    first, second = (align(image, findings.segmented == 2, other) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.matrix == pytest.approx(second.matrix, abs=1e-5)
+
+
 def test_a_kidney_that_the_other_series_cuts_is_not_followed() -> None:
     image, findings = found_in(breathed(EARLY))
     other, _ = breathed(PLAIN).volumes()
