@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from renalseg.findings.measurements import measure
 from renalseg.findings.nephrometry import (
@@ -20,6 +21,7 @@ from renalseg.findings.nephrometry import (
     anatomy,
 )
 from renalseg.findings.nephrometry.points import described
+from renalseg.findings.nephrometry.sinus import grown
 from renalseg.grids import Grid
 from renalseg.labels import CYST, KIDNEY, TUMOR, MeasuredSegment, Segment, Side
 from renalseg.scores import Nephrometry
@@ -99,6 +101,14 @@ def points(found: Nephrometry, scheme: str) -> dict[str, int]:
     """The points of a scheme by the names of the measures."""
     given = {name: getattr(each, scheme) for name, each in found.components.items()}
     return {name: count for name, count in given.items() if count is not None}
+
+
+@pytest.mark.parametrize("radius", [3, 5])
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.3])
+def test_what_is_grown_is_dilated_by_a_ball(radius: int, share: float) -> None:
+    mask = np.random.default_rng(radius).random((20, 17, 24)) < share
+    ball = (np.square(np.indices((2 * radius + 1,) * 3) - radius)).sum(axis=0) <= radius**2
+    np.testing.assert_array_equal(grown(mask, radius), ndimage.binary_dilation(mask, ball))
 
 
 def test_polar_lines_are_the_ends_of_the_sinus() -> None:
