@@ -25,7 +25,8 @@ BUILD_FLAGS ?=
 IMAGE_TOOL  ?= $(shell docker info >/dev/null 2>&1 && echo docker || command -v podman || command -v buildah)
 
 BIN   := $(VENV)/bin
-PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Python compiles a module when it is first imported; most never are.
+PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 RUN   := $(VENV)/.installed
 DEV   := $(VENV)/.installed-dev
 DEMO  := build/demo
@@ -34,10 +35,12 @@ NNUNET := build/nnunet
 OHIF   := build/ohif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-worker test-all test-container test-view wheel-test lint check bench goldens pictures train train-all image clean
+.PHONY: help install demo test test-worker test-all test-container test-view wheel-test lint check bench goldens pictures train train-all image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+install: $(DEV)  ## install what all targets need, which each of them otherwise does at its first run
 
 demo: $(RUN)  ## segment the embedded sample CT and show the result
 	rm -rf $(DEMO)
