@@ -88,6 +88,12 @@ class Settings:
             )
         return tuple(name for name in FORMATS if FORMATS[name] == suffix) or ("nifti",)
 
+    def not_of_volume(self) -> tuple[str, ...]:
+        """Returns what was asked for and is not written of a volume; none by default."""
+        if self.outputs == tuple(DEFAULT_OUTPUTS.split(",")):
+            return ()
+        return tuple(name for name in self.outputs if name not in OF_ANY_CT)
+
     @classmethod
     def resolve(
         cls,

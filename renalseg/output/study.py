@@ -132,6 +132,9 @@ def write_study(
     segmented, judgment = findings.segmented, findings.judgment
     segments = name_images(ct, segmented, findings.segments)
     warnings = (*judgment.review, *_unanswered(ct, findings), *weak_bundles(settings.choice))
+    left_out = () if isinstance(ct, CTSeries) else settings.not_of_volume()
+    if left_out:
+        warnings += (f"Not written: {', '.join(left_out)}. A volume has no DICOM slices for them.",)
     said = statements(segments, judgment, warnings)
     files = []
     if isinstance(ct, CTSeries):

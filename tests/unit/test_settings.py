@@ -282,22 +282,27 @@ def test_unknown_outputs_are_refused_with_the_known(bundles: Path, outputs: str)
 
 
 @pytest.mark.parametrize(
-    ("outputs", "suffix", "maps"),
+    ("outputs", "suffix", "maps", "left_out"),
     [
-        (None, ".nii.gz", ("nifti",)),
-        (None, ".nii", ("nifti",)),
-        (None, ".nrrd", ("nrrd",)),
-        (None, ".mha", ("mha",)),
-        (None, "", ("nifti",)),
-        ("seg,nrrd", ".mha", ("nrrd",)),
-        ("masks,nifti", ".mha", ("nifti", "masks")),
-        ("glb,rtstruct", ".mha", ("glb",)),
+        (None, ".nii.gz", ("nifti",), ()),
+        (None, ".nii", ("nifti",), ()),
+        (None, ".nrrd", ("nrrd",), ()),
+        (None, ".mha", ("mha",), ()),
+        (None, "", ("nifti",), ()),
+        ("seg,nrrd", ".mha", ("nrrd",), ("seg",)),
+        ("masks,nifti", ".mha", ("nifti", "masks"), ()),
+        ("glb,rtstruct", ".mha", ("glb",), ("rtstruct",)),
     ],
 )
 def test_a_volume_gets_a_label_map_in_its_own_format_by_default(
-    bundles: Path, outputs: str | None, suffix: str, maps: tuple[str, ...]
+    bundles: Path,
+    outputs: str | None,
+    suffix: str,
+    maps: tuple[str, ...],
+    left_out: tuple[str, ...],
 ) -> None:
-    assert Settings.resolve(bundles=bundles, outputs=outputs).of_volume(suffix) == maps
+    settings = Settings.resolve(bundles=bundles, outputs=outputs)
+    assert (settings.of_volume(suffix), settings.not_of_volume()) == (maps, left_out)
 
 
 @pytest.mark.parametrize("outputs", ["seg,pdf", "rtstruct"])
