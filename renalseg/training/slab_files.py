@@ -33,6 +33,7 @@ Item = tuple[str, dict[str, Any]]  # name of the file, what it holds
 SPACING = (1.25, 1.25, 3.0)  # of label maps: the grid of the network
 CLIPPED, SOFT_TISSUE = (0.0, 255.0), (-160.0, 240.0)  # windows of archives, HU
 _CURVAS_MM, _CCRCC_MM = 0.75, 0.78  # pixels, which the sources do not state
+_SLICE_MM = 0.85  # of other slices that do not state it
 _FAT, _TISSUE = 70.0, 105.0  # gray values of the soft-tissue window
 _BTCV_KIDNEYS = (2, 3)  # values of its labels
 _FLUID_HU, _CYST_ML, _ROUND = (-15.0, 45.0), 0.4, 0.45  # cysts, which BTCV labels as kidney
@@ -55,6 +56,7 @@ def slabs_of(data: Path, kidneys: Mapping[str, Any], found: Path | None = None) 
     yield from _kits_slices(data / "slices")
     yield from _curvas_slices(data / "slices_curvas")
     yield from _ccrcc_slices(data / "slices_ccrcc", kidneys)
+    yield from _labeled_slices(data / "slices_labeled")
     yield from _volumes(data / "ct", found)
     yield from _btcv(data / "btcv", found)
 
@@ -124,6 +126,17 @@ def _ccrcc_slices(folder: Path, kidneys: Mapping[str, Any]) -> Iterator[Item]:
         facts["spacing"] = (_CCRCC_MM, _CCRCC_MM, SPACING[2])
         name = f"ccrcc_{Path(row['file']).stem}"
         yield name, {**facts, "image": _turned(hu), "label": _turned(label)}
+
+
+def _labeled_slices(folder: Path) -> Iterator[Item]:
+    """Slices that say of themselves what they are, see docs/how-to/train.md."""
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as stored:
+            image, label = (_turned(stored[key]) for key in ("image", "label"))
+            facts = {"patient": str(stored["patient"]), "window": tuple(stored["window"])}
+            mm = [float(side) if side > 0 else _SLICE_MM for side in stored["spacing"]]
+        name = f"labeled_{path.stem}"
+        yield name, {**facts, "image": image, "label": label, "spacing": (*mm[::-1], SPACING[2])}
 
 
 def outline_kidneys(gray: Array, ellipses: Sequence[Sequence[float]]) -> Array:

@@ -13,8 +13,8 @@ from renalseg.training.slab_files import main, outline_kidneys
 
 
 def write_data(root: Path) -> Path:
-    """A KiTS label map, and a slice of each of the three collections."""
-    for folder in ("labels/kits", "slices", "slices_ccrcc", "slices_curvas"):
+    """A KiTS label map, and a slice of each of the collections."""
+    for folder in ("labels/kits", "slices", "slices_ccrcc", "slices_curvas", "slices_labeled"):
         (root / folder).mkdir(parents=True)
     label = np.zeros((10, 120, 200), np.uint8)  # z, y, x as KiTS stores them: I, P, L
     label[2:8, 40:80, 20:60] = KIDNEY
@@ -36,6 +36,10 @@ def write_data(root: Path) -> Path:
         np.savez(root / f"slices_ccrcc/{name}.npz", image_8bit=gray, tumor=tumor)
     rows = "file,lesion,patient_group,slice\nb.npz,P1,24,1\nc.npz,P1,24,2\n"
     (root / "slices_ccrcc/index.csv").write_text(rows)
+    facts = {"patient": "kits 300", "window": (-79.0, 304.0)}
+    for name, sides in (("d", (0.9, 0.7)), ("e", (np.nan, np.nan))):
+        path = root / f"slices_labeled/{name}.npz"
+        np.savez(path, image=picture.astype(np.int16), label=kinds, spacing=sides, **facts)
     return root
 
 
@@ -50,6 +54,8 @@ def test_each_source_becomes_slabs_of_its_patients(tmp_path: Path) -> None:
         "slice_case_00025_slice_0060": "kits 25",
         "curvas_a": "curvas 10001",
         "ccrcc_b": "ccrcc 24",
+        "labeled_d": "kits 300",
+        "labeled_e": "kits 300",
     }
     drawn = found["kits_00004"]
     assert "image" not in drawn
@@ -63,6 +69,10 @@ def test_each_source_becomes_slabs_of_its_patients(tmp_path: Path) -> None:
     assert real["image"].shape == (512, 512, 1)
     x, y, _ = np.argwhere(real["label"] == CYST).mean(axis=0)
     assert (x, y) == (511 - 144.5, 511 - 284.5)  # columns run to the left, rows to posterior
+    np.testing.assert_array_equal(found["labeled_d"]["label"], real["label"])
+    assert found["labeled_d"]["window"].tolist() == [-79, 304]
+    assert found["labeled_d"]["spacing"].tolist() == [0.7, 0.9, 3]  # stored by rows and columns
+    assert found["labeled_e"]["spacing"].tolist() == [0.85, 0.85, 3]  # not stated
     sick = found["ccrcc_b"]
     assert (sick["label"] == TUMOR).sum() == 100
     assert (sick["label"] > 0).sum() > 1400
