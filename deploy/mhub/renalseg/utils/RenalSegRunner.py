@@ -15,8 +15,8 @@ COMMAND = "renalseg"
 class RenalSegRunner(Module):
     """Segments kidneys, their tumors and cysts.
 
-    A series that RenalSeg refuses fails with its sentence; the other series of a run go on. Where no kidney is in the image, there
-    is a report and no segmentation.
+    A series that RenalSeg refuses fails with its sentence; the other series of a run go on. Where
+    no kidney is in the image, there is a report and no segmentation.
     """
 
     method: str
@@ -53,21 +53,12 @@ class RenalSegRunner(Module):
         sr: InstanceData,
         report: InstanceData,
     ) -> None:
-        """Runs the command in a folder of its own, and moves what it wrote to where MHub expects it."""
+        """Runs the command in a folder of its own, and moves its files to where MHub wants them."""
         with tempfile.TemporaryDirectory() as folder:
-            command = [
-                COMMAND,
-                "run",
-                ct.abspath,
-                folder,
-                "--outputs",
-                "seg,sr",
-                "--device",
-                self.device,
-            ]
+            options = ["--outputs", "seg,sr", "--device", self.device]
             if self.method:
-                command += ["--method", self.method]
-            subprocess.run(command, check=True)
+                options += ["--method", self.method]
+            subprocess.run([COMMAND, "run", ct.abspath, folder, *options], check=True)
             for pattern, wanted in (("*.seg.dcm", seg), ("*.sr.dcm", sr), ("result.json", report)):
                 for written in Path(folder).glob(pattern):
                     shutil.move(str(written), wanted.abspath)
