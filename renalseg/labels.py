@@ -105,6 +105,19 @@ LABELS = MappingProxyType(
 
 
 @dataclass(frozen=True)
+class Tracking:
+    """What objects of several studies call the same lesion, DICOM PS3.16, TID 4108.
+
+    Attributes:
+        uid: TrackingUID.
+        identifier: TrackingID.
+    """
+
+    uid: str
+    identifier: str
+
+
+@dataclass(frozen=True)
 class Segment:
     """One segment of a result that is present in the volume.
 
@@ -114,6 +127,7 @@ class Segment:
         kind: `KIDNEY`, `TUMOR` or `CYST`.
         side: Side of the kidney that it is or lies in.
         volume_ml: Volume in milliliters.
+        tracking: What an earlier study called it; None without one.
     """
 
     number: int
@@ -121,6 +135,7 @@ class Segment:
     kind: int
     side: Side
     volume_ml: float
+    tracking: Tracking | None = field(default=None, kw_only=True)
 
     @property
     def rgb(self) -> Color:

@@ -17,7 +17,7 @@ def run_archive(options: argparse.Namespace, choices: Mapping[str, Any]) -> int:
     """Segments the studies of a folder, by each method that is asked for.
 
     Args:
-        options: Of the command line: root, out_root, model and again.
+        options: Of the command line: root, out_root, model, again and compare.
         choices: Arguments of `Settings.resolve`; "method" is a list, or None.
 
     Returns:
@@ -37,14 +37,14 @@ def run_archive(options: argparse.Namespace, choices: Mapping[str, Any]) -> int:
         for method in methods
     ]
     if len(settings) == 1:
-        return worst(_segment(options.root, options.out_root, settings[0], again=options.again))
+        return worst(_segment(options, options.out_root, settings[0]))
     names = [each.choice.algorithm for each in settings]
     if len(set(names)) < len(names):
         raise ConfigError(f"Expected different methods, got {', '.join(names)}")
     codes = []
     for name, each in zip(names, settings, strict=True):
         print(f"{name}:")
-        codes += _segment(options.root, options.out_root / name, each, again=options.again)
+        codes += _segment(options, options.out_root / name, each)
     from renalseg.output.methods_table import METHODS_FILE, put_methods
 
     _print_side_by_side(put_methods(options.out_root, names), names)
@@ -52,12 +52,24 @@ def run_archive(options: argparse.Namespace, choices: Mapping[str, Any]) -> int:
     return worst(codes)
 
 
-def _segment(root: Path, out_root: Path, settings: Any, *, again: bool) -> list[int]:
+def _segment(options: argparse.Namespace, out_root: Path, settings: Any) -> list[int]:
+    """Segments the studies and compares those of one patient; gives their exit codes."""
+    codes = _segment_all(options, out_root, settings)
+    if options.compare and out_root.is_dir():
+        from renalseg.followup.archive import FOLDER, compare_archive
+
+        if written := compare_archive(options.root, out_root):
+            print(f"{plural(len(written), 'comparison')} of two studies of a patient")
+            print(out_root / FOLDER)
+    return codes
+
+
+def _segment_all(options: argparse.Namespace, out_root: Path, settings: Any) -> list[int]:
     """The exit codes of the studies."""
     from renalseg.archive import SUMMARY_FILE, segment_archive
 
     start = time.perf_counter()
-    outcomes = segment_archive(root, out_root, settings, again=again)
+    outcomes = segment_archive(options.root, out_root, settings, again=options.again)
     hours = (time.perf_counter() - start) / 3600
     if not outcomes:
         print("every study already has a result; --again segments them again")

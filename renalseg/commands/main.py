@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from renalseg import __version__
 from renalseg.commands.archive import run_archive
+from renalseg.commands.compare import add_compare_command
 from renalseg.commands.data import add_data_command
 from renalseg.commands.evaluate import add_evaluate_command
 from renalseg.commands.inspect import add_inspect_command
@@ -168,6 +169,12 @@ def _parser() -> argparse.ArgumentParser:
     archive.add_argument(
         "--again", action="store_true", help="also segment studies that already have a result"
     )
+    archive.add_argument(
+        "--compare",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compare each study with the one before it of the same patient (the default)",
+    )
     archive.set_defaults(action=_archive)
     for command in (run, archive):
         command.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help=_BUNDLES)
@@ -182,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data_command(commands)
     add_train_command(commands)
     add_report_command(commands)
+    add_compare_command(commands, add_choices)
     add_lesions_command(commands)
     add_worker_command(commands)
     add_jobs_command(commands)

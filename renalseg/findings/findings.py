@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from monai.data import MetaTensor
 
+from renalseg.findings.followup.comparison import Comparison
 from renalseg.findings.measurements import measure
 from renalseg.findings.nephrometry import Levels, add_nephrometry
 from renalseg.findings.plausibility import judge
@@ -26,12 +27,14 @@ class Findings:
         segments: The segments, measured, in the order of their numbers.
         judgment: What is said of them besides their measures.
         phases: The other series of the study in which they were followed.
+        comparison: What changed since an earlier study; None without one.
     """
 
     segmented: npt.NDArray[np.uint8]
     segments: tuple[MeasuredSegment, ...]
     judgment: Judgment
     phases: tuple[SeriesPhase, ...] = ()
+    comparison: Comparison | None = None
 
 
 def find(

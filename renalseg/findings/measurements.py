@@ -19,7 +19,7 @@ import numpy.typing as npt
 from monai.data import MetaTensor
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import cdist, pdist
 
 from renalseg.components import Box, Mask, bounding_box
 from renalseg.findings.bounds import reaches_end, with_kidneys
@@ -174,6 +174,18 @@ def longest_diameter(mask: Mask, affine: npt.ArrayLike) -> float:
     """
     matrix = np.asarray(affine, dtype=np.float64)
     return _farthest(_hull(to_world(matrix, _ends(mask, range(3)))))
+
+
+def diameter_ends(mask: Mask, affine: npt.ArrayLike) -> Array:
+    """Returns the two voxel centers (2, 3) in RAS mm that lie farthest apart.
+
+    Args:
+        mask: (X, Y, Z), not empty.
+        affine: (4, 4) from voxel centers to RAS mm.
+    """
+    points = _hull(to_world(np.asarray(affine, dtype=np.float64), _ends(mask, range(3))))
+    apart = cdist(points, points)
+    return points[list(np.unravel_index(int(apart.argmax()), apart.shape))]
 
 
 def _farthest(points: Array) -> float:

@@ -51,6 +51,7 @@ class Kind(StrEnum):
 
     REVIEW = "Please review"
     WARNING = "Warning"
+    COMPARISON = "Comparison"
     CONCLUSION = "Conclusion"
 
 
@@ -67,7 +68,10 @@ class Statement(NamedTuple):
 
 
 def statements(
-    segments: Sequence[MeasuredSegment], judgment: Judgment, warnings: Sequence[str]
+    segments: Sequence[MeasuredSegment],
+    judgment: Judgment,
+    warnings: Sequence[str],
+    compared: str | None = None,
 ) -> tuple[Statement, ...]:
     """Return all statements of a result, in the order of all its files: the conclusion comes last.
 
@@ -77,11 +81,13 @@ def statements(
         segments: What was found.
         judgment: What the result says about itself.
         warnings: For people; those that ask for a review may be among them.
+        compared: What changed since an earlier study, if there is one.
     """
     rest = [text for text in dict.fromkeys(warnings) if text not in judgment.review]
     return (
         *(Statement(Kind.REVIEW, text) for text in judgment.review),
         *(Statement(Kind.WARNING, text) for text in rest),
+        *(() if compared is None else (Statement(Kind.COMPARISON, compared),)),
         Statement(Kind.CONCLUSION, sentences(segments, judgment)),
     )
 

@@ -17,6 +17,12 @@ from renalseg.output import label_maps, meshes
 from renalseg.output.folder import read_result
 from renalseg.runtime.harmless import one_line
 
+_READ = (
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"),
+    *("PredecessorDocumentsSequence", "PatientID", "IssuerOfPatientID", "StudyDate"),
+    *("PatientBirthDate", "PatientSex"),
+    *("PatientIdentityRemoved", "LongitudinalTemporalInformationModified"),
+)
 _SUFFIXES = (".dcm", *label_maps.SUFFIXES, *meshes.SUFFIXES)
 
 
@@ -28,11 +34,14 @@ class Earlier:
         supersedes: SOP Instance UIDs of the objects that a new result takes the place of: all of
             an earlier result from another input; of a result from the same input, those that it
             had superseded itself, so that a rerun says the same.
-        report: UIDs of class, study, series and instance of the superseded report, if any.
+        report: UIDs of class, study, series and instance of the superseded report, or of that of an
+            earlier study that was compared, if any.
+        evidence: The same of objects of an earlier study that were compared.
     """
 
     supersedes: tuple[str, ...] = ()
     report: Dataset | None = None
+    evidence: tuple[Dataset, ...] = ()
 
 
 def find_earlier(folder: Path, series: CTSeries) -> Earlier:
@@ -49,7 +58,7 @@ def find_earlier(folder: Path, series: CTSeries) -> Earlier:
     if entry is None:
         return Earlier()
     files = _files(entry)
-    objects = [found for name in files if (found := _uids(folder / name)) is not None]
+    objects = [found for name in files if (found := header_of(folder / name)) is not None]
     reports = [found for found in objects if found.get("Modality") == "SR"]
     if entry.get("input_hash") != series.input_hash:
         return Earlier(
@@ -107,10 +116,10 @@ def _files(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in names if name.endswith(_SUFFIXES))
 
 
-def _uids(path: Path) -> Dataset | None:
-    tags = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"]
+def header_of(path: Path) -> Dataset | None:
+    """Reads what names an object, its patient and its dates; None if it cannot be read."""
     try:
-        return dcmread(path, specific_tags=[*tags, "PredecessorDocumentsSequence"])
+        return dcmread(path, specific_tags=list(_READ))
     except (OSError, InvalidDicomError):
         return None
 

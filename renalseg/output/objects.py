@@ -19,6 +19,7 @@ from renalseg.dicom.write.derived import (
     say,
 )
 from renalseg.dicom.write.seg import build_seg
+from renalseg.findings.followup.comparison import Comparison
 from renalseg.findings.sentences import PHASES, USE, Statement
 from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.output.earlier import Earlier
@@ -33,6 +34,7 @@ def make_objects(
     said: Sequence[Statement],
     settings: Settings,
     earlier: Earlier,
+    comparison: Comparison | None = None,
 ) -> Iterator[tuple[str, Dataset]]:
     """Makes the objects that the settings ask for, each when it is its turn.
 
@@ -43,7 +45,8 @@ def make_objects(
         phase: Contrast phase, as the pixels show it.
         said: What every object says, in its order.
         settings: What ran, and what is wanted.
-        earlier: What the new objects supersede.
+        earlier: What the new objects supersede, or were compared with.
+        comparison: What changed since.
 
     Yields:
         The kind, one of `renalseg.settings.OUTPUTS`, and the object.
@@ -75,7 +78,20 @@ def make_objects(
     if "sr" in settings.outputs:
         from renalseg.dicom.write.sr import build_sr
 
-        yield "sr", build_sr(origin, segments, phase, said, segmentation, earlier.report)
+        listed = () if comparison is None else (*comparison.kidneys, *comparison.lesions)
+        yield (
+            "sr",
+            build_sr(
+                origin,
+                segments,
+                phase,
+                said,
+                segmentation,
+                earlier.report,
+                earlier.evidence,
+                {change.number: change for change in listed},
+            ),
+        )
     if "pdf" in settings.outputs:
         yield "pdf", _report(origin, segmented, segments, phase, said, settings)
     if "sc" in settings.outputs:

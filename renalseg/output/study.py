@@ -16,6 +16,8 @@ from renalseg.dicom.tags import is_uid
 from renalseg.dicom.write.references import refer_to_frames
 from renalseg.errors import ConfigError, InputError
 from renalseg.findings.findings import Findings
+from renalseg.findings.followup.comparison import Comparison
+from renalseg.findings.followup.sentences import compared
 from renalseg.findings.report_text import report_text
 from renalseg.findings.sentences import (
     Judgment,
@@ -61,6 +63,7 @@ class StudyResult:
         input_hash: Of the source; another one supersedes this result.
         supersedes: SOP Instance UIDs of the objects that these take the place of.
         warnings: For people.
+        comparison: What changed since an earlier study; None without one.
         seconds: Of each stage.
     """
 
@@ -78,6 +81,7 @@ class StudyResult:
     input_hash: str = ""
     supersedes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    comparison: Comparison | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -85,7 +89,7 @@ class StudyResult:
         """All that the result says, the conclusion last; nothing where the study was refused."""
         if self.finding == REFUSED:
             return ()
-        return statements(self.segments, self.judgment, self.warnings)
+        return statements(self.segments, self.judgment, self.warnings, compared(self.comparison))
 
     @property
     def judgment(self) -> Judgment:
@@ -131,18 +135,32 @@ def write_study(
     earlier = earlier or Earlier()
     segmented, judgment = findings.segmented, findings.judgment
     segments = name_images(ct, segmented, findings.segments)
-    warnings = (*judgment.review, *_unanswered(ct, findings), *weak_bundles(settings.choice))
+    warnings = (
+        *judgment.review,
+        *(() if findings.comparison is None else findings.comparison.remarks),
+        *_unanswered(ct, findings),
+        *weak_bundles(settings.choice),
+    )
     left_out = () if isinstance(ct, CTSeries) else settings.not_of_volume()
     if left_out:
         warnings += (f"Not written: {', '.join(left_out)}. A volume has no DICOM slices for them.",)
-    said = statements(segments, judgment, warnings)
+    said = statements(segments, judgment, warnings, compared(findings.comparison))
     files = []
     if isinstance(ct, CTSeries):
         uids = (ct.headers[0].get(f"{kind}InstanceUID", "") for kind in ("Study", "Series"))
         study, source = map(str, uids)
         stem = file_stem(study, source)
         wanted = tuple(name for name in settings.outputs if name in OF_ANY_CT)
-        made = make_objects(ct, segmented, segments, judgment.phase, said, settings, earlier)
+        made = make_objects(
+            ct,
+            segmented,
+            segments,
+            judgment.phase,
+            said,
+            settings,
+            earlier,
+            findings.comparison,
+        )
         for kind, built in made:
             files.append(f"{stem}.{kind}.dcm")
             refer_to_frames(built, ct.frames)
@@ -177,6 +195,7 @@ def write_study(
         input_hash=ct.input_hash,
         supersedes=earlier.supersedes,
         warnings=warnings,
+        comparison=findings.comparison,
         seconds={**timings, "write": time.perf_counter() - start},
     )
     if settings.report is not None:

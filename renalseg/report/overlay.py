@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from renalseg.findings.sentences import Statement
+from renalseg.findings.sentences import Kind, Statement
 from renalseg.intake.ct import CT
 from renalseg.labels import Segment, bounded
 from renalseg.report.panels import Panels, Style, choose_panels
@@ -67,7 +67,10 @@ def make_picture(picture: Picture) -> Sheet:
     """
     width = _WIDTH - 2 * _MARGIN
     *warnings, conclusion = picture.said
-    texts = [(wrap(f"{kind}: {text}", width, _SIZE), _ALARM) for kind, text in warnings]
+    texts = [
+        (wrap(f"{kind}: {text}", width, _SIZE), _INK if kind == Kind.COMPARISON else _ALARM)
+        for kind, text in warnings
+    ]
     answer = wrap(conclusion.text, width, 11, bold=True)
     legend = _legend(picture.segments, width)
     note = wrap(picture.note, width, _SIZE)

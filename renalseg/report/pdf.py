@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from renalseg.findings.enhancement import described
 from renalseg.findings.nephrometry.points import described as scored
-from renalseg.findings.sentences import NO_KIDNEY, USE, Statement, finding
+from renalseg.findings.sentences import NO_KIDNEY, USE, Kind, Statement, finding
 from renalseg.labels import MeasuredSegment, bounded
 from renalseg.report.panels import Panel, Panels, Style
 from renalseg.report.sheet import DARK, GRAY, HEIGHT, LEFT, RED, RIGHT, Sheet, to_pdf
@@ -111,12 +111,14 @@ def make_pages(
 
     Where warnings would leave them less than a quarter of the page, those go on on another.
     """
-    *warnings, conclusion = said
+    *others, conclusion = said
+    warnings = [each for each in others if each.kind != Kind.COMPARISON]
+    compared = [each.text for each in others if each.kind == Kind.COMPARISON]
     sheet = _new_sheet()
     y = _study(sheet, facts.study, 34)
     color = RED if finding(segments) == NO_KIDNEY else DARK
     answer = wrap(conclusion.text, RIGHT - LEFT, 11, bold=True)
-    notes = _notes(facts, segments)
+    notes = _notes(facts, segments, compared)
     below = _table_height(segments) + sum(note.height for note in notes) + 6
     fixed = len(answer) * leading(11) + _PICTURES + below + 10
     first, rest = _split(warnings, _FOOT - 4 - y - fixed)
@@ -252,7 +254,9 @@ def _cells(row: MeasuredSegment) -> tuple[str, ...]:
     )
 
 
-def _notes(facts: Facts, segments: Sequence[MeasuredSegment]) -> list[_Note]:
+def _notes(
+    facts: Facts, segments: Sequence[MeasuredSegment], compared: Sequence[str]
+) -> list[_Note]:
     """How it was measured, how the pictures are to be read, what found it."""
     texts = {"Pictures": facts.pictures, "Method": facts.method}
     if segments:
@@ -261,5 +265,7 @@ def _notes(facts: Facts, segments: Sequence[MeasuredSegment]) -> list[_Note]:
         texts = {"Phases": phases, **texts}
     if scores := " ".join(scored(segment) for segment in segments if segment.nephrometry):
         texts = {"Nephrometry": scores, **texts}
+    if compared:
+        texts = {"Comparison": " ".join(compared), **texts}
     width = RIGHT - LEFT - _LABEL
     return [_Note(title, wrap(text, width, _NOTE)) for title, text in texts.items()]

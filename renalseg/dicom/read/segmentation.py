@@ -16,7 +16,7 @@ from renalseg.dicom.read.slice_spacing import GAP_FACTOR, SAME_PLACE_MM
 from renalseg.errors import InputError
 from renalseg.geometry import Array, lps_to_ras, slice_normal, to_world
 from renalseg.grids import Grid
-from renalseg.labels import LABELS
+from renalseg.labels import LABELS, Tracking
 
 Labels = npt.NDArray[np.uint8]
 _OF_SOURCE = ["Modality", "StudyInstanceUID", "ReferencedSeriesSequence"]
@@ -83,6 +83,32 @@ def read_saved(path: Path, series: CTSeries, values: Labels | None = None) -> La
     return series.planes.to_grid(slices.transpose(2, 1, 0))
 
 
+def read_alone(path: Path) -> tuple[Labels, Array]:
+    """Reads segment numbers without the source, on a regular grid over the frames.
+
+    Args:
+        path: A SEG, binary or label map.
+
+    Returns:
+        (X, Y, Z) and the affine (4, 4) of their grid, to RAS mm. Where the frames are unevenly
+        spaced, each slice of the grid is as the nearest frame.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    planes = _planes_of(_open_seg(path))
+    steps = np.diff(planes.heights)
+    step = float(steps.min()) if len(steps) else float(planes.reach.sum())
+    levels = max(1, round(float(np.ptp(planes.heights)) / step) + 1)
+    lps = np.eye(4)
+    lps[:3, 0], lps[:3, 1] = planes.axes
+    lps[:3, 2] = slice_normal(planes.axes) * step
+    lps[:3, 3] = planes.corners[0]
+    rows, columns = planes.numbers.shape[1:]
+    grid = Grid((columns, rows, levels), lps_to_ras(lps))
+    return _sample(planes, grid), grid.affine
+
+
 def segment_texts(path: Path) -> dict[int, str]:
     """What a segmentation calls its segments: label and type, by number.
 
@@ -97,6 +123,21 @@ def segment_texts(path: Path) -> dict[int, str]:
     if not texts:
         raise InputError(f"Expected segments in {path}, found none")
     return texts
+
+
+def trackings(path: Path) -> dict[int, Tracking]:
+    """What a segmentation calls its segments across studies, by number; not all may have it.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    seg = _open_seg(path)
+    found = {}
+    for number in seg.segment_numbers:
+        segment = seg.get_segment_description(number)
+        if segment.tracking_uid and segment.tracking_id:
+            found[int(number)] = Tracking(str(segment.tracking_uid), str(segment.tracking_id))
+    return found
 
 
 def source_uids(path: Path) -> tuple[str, ...] | None:
@@ -201,7 +242,10 @@ def _sample_planes(seg: hd.seg.Segmentation, grid: Grid) -> Labels:
     Returns:
         (X, Y, Z) uint8 on the grid, 0 where there is no frame near.
     """
-    planes = _planes_of(seg)
+    return _sample(_planes_of(seg), grid)
+
+
+def _sample(planes: _Planes, grid: Grid) -> Labels:
     lps = lps_to_ras(grid.affine)
     sampled = np.zeros(grid.shape, dtype=np.uint8)
     index = np.stack(np.meshgrid(*map(np.arange, grid.shape[:2]), [0], indexing="ij"), axis=-1)

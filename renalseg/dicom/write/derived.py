@@ -21,7 +21,7 @@ from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.tags import derive_uid
 from renalseg.dicom.write.source import acquisition_time, complete_headers
 from renalseg.findings.sentences import Statement
-from renalseg.labels import Code
+from renalseg.labels import Code, Segment, Tracking
 
 PRODUCT = "RenalSeg"
 LONG_TEXT = 10240  # of an LT value
@@ -58,6 +58,10 @@ class Origin:
     def tracking_uid(self, label: str) -> UID:
         """Return the UID that SEG and SR share for a structure."""
         return self.uid(f"tracking {label}")
+
+    def tracking(self, segment: Segment) -> Tracking:
+        """Return what SEG and SR call a segment: as an earlier study did, if it was in one."""
+        return segment.tracking or Tracking(self.tracking_uid(segment.label), segment.label)
 
     @property
     def device_uid(self) -> UID:
@@ -123,6 +127,10 @@ class Origin:
         source = complete_headers(self.series.headers[:1])[0]
         if source.get("SpecificCharacterSet"):
             dataset.SpecificCharacterSet = source.SpecificCharacterSet
+        if source.get("LongitudinalTemporalInformationModified"):  # whether dates can be compared
+            dataset.LongitudinalTemporalInformationModified = (
+                source.LongitudinalTemporalInformationModified
+            )
         for keyword in _NAMES:
             # highdicom lets objects share their elements with `header`, which has to stay nameless
             dataset.pop(keyword, None)

@@ -121,6 +121,7 @@ def _describe(origin: Origin, segment: Segment) -> SegmentDescription:
     """Describe one segment by codes, side and color."""
     info = LABELS[segment.kind]
     side = LATERALITY[segment.side]
+    tracking = origin.tracking(segment)
     description = SegmentDescription(
         segment_number=segment.number,
         segment_label=segment.label,
@@ -132,8 +133,8 @@ def _describe(origin: Origin, segment: Segment) -> SegmentDescription:
             family=codes.DCM.ArtificialIntelligence,
             version=origin.version,
         ),
-        tracking_uid=origin.tracking_uid(segment.label),
-        tracking_id=segment.label,
+        tracking_uid=tracking.uid,
+        tracking_id=tracking.identifier,
         anatomic_regions=None if info.region is None else [concept(info.region)],
         display_color=CIELabColor.from_rgb(*segment.rgb),
     )

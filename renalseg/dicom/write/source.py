@@ -49,6 +49,7 @@ _IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanc
 _TAKEN = (
     *("SpecificCharacterSet", "Modality", *_TYPE_2, "PositionReferenceIndicator"),
     *("IssuerOfPatientID", "PatientBirthTime", "OtherPatientIDs", "EthnicGroup", "PatientComments"),
+    "LongitudinalTemporalInformationModified",
     *("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"),
     *("StudyDescription", "ProcedureCodeSequence", "ReferencedStudySequence", "PatientAge"),
     *("PatientSize", "PatientWeight", "AdmissionID", "MedicalAlerts", "Allergies"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import (
@@ -29,6 +30,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from renalseg.dicom.write.derived import LONG_STRING, PRODUCT, Origin, ascii_only, concept
+from renalseg.findings.followup.change import Change
 from renalseg.findings.sentences import (
     NO_TUMOR,
     PHASES,
@@ -72,6 +74,7 @@ _MEASURED = ("size", "exophytic")  # components that are measures of every lesio
 _NAMES = {
     Kind.REVIEW: CodedConcept("REVIEW", SCHEME, "Reason for review"),
     Kind.WARNING: CodedConcept("WARNING", SCHEME, "Warning"),
+    Kind.COMPARISON: CodedConcept("COMPARISON", SCHEME, "Comparison with an earlier study"),
     Kind.CONCLUSION: codes.DCM.Conclusion,
 }
 
@@ -79,6 +82,9 @@ PRESENCE = CodedConcept("705057003", "SCT", "Presence")
 NOT_DETECTED = CodedConcept("260415000", "SCT", "Not detected")
 _SHORT = 16  # characters that a DICOM SH value holds
 MILLILITER = CodedConcept("ml", "UCUM", "ml")
+DAY = CodedConcept("d", "UCUM", "day")
+DOUBLING = CodedConcept("DOUBLING", SCHEME, "Volume doubling time")
+_PER_YEAR = {unit: CodedConcept(f"{unit}/a", "UCUM", f"{unit}/year") for unit in ("mm", "ml")}
 
 
 def build_sr(
@@ -88,6 +94,8 @@ def build_sr(
     said: Sequence[Statement],
     segmentation: Dataset | None,
     predecessor: Dataset | None = None,
+    evidence: Sequence[Dataset] = (),
+    changes: Mapping[int, Change] = MappingProxyType({}),
 ) -> Comprehensive3DSR:
     """Build the report: a group of measures for each segment, and what was not found.
 
@@ -97,15 +105,20 @@ def build_sr(
         phase: Contrast phase, as the pixels show it.
         said: The result's statements, the conclusion last.
         segmentation: The segmentation that holds the segments; None without segments.
-        predecessor: The report that this one supersedes; of it the UIDs of class, study, series
-            and instance are read.
+        predecessor: The report that this one supersedes, or of the study that it was compared with;
+            of it the UIDs of class, study, series and instance are read.
+        evidence: Objects of that study that were compared, likewise.
+        changes: What changed since, by segment number.
 
     Returns:
         The report, ready for `save_as`; the same arguments give the same bytes.
     """
     groups: list[_Group] = []
     if segmentation is not None:
-        groups.extend(_group(origin, segment, phase, segmentation) for segment in segments)
+        groups.extend(
+            _group(origin, segment, phase, segmentation, changes.get(segment.number))
+            for segment in segments
+        )
     groups += [_not_found(origin, KIDNEY, side) for side in missing_kidneys(segments)]
     if finding(segments) == NO_TUMOR:
         groups.append(_not_found(origin, TUMOR, None))
@@ -117,10 +130,15 @@ def build_sr(
     )
     report[0].ContentSequence.extend(_text(statement) for statement in said)
     # what it refers to is part of what it says
-    referred = [str(one.SOPInstanceUID) for one in (segmentation, predecessor) if one is not None]
+    others = (segmentation, predecessor, *evidence)
+    referred = [str(one.SOPInstanceUID) for one in others if one is not None]
     with disable_value_validation():
         document = Comprehensive3DSR(
-            evidence=[*_sources(origin), *([] if segmentation is None else [segmentation])],
+            evidence=[
+                *_sources(origin),
+                *([] if segmentation is None else [segmentation]),
+                *evidence,
+            ],
             content=report,
             sop_instance_uid=origin.uid("SR", *referred),
             is_complete=True,
@@ -144,15 +162,18 @@ def _text(statement: Statement) -> TextContentItem:
 
 
 def _group(
-    origin: Origin, segment: MeasuredSegment, phase: ContrastPhase, segmentation: Dataset
+    origin: Origin,
+    segment: MeasuredSegment,
+    phase: ContrastPhase,
+    segmentation: Dataset,
+    change: Change | None,
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """Return the measurement group of a segment (TID 1411)."""
     info = LABELS[segment.kind]
     third = None if segment.third is None else concept(THIRDS[segment.third])
+    tracking = origin.tracking(segment)
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
-            origin.tracking_uid(segment.label), identifier=segment.label
-        ),
+        tracking_identifier=TrackingIdentifier(tracking.uid, identifier=tracking.identifier),
         referenced_segment=ReferencedSegment(
             sop_class_uid=segmentation.SOPClassUID,
             sop_instance_uid=segmentation.SOPInstanceUID,
@@ -163,7 +184,7 @@ def _group(
         finding_category=concept(info.category),
         algorithm_id=AlgorithmIdentification(f"{PRODUCT} {origin.algorithm}", origin.version),
         finding_sites=[FindingSite(concept(KIDNEY_CODE), concept(LATERALITY[segment.side]), third)],
-        measurements=_measurements(segment),
+        measurements=[*_measurements(segment), *_changes(change)],
         qualitative_evaluations=_evaluations(segment, phase),
     )
 
@@ -195,6 +216,29 @@ def _measurements(segment: MeasuredSegment) -> list[Measurement]:
     if segment.nephrometry is not None:
         measured += _nephrometry(segment.nephrometry)
     return measured
+
+
+def _changes(change: Change | None) -> Iterator[Measurement]:
+    """Give what changed since the earlier study, each beside its error, under private concepts."""
+    if change is None:
+        return
+    length, year = codes.UCUM.Millimeter, "since the earlier study, a year"
+    for code, unit, rate, measure in (
+        ("DIAMETER", length, _PER_YEAR["mm"], change.longest_mm),
+        ("VOLUME", MILLILITER, _PER_YEAR["ml"], change.volume_ml),
+    ):
+        name = code.capitalize()
+        values = {
+            ("CHANGE", "since the earlier study", unit): measure.change,
+            ("ERROR", "since the earlier study may be off by", unit): measure.error,
+            ("RATE", year, rate): measure.per_year,
+        }
+        for (what, meaning, of), value in values.items():
+            if value is not None:
+                concept = CodedConcept(f"{code}{what}", SCHEME, f"{name} change {meaning}")
+                yield Measurement(concept, value, of)
+    if change.doubling_days is not None:
+        yield Measurement(DOUBLING, change.doubling_days, DAY)
 
 
 def _nephrometry(scores: Nephrometry) -> list[Measurement]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from renalseg.findings.sentences import USE, Statement
+from renalseg.findings.sentences import USE, Kind, Statement
 from renalseg.geometry import Array, to_world
 from renalseg.intake.ct import CT
 from renalseg.labels import TUMOR, Segment
@@ -81,7 +81,7 @@ def make_page(
     volumes = pack_volumes(image, segmented)
     settings = _settings(np.asarray(image.affine, np.float64), segmented, segments)
     parts = {
-        "policy": _POLICY,
+        "policy": policy(),
         "title": TITLE,
         "style": style(),
         "sentence": escape(conclusion.text),
@@ -97,24 +97,30 @@ def make_page(
         "center": CENTER_HU,
         "width": WIDTH_HU,
         "extent": _extent(volumes),
-        "pictures": "\n".join(map(_figure, draw_pictures(ct, segmented, segments))),
+        "pictures": "\n".join(map(show, draw_pictures(ct, segmented, segments))),
         "about": escape(content.about),
         "ct": _base64(volumes.ct),
         "labels": _base64(volumes.labels),
         # a "<" could end the element that holds it
         "settings": json.dumps(settings).replace("<", "\\u003c"),
-        "viewer": _own("niivue/niivue.umd.js"),
-        "script": _own("page.js"),
+        "viewer": own_file("niivue/niivue.umd.js"),
+        "script": own_file("page.js"),
     }
-    return Template(_own("page.html")).substitute(parts)
+    return Template(own_file("page.html")).substitute(parts)
+
+
+def policy() -> str:
+    """Returns what a page may do."""
+    return _POLICY
 
 
 def style() -> str:
     """Returns the style sheet, for other pages that are to look alike."""
-    return _own("page.css")
+    return own_file("page.css")
 
 
-def _own(name: str) -> str:
+def own_file(name: str) -> str:
+    """Returns the text of a file beside this module."""
     return files("renalseg.report.html").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -165,8 +171,10 @@ def _facts(facts: Mapping[str, str]) -> Iterator[str]:
 def _warnings(said: Sequence[Statement]) -> str:
     if not said:
         return ""
-    items = "".join(f"<li><b>{kind}:</b> {escape(one_line(text))}</li>" for kind, text in said)
-    return f'<ul class="warnings">{items}</ul>'
+    items = [(kind, f"<b>{kind}:</b> {escape(one_line(text))}") for kind, text in said]
+    alarms = "".join(f"<li>{text}</li>" for kind, text in items if kind != Kind.COMPARISON)
+    notes = "".join(f"<p>{text}</p>" for kind, text in items if kind == Kind.COMPARISON)
+    return (f'<ul class="warnings">{alarms}</ul>' if alarms else "") + notes
 
 
 def _text(text: Mapping[str, str]) -> str:
@@ -192,7 +200,8 @@ def _extent(volumes: Volumes) -> str:
     return f"What was found and {MARGIN_MM:.0f} mm around it{coarser}."
 
 
-def _figure(picture: Picture) -> str:
+def show(picture: Picture) -> str:
+    """Give a picture with its caption."""
     source = f"data:image/png;base64,{_base64(picture.png)}"
     caption = escape(picture.caption)
     return (

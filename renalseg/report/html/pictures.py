@@ -58,13 +58,19 @@ def draw_pictures(
         for plane, most in _MOST.items():
             for cut in view.cuts(plane, segments, most):
                 draw = partial(view.draw, cut=cut, segments=segments)
-                yield _draw(draw, view.size(cut.plane), caption(view, cut, ct))
+                yield draw_picture(draw, view.size(cut.plane), caption(view, cut, ct))
         for scored in nephrometry_planes(ct, segmented, segments):
-            yield _draw(scored.draw, scored.size, scored.caption)
+            yield draw_picture(scored.draw, scored.size, scored.caption)
 
 
-def _draw(draw: Callable[[Axes], None], size: tuple[float, float], caption: str) -> Picture:
-    width, height = (round(side * _PIXELS_PER_MM) for side in size)
+def draw_picture(
+    draw: Callable[[Axes], None],
+    size: tuple[float, float],
+    caption: str,
+    pixels_per_mm: float = _PIXELS_PER_MM,
+) -> Picture:
+    """Draws on axes of a size in mm."""
+    width, height = (round(side * pixels_per_mm) for side in size)
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
     FigureCanvasAgg(figure)
     draw(figure.add_axes((0, 0, 1, 1)))
