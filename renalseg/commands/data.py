@@ -59,7 +59,14 @@ def add_data_command(commands: Any) -> argparse.ArgumentParser:
     held_out.add_argument("out", type=Path, help="folder for the folders cases and labels")
     add_fold_options(held_out)
     held_out.set_defaults(action=_held_out)
-    for command in (kits19, check, c4kc, prepare, held_out):
+    corrections = actions.add_parser(
+        "corrections", help="keep results that a person corrected, with their CTs, for training"
+    )
+    corrections.add_argument("root", type=Path, help="folder with a CT for each result, or one CT")
+    corrections.add_argument("results", type=Path, help="folder of corrected results, or one")
+    corrections.add_argument("out", type=Path, help="folder for the cases, in the layout of KiTS")
+    corrections.set_defaults(action=_corrections)
+    for command in (kits19, check, c4kc, prepare, held_out, corrections):
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return data
 
@@ -166,6 +173,19 @@ def _c4kc(options: argparse.Namespace) -> int:
         f"{len(outcomes) - len(faults) - kept} cases converted, {kept} were there, "
         f"{len(faults)} cannot be converted"
     )
+    return EXIT_REFUSED if faults else 0
+
+
+def _corrections(options: argparse.Namespace) -> int:
+    from renalseg.data.corrections import keep_all
+    from renalseg.runtime.progress import announce
+
+    kept = list(keep_all(options.root, options.results, options.out))
+    faults = [each for each in kept if each.case is None]
+    for each in faults:
+        announce(f"not kept: {each.fault}")
+    new = sum(each.new for each in kept)
+    announce(f"{new} cases kept, {len(kept) - new - len(faults)} were there")
     return EXIT_REFUSED if faults else 0
 
 

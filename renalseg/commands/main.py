@@ -16,6 +16,7 @@ from renalseg.commands.evaluate import add_evaluate_command
 from renalseg.commands.inspect import add_inspect_command
 from renalseg.commands.jobs import add_jobs_command
 from renalseg.commands.lesions import add_lesions_command
+from renalseg.commands.measure import add_measure_command
 from renalseg.commands.methods import add_methods_command
 from renalseg.commands.publish import add_publish_command
 from renalseg.commands.report import add_report_command
@@ -190,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     add_train_command(commands)
     add_report_command(commands)
     add_compare_command(commands, add_choices)
+    add_measure_command(commands)
     add_lesions_command(commands)
     add_worker_command(commands)
     add_jobs_command(commands)

@@ -25,14 +25,12 @@ from renalseg.dicom.damage import damage_refused
 from renalseg.dicom.read.segmentation import read_saved, segment_texts
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.errors import InputError
-from renalseg.labels import CYST, KIDNEY, TUMOR
+from renalseg.labels import KIDNEY, kind_of
 from renalseg.runtime.staging import remove_abandoned, staging, sync_all
 
 _PATIENT = re.compile(r"KiTS-(\d{5})")
 _SEG = "SEG"
 _MOST_FILES = 4  # of a series that may be a SEG: it is one file, a CT has many
-# In the label and the type of a segment; a tumor may be called one of the kidney.
-_KINDS = ((CYST, r"cyst"), (TUMOR, r"mass|tumou?r|neoplasm|lesion"), (KIDNEY, r"kidney"))
 
 
 class Converted(NamedTuple):
@@ -155,7 +153,7 @@ def _labels(seg: Path, series: CTSeries) -> npt.NDArray[np.uint8]:
     texts = segment_texts(seg)
     kinds = np.zeros(256, np.uint8)
     for number, text in texts.items():
-        kind = next((k for k, words in _KINDS if re.search(words, text, re.IGNORECASE)), None)
+        kind = kind_of(text)
         if kind is None:
             raise InputError(f"Expected segments of kidney, mass or cyst in {seg}, found {text!r}")
         kinds[number] = kind

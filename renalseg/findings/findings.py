@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +14,8 @@ from renalseg.findings.measurements import measure
 from renalseg.findings.nephrometry import Levels, add_nephrometry
 from renalseg.findings.plausibility import judge
 from renalseg.findings.segments import split_segments
-from renalseg.findings.sentences import Judgment, cut_off
-from renalseg.labels import MeasuredSegment, SeriesPhase
+from renalseg.findings.sentences import Correction, Judgment, cut_off
+from renalseg.labels import MeasuredSegment, Segment, SeriesPhase
 from renalseg.limits import Numbers, Sides
 
 
@@ -28,6 +29,7 @@ class Findings:
         judgment: What is said of them besides their measures.
         phases: The other series of the study in which they were followed.
         comparison: What changed since an earlier study; None without one.
+        correction: What a person made of them; None where it is what networks found.
     """
 
     segmented: npt.NDArray[np.uint8]
@@ -35,6 +37,7 @@ class Findings:
     judgment: Judgment
     phases: tuple[SeriesPhase, ...] = ()
     comparison: Comparison | None = None
+    correction: Correction | None = None
 
 
 def find(
@@ -70,7 +73,25 @@ def describe(
         judgment: What is said of them.
         gaps: Where slices are missing.
     """
-    segmented, found = split_segments(pred, image, sides)
+    return describe_segments(image, *split_segments(pred, image, sides), judgment, gaps)
+
+
+def describe_segments(
+    image: MetaTensor,
+    segmented: npt.NDArray[np.uint8],
+    found: Sequence[Segment],
+    judgment: Judgment,
+    gaps: Levels = (),
+) -> Findings:
+    """Measures segments.
+
+    Args:
+        image: HU (1, X, Y, Z), affine in RAS mm.
+        segmented: Segment numbers (X, Y, Z) on its grid.
+        found: The segments in the order of their numbers.
+        judgment: What is said of them.
+        gaps: Where slices are missing.
+    """
     affine = np.asarray(image.affine, dtype=np.float64)
     segments = add_nephrometry(segmented, affine, measure(image, segmented, found), gaps)
     if (cut := cut_off(segments)) is not None:

@@ -89,6 +89,7 @@ def measure(
             mean_hu=round(float(hu.mean()), 1),
             sd_hu=round(float(hu.std()), 1),
             lower_bound=cut,
+            tracking=segment.tracking,
         )
         if segment.kind == TUMOR:
             one = replace(one, size=size_category(one.longest_mm, lower_bound=cut))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -12,6 +12,10 @@ from renalseg.labels import CYST, KIDNEY, TUMOR, ContrastPhase, MeasuredSegment,
 
 USE = "Research use only, not for diagnosis."
 NOT_REPORTED = ": not reported."  # how a review of what was withheld ends
+CORRECTED = (
+    "A person corrected the outlines: they are those of an edited segmentation, measured anew. "
+    "Nobody has verified the report."
+)
 TUMOR_FOUND, NO_TUMOR, NO_KIDNEY = "tumor found", "no tumor found", "no kidney found"
 
 PHASES = MappingProxyType(
@@ -46,11 +50,32 @@ class Judgment:
         return any(text.endswith(NOT_REPORTED) for text in self.review)
 
 
+@dataclass(frozen=True)
+class Correction:
+    """What a result that a person corrected is made of.
+
+    Attributes:
+        seg: SOPInstanceUID of the edited segmentation.
+        report: SOPInstanceUID of the report that the corrected one succeeds; None without one.
+        changed_ml: Volume whose label differs from that of the earlier result.
+        segments: Numbers of the edited segments by the number of each new one; a kidney may be of
+            several.
+        person: Who corrected it, for the report alone; None where that is not known.
+    """
+
+    seg: str
+    report: str | None
+    changed_ml: float
+    segments: Mapping[int, tuple[int, ...]]
+    person: str | None = None
+
+
 class Kind(StrEnum):
     """Kind of a statement."""
 
     REVIEW = "Please review"
     WARNING = "Warning"
+    CORRECTED = "Corrected"
     COMPARISON = "Comparison"
     CONCLUSION = "Conclusion"
 
@@ -72,6 +97,8 @@ def statements(
     judgment: Judgment,
     warnings: Sequence[str],
     compared: str | None = None,
+    *,
+    corrected: bool = False,
 ) -> tuple[Statement, ...]:
     """Return all statements of a result, in the order of all its files: the conclusion comes last.
 
@@ -82,9 +109,11 @@ def statements(
         judgment: What the result says about itself.
         warnings: For people; those that ask for a review may be among them.
         compared: What changed since an earlier study, if there is one.
+        corrected: Whether a person drew the outlines.
     """
     rest = [text for text in dict.fromkeys(warnings) if text not in judgment.review]
     return (
+        *((Statement(Kind.CORRECTED, CORRECTED),) if corrected else ()),
         *(Statement(Kind.REVIEW, text) for text in judgment.review),
         *(Statement(Kind.WARNING, text) for text in rest),
         *(() if compared is None else (Statement(Kind.COMPARISON, compared),)),

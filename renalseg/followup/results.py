@@ -14,12 +14,10 @@ from pydicom.dataset import Dataset
 
 from renalseg import __version__
 from renalseg.dicom.read.dates import days_between, known_days
-from renalseg.dicom.read.segmentation import trackings
 from renalseg.dicom.read.series import CTSeries
 from renalseg.errors import InputError
 from renalseg.findings.followup.change import Errors
 from renalseg.findings.followup.comparison import Comparison, PriorStudy
-from renalseg.labels import Tracking
 from renalseg.output.comparison_files import PAGE_FILE, write_comparison
 from renalseg.output.earlier import Earlier, files_of, refuse_others
 from renalseg.output.folder import RESULT_FILE, complete_or_nothing
@@ -27,7 +25,6 @@ from renalseg.output.stored import Stored
 from renalseg.output.study import write_study
 
 _NONE: Mapping[int, Errors] = MappingProxyType({})
-_SEGS = (".seg.dcm", ".labelmap.dcm")
 
 
 def compare_results(
@@ -103,7 +100,7 @@ def _write_anew(prior: Stored, now: Stored, comparison: Comparison, folder: Path
     """Writes the later result with the comparison in it."""
     ct = now.with_own_warnings()
     assert ct is not None
-    known = _trackings(prior)
+    known = prior.trackings
     both = (*comparison.kidneys, *comparison.lesions)
     named = {each.number: known.get(each.prior_number) for each in both}
     segments = tuple(replace(each, tracking=named.get(each.number)) for each in now.segments)
@@ -119,14 +116,6 @@ def _write_anew(prior: Stored, now: Stored, comparison: Comparison, folder: Path
     )
     run = {**now.run, "version": __version__, "studies": [study.to_dict()]}
     (folder / RESULT_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-
-
-def _trackings(stored: Stored) -> dict[int, Tracking]:
-    for name in stored.entry["files"]:
-        path = stored.folder / Path(str(name)).name
-        if path.name.endswith(_SEGS) and path.is_file():
-            return trackings(path)
-    return {}
 
 
 def _named(stored: Stored) -> dict[str, Any]:

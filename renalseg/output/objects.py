@@ -20,10 +20,13 @@ from renalseg.dicom.write.derived import (
 )
 from renalseg.dicom.write.seg import build_seg
 from renalseg.findings.followup.comparison import Comparison
-from renalseg.findings.sentences import PHASES, USE, Statement
+from renalseg.findings.sentences import PHASES, USE, Correction, Statement
 from renalseg.labels import ContrastPhase, MeasuredSegment
 from renalseg.output.earlier import Earlier
 from renalseg.settings import Settings
+
+MADE = "Automatic segmentation and measures."
+CORRECTED = "Segmentation corrected by a person, measured by a program."
 
 
 def make_objects(
@@ -35,6 +38,7 @@ def make_objects(
     settings: Settings,
     earlier: Earlier,
     comparison: Comparison | None = None,
+    correction: Correction | None = None,
 ) -> Iterator[tuple[str, Dataset]]:
     """Makes the objects that the settings ask for, each when it is its turn.
 
@@ -47,6 +51,7 @@ def make_objects(
         settings: What ran, and what is wanted.
         earlier: What the new objects supersede, or were compared with.
         comparison: What changed since.
+        correction: What a person made of the findings.
 
     Yields:
         The kind, one of `renalseg.settings.OUTPUTS`, and the object.
@@ -66,6 +71,7 @@ def make_objects(
                     segments,
                     labelmap=kind == "labelmap",
                     empty_frames=settings.empty_frames,
+                    corrected=correction is not None,
                 )
                 say(segmentation, said)
                 yield kind, segmentation
@@ -90,10 +96,12 @@ def make_objects(
                 earlier.report,
                 earlier.evidence,
                 {change.number: change for change in listed},
+                correction,
             ),
         )
     if "pdf" in settings.outputs:
-        yield "pdf", _report(origin, segmented, segments, phase, said, settings)
+        made = MADE if correction is None else CORRECTED
+        yield "pdf", _report(origin, segmented, segments, phase, said, settings, made)
     if "sc" in settings.outputs:
         from renalseg.dicom.write.documents import build_capture
         from renalseg.report.overlay import Picture, overlay_pixels
@@ -116,6 +124,7 @@ def _report(
     phase: ContrastPhase,
     said: Sequence[Statement],
     settings: Settings,
+    made: str,
 ) -> Dataset:
     # matplotlib takes a third of a second to import: only where a page is drawn
     from renalseg.dicom.write.documents import build_pdf
@@ -132,5 +141,6 @@ def _report(
         method=method_fact(origin.series, settings),
         pictures=about_window(),
         created=origin.created,
+        made=made,
     )
     return build_pdf(origin, draw_page(facts, view, panels, segments, said), TITLE)

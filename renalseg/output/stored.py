@@ -17,19 +17,19 @@ from pydicom.dataset import Dataset
 from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.files import list_files
 from renalseg.dicom.read.scan import scan_folder
-from renalseg.dicom.read.segmentation import read_alone, read_saved
+from renalseg.dicom.read.segmentation import read_alone, read_saved, trackings
 from renalseg.dicom.read.series import CTSeries, load
 from renalseg.errors import InputError
 from renalseg.findings.findings import Findings
 from renalseg.findings.segments import split_segments
-from renalseg.findings.sentences import Judgment
+from renalseg.findings.sentences import Correction, Judgment
 from renalseg.geometry import Array
 from renalseg.inference.choice import Choice
 from renalseg.inference.methods import build_numbers
 from renalseg.intake.ct import CT
 from renalseg.intake.folders import name_of, opened
 from renalseg.intake.volumes import plan_volumes
-from renalseg.labels import ContrastPhase, MeasuredSegment, SeriesPhase
+from renalseg.labels import ContrastPhase, MeasuredSegment, SeriesPhase, Tracking
 from renalseg.output.earlier import header_of
 from renalseg.output.folder import RESULT_FILE, read_result
 from renalseg.output.label_maps import maps_of
@@ -95,14 +95,27 @@ class Stored:
         return {name: header for name, header in found.items() if header is not None}
 
     @property
+    def trackings(self) -> dict[int, Tracking]:
+        """What the segmentation calls its segments across studies, by number."""
+        path = next(iter(_seg_files(self.folder, self.entry)), None)
+        return {} if path is None else trackings(path)
+
+    @property
     def findings(self) -> Findings:
-        """What was found, as the run had it before it wrote."""
+        """What was found, as it was before it was written; without a comparison."""
         entry = self.entry
         phases = msgspec.convert(entry.get("phases", ()), tuple[SeriesPhase, ...])
         judgment = Judgment(
             ContrastPhase(entry["phase"]), entry.get("reason"), tuple(entry.get("review", ()))
         )
-        return Findings(self.segmented, self.segments, judgment, phases)
+        corrected = entry.get("corrected")
+        return Findings(
+            self.segmented,
+            self.segments,
+            judgment,
+            phases,
+            correction=None if corrected is None else msgspec.convert(corrected, Correction),
+        )
 
     @property
     def settings(self) -> Settings:
@@ -124,7 +137,12 @@ class Stored:
 
     def with_own_warnings(self) -> CT | None:
         """The CT with the warnings that the run had of it."""
-        said = {*self.entry.get("review", ()), *weak_bundles(self.settings.choice)}
+        compared = self.entry.get("comparison") or {"remarks": ()}
+        said = {
+            *self.entry.get("review", ()),
+            *compared["remarks"],
+            *weak_bundles(self.settings.choice),
+        }
         kept = tuple(text for text in self.entry.get("warnings", ()) if text not in said)
         return None if self.ct is None else replace(self.ct, warnings=kept)
 
@@ -172,16 +190,19 @@ def _entries(folder: Path, study: str | None) -> tuple[dict[str, Any], dict[str,
 
 def _alone(folder: Path, entry: Entry) -> tuple[npt.NDArray[np.uint8], Array]:
     """Segment numbers of a SEG on a grid of its own, and the affine of that."""
-    for name in entry["files"]:
-        path = folder / Path(str(name)).name
-        if path.name.endswith(_SEGS) and path.is_file():
-            return read_alone(path)
+    for path in _seg_files(folder, entry):
+        return read_alone(path)
     if not entry["segments"]:
         return np.zeros((1, 1, 1), np.uint8), np.eye(4)
     raise InputError(
         f"Expected the CT of study {entry['study']}: without it only a result with a DICOM SEG can "
         f"be read, and {folder} holds none"
     )
+
+
+def _seg_files(folder: Path, entry: Entry) -> list[Path]:
+    paths = [folder / Path(str(name)).name for name in entry["files"]]
+    return [path for path in paths if path.name.endswith(_SEGS) and path.is_file()]
 
 
 def _segmented(folder: Path, run: Entry, entry: Entry, ct: CT) -> npt.NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from renalseg.findings.followup.comparison import Comparison
 from renalseg.findings.followup.sentences import compared
 from renalseg.findings.report_text import report_text
 from renalseg.findings.sentences import (
+    Correction,
     Judgment,
     Statement,
     finding,
@@ -64,6 +65,7 @@ class StudyResult:
         supersedes: SOP Instance UIDs of the objects that these take the place of.
         warnings: For people.
         comparison: What changed since an earlier study; None without one.
+        corrected: What a person made of it; None where it is what networks found.
         seconds: Of each stage.
     """
 
@@ -82,6 +84,7 @@ class StudyResult:
     supersedes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    corrected: Correction | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -89,7 +92,13 @@ class StudyResult:
         """All that the result says, the conclusion last; nothing where the study was refused."""
         if self.finding == REFUSED:
             return ()
-        return statements(self.segments, self.judgment, self.warnings, compared(self.comparison))
+        return statements(
+            self.segments,
+            self.judgment,
+            self.warnings,
+            compared(self.comparison),
+            corrected=self.corrected is not None,
+        )
 
     @property
     def judgment(self) -> Judgment:
@@ -103,7 +112,9 @@ class StudyResult:
         said = [statement._asdict() for statement in self.statements]
         text = dict(report_text(self.segments, self.judgment)) if said else {}
         own = {"statements": said, "text": text, "pictures": pictures, "seconds": seconds}
-        return {**asdict(self), **own}
+        # who corrected it stands in the report alone
+        corrected = None if self.corrected is None else replace(self.corrected, person=None)
+        return {**asdict(replace(self, corrected=corrected)), **own}
 
 
 @damage_refused("the results cannot be made from the headers of their source")
@@ -144,7 +155,13 @@ def write_study(
     left_out = () if isinstance(ct, CTSeries) else settings.not_of_volume()
     if left_out:
         warnings += (f"Not written: {', '.join(left_out)}. A volume has no DICOM slices for them.",)
-    said = statements(segments, judgment, warnings, compared(findings.comparison))
+    said = statements(
+        segments,
+        judgment,
+        warnings,
+        compared(findings.comparison),
+        corrected=findings.correction is not None,
+    )
     files = []
     if isinstance(ct, CTSeries):
         uids = (ct.headers[0].get(f"{kind}InstanceUID", "") for kind in ("Study", "Series"))
@@ -160,6 +177,7 @@ def write_study(
             settings,
             earlier,
             findings.comparison,
+            findings.correction,
         )
         for kind, built in made:
             files.append(f"{stem}.{kind}.dcm")
@@ -196,6 +214,7 @@ def write_study(
         supersedes=earlier.supersedes,
         warnings=warnings,
         comparison=findings.comparison,
+        corrected=findings.correction,
         seconds={**timings, "write": time.perf_counter() - start},
     )
     if settings.report is not None:

@@ -58,6 +58,7 @@ class Facts:
         method: What found it, and its version.
         pictures: How the pictures are to be read.
         created: Date and time of the report, as written into the file.
+        made: Who made the segmentation, in a sentence.
     """
 
     study: Mapping[str, str]
@@ -65,6 +66,7 @@ class Facts:
     method: str
     pictures: str
     created: datetime
+    made: str = "Automatic segmentation and measures."
 
 
 class _Note(NamedTuple):
@@ -114,7 +116,7 @@ def make_pages(
     *others, conclusion = said
     warnings = [each for each in others if each.kind != Kind.COMPARISON]
     compared = [each.text for each in others if each.kind == Kind.COMPARISON]
-    sheet = _new_sheet()
+    sheet = _new_sheet(facts.made)
     y = _study(sheet, facts.study, 34)
     color = RED if finding(segments) == NO_KIDNEY else DARK
     answer = wrap(conclusion.text, RIGHT - LEFT, 11, bold=True)
@@ -132,13 +134,13 @@ def make_pages(
         sheet.text(LEFT, y, note.title, _NOTE, bold=True)
         sheet.lines(LEFT + _LABEL, y, note.lines, _NOTE)
         y += note.height
-    return [sheet, *_more_pages(rest)]
+    return [sheet, *_more_pages(rest, facts.made)]
 
 
-def _new_sheet() -> Sheet:
+def _new_sheet(made: str) -> Sheet:
     sheet = Sheet()
     sheet.text(LEFT, 19, TITLE, 17, bold=True, color=DARK)
-    sheet.text(LEFT, 25, f"Automatic segmentation and measures. {USE}", 9, color=RED)
+    sheet.text(LEFT, 25, f"{made} {USE}", 9, color=RED)
     sheet.rule(28, 1.5, DARK)
     sheet.rule(_FOOT)
     foot = f"{USE} Made by a program, and not verified by a radiologist."
@@ -190,11 +192,11 @@ def _say(sheet: Sheet, warnings: Sequence[Statement], more: int, y: float) -> fl
     return y + height
 
 
-def _more_pages(warnings: Sequence[Statement]) -> list[Sheet]:
+def _more_pages(warnings: Sequence[Statement], made: str) -> list[Sheet]:
     """Pages for the warnings for which the first one has no room."""
     sheets = []
     while warnings:
-        sheet = _new_sheet()
+        sheet = _new_sheet(made)
         first, rest = _split(warnings, _FOOT - 40)
         first, rest = first or list(warnings[:1]), rest if first else list(warnings[1:])
         _say(sheet, first, len(rest), 33)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +10,10 @@ import highdicom as hd
 import numpy as np
 import numpy.typing as npt
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from renalseg.components import Mask
 from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.read.slice_spacing import GAP_FACTOR, SAME_PLACE_MM
 from renalseg.errors import InputError
@@ -81,6 +84,45 @@ def read_saved(path: Path, series: CTSeries, values: Labels | None = None) -> La
     for frame, index in zip(frames, _nearest(places, series, path), strict=True):
         np.maximum(slices[index], frame, out=slices[index])
     return series.planes.to_grid(slices.transpose(2, 1, 0))
+
+
+def read_segments(path: Path, series: CTSeries) -> Iterator[tuple[int, str, str, Mask]]:
+    """Reads each segment of a segmentation that another program wrote.
+
+    Segments may overlap and have any numbers, frames any order; names, codes and empty frames may
+    be missing.
+
+    Args:
+        path: A SEG, binary or label map, whose frames lie on slices of the series.
+        series: The source.
+
+    Yields:
+        Number, name, value of the type's code ("" where there is none), and mask (X, Y, Z) on the
+        grid of the image, of each segment that is not empty.
+
+    Raises:
+        InputError: It cannot be read, is FRACTIONAL, or lies elsewhere.
+    """
+    seg = _open_seg(path)
+    if seg.SegmentationType == "FRACTIONAL":
+        raise InputError(f"Expected outlines in {path}, found a FRACTIONAL segmentation")
+    columns, rows = series.planes.size
+    if (seg.Rows, seg.Columns) != (rows, columns):
+        raise InputError(
+            f"Expected frames of {rows} x {columns} in {path}, found {seg.Rows} x {seg.Columns}"
+        )
+    frames, places = _numbered_frames(seg)
+    levels = _nearest(places, series, path)
+    for item in seg.SegmentSequence:
+        number = int(item.SegmentNumber)
+        slices = np.zeros((len(series.headers), rows, columns), np.uint8)
+        for frame, level in zip(frames, levels, strict=True):
+            slices[level] |= frame == number
+        if slices.any():
+            types = item.get("SegmentedPropertyTypeCodeSequence") or [Dataset()]
+            mask = series.planes.to_grid(slices.transpose(2, 1, 0)) > 0
+            name, code = item.get("SegmentLabel", ""), types[0].get("CodeValue", "")
+            yield number, str(name), str(code), mask
 
 
 def read_alone(path: Path) -> tuple[Labels, Array]:

@@ -39,6 +39,7 @@ def build_seg(
     created: datetime | None = None,
     labelmap: bool = False,
     empty_frames: bool = False,
+    corrected: bool = False,
 ) -> hd.seg.Segmentation:
     """Build a segmentation whose frames lie on the source slices.
 
@@ -54,6 +55,7 @@ def build_seg(
         labelmap: One frame a slice that holds the numbers of all segments (LABELMAP), instead of
             one frame a slice and segment (BINARY), which more viewers read.
         empty_frames: Also write the frames in which there is nothing.
+        corrected: Whether a person drew the outlines, from those of the method.
 
     Returns:
         The segmentation, ready for `save_as`.
@@ -81,7 +83,7 @@ def build_seg(
             segmentation_type=SegmentationTypeValues.LABELMAP
             if labelmap
             else SegmentationTypeValues.BINARY,
-            segment_descriptions=[_describe(origin, segment) for segment in segments],
+            segment_descriptions=[_describe(origin, segment, corrected) for segment in segments],
             sop_instance_uid=origin.uid(*purpose),
             omit_empty_frames=not empty_frames,
             content_label="KIDNEYS",
@@ -117,7 +119,7 @@ def _check_arguments(
         )
 
 
-def _describe(origin: Origin, segment: Segment) -> SegmentDescription:
+def _describe(origin: Origin, segment: Segment, corrected: bool) -> SegmentDescription:
     """Describe one segment by codes, side and color."""
     info = LABELS[segment.kind]
     side = LATERALITY[segment.side]
@@ -127,7 +129,9 @@ def _describe(origin: Origin, segment: Segment) -> SegmentDescription:
         segment_label=segment.label,
         segmented_property_category=concept(info.category),
         segmented_property_type=concept(info.type),
-        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC
+        if corrected
+        else SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
             name=f"{PRODUCT} {origin.algorithm}"[:LONG_STRING],
             family=codes.DCM.ArtificialIntelligence,

@@ -17,6 +17,7 @@ from highdicom.sr import (
     MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
+    PersonObserverIdentifyingAttributes,
     QualitativeEvaluation,
     ReferencedSegment,
     RelationshipTypeValues,
@@ -35,6 +36,7 @@ from renalseg.findings.sentences import (
     NO_TUMOR,
     PHASES,
     USE,
+    Correction,
     Kind,
     Statement,
     finding,
@@ -74,6 +76,7 @@ _MEASURED = ("size", "exophytic")  # components that are measures of every lesio
 _NAMES = {
     Kind.REVIEW: CodedConcept("REVIEW", SCHEME, "Reason for review"),
     Kind.WARNING: CodedConcept("WARNING", SCHEME, "Warning"),
+    Kind.CORRECTED: CodedConcept("CORRECTED", SCHEME, "Corrected by a person"),
     Kind.COMPARISON: CodedConcept("COMPARISON", SCHEME, "Comparison with an earlier study"),
     Kind.CONCLUSION: codes.DCM.Conclusion,
 }
@@ -96,6 +99,7 @@ def build_sr(
     predecessor: Dataset | None = None,
     evidence: Sequence[Dataset] = (),
     changes: Mapping[int, Change] = MappingProxyType({}),
+    correction: Correction | None = None,
 ) -> Comprehensive3DSR:
     """Build the report: a group of measures for each segment, and what was not found.
 
@@ -109,6 +113,7 @@ def build_sr(
             of it the UIDs of class, study, series and instance are read.
         evidence: Objects of that study that were compared, likewise.
         changes: What changed since, by segment number.
+        correction: What a person made of the findings; names who, if that is known.
 
     Returns:
         The report, ready for `save_as`; the same arguments give the same bytes.
@@ -123,7 +128,9 @@ def build_sr(
     if finding(segments) == NO_TUMOR:
         groups.append(_not_found(origin, TUMOR, None))
     report = MeasurementReport(
-        observation_context=ObservationContext(observer_device_context=_observer(origin)),
+        observation_context=ObservationContext(
+            observer_person_context=_person(correction), observer_device_context=_observer(origin)
+        ),
         procedure_reported=_procedure(origin.header),
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
@@ -293,6 +300,16 @@ def _observer(origin: Origin) -> ObserverContext:
             model_name=f"{PRODUCT} {origin.algorithm}",
             serial_number=origin.version,
         ),
+    )
+
+
+def _person(correction: Correction | None) -> ObserverContext | None:
+    """Return who drew the outlines, where that is known."""
+    if correction is None or correction.person is None:
+        return None
+    return ObserverContext(
+        observer_type=codes.DCM.Person,
+        observer_identifying_attributes=PersonObserverIdentifyingAttributes(correction.person),
     )
 
 

@@ -6,7 +6,7 @@ be matched with one that is called a cyst: the method may have changed its mind,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -125,12 +125,9 @@ def find_move(prior: TimePoint, now: TimePoint, side: Side) -> Move | str:
     Returns:
         The move, or why there is none.
     """
-    ways = [("labels", now.painted(), prior.painted())]
-    if now.image is not None and prior.image is not None:
-        ways.insert(0, ("ct", now.image, prior.image))
     own, other = now.labels(side), prior.labels(side)
     offset = _center(other > 0, prior.affine) - _center(own > 0, now.affine)
-    for by, fixed, moving in ways:
+    for by, fixed, moving in _ways(prior, now):
         near = MetaTensor(
             moving.as_tensor(), affine=torch.from_numpy(_moved(prior.affine, -offset))
         )
@@ -144,6 +141,12 @@ def find_move(prior: TimePoint, now: TimePoint, side: Side) -> Move | str:
             alignment = found._replace(matrix=_moved(found.matrix, offset))
             return Move(alignment, carried, covered, by)
     return "the kidney does not come to lie on itself"
+
+
+def _ways(prior: TimePoint, now: TimePoint) -> Iterator[tuple[str, MetaTensor, MetaTensor]]:
+    if now.image is not None and prior.image is not None:
+        yield "ct", now.image, prior.image
+    yield "labels", now.painted(), prior.painted()
 
 
 def match(
