@@ -101,13 +101,21 @@ def enhancement_of(values: Mapping[ContrastPhase, Values], kind: int) -> Enhance
     )
 
 
-def described(segment: MeasuredSegment) -> str:
-    """Gives the densities of a segment by phase, and its rise, in a sentence."""
-    if segment.enhancement is None:
+def described(enhancement: Enhancement) -> str:
+    """Say how a segment enhances and what it consists of; "" without a non-contrast series."""
+    if enhancement.absolute_hu is None:
         return ""
-    values = ", ".join(f"{each.phase} {each.mean_hu:.0f}" for each in segment.enhancement.values)
-    rise = segment.enhancement.absolute_hu
-    return f"{segment.label}: {values} HU{'' if rise is None else f', a rise by {rise:.0f} HU'}."
+    share = enhancement.relative_percent
+    said = f"a rise by {enhancement.absolute_hu:.0f} HU"
+    said += "" if share is None else f" ({share:.0f} %)"
+    parts = {
+        "washout": enhancement.washout_percent,
+        "fat": enhancement.fat_percent,
+        "calcified": enhancement.calcified_percent,
+        "fluid": enhancement.fluid_percent,
+    }
+    known = [f"{name} {value:.0f} %" for name, value in parts.items() if value is not None]
+    return ", ".join([f"Enhancement: {said}", *known]) + "."
 
 
 def remarks(segments: Sequence[MeasuredSegment]) -> list[str]:

@@ -29,6 +29,20 @@ from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third
 _PARALLEL = 1e-9  # of unit normals and voxels: what counts as none
 
 
+class Diameter(NamedTuple):
+    """The longest diameter of a body within one slice.
+
+    Attributes:
+        length_mm: Between the centers of the two voxels.
+        level: Index of the slice.
+        ends: Indices (2, 2) of the two voxels along the other two axes, in their order.
+    """
+
+    length_mm: float
+    level: int
+    ends: Array
+
+
 class _Kidney(NamedTuple):
     """Geometry of a kidney that locates its tumors and cysts: RAS mm.
 
@@ -194,22 +208,47 @@ def _farthest(points: Array) -> float:
     return float(pdist(points).max(initial=0.0))
 
 
-def _longest_axial(mask: Mask, affine: Array) -> float:
-    """Returns the longest diameter in mm within a slice across the array axis nearest to S."""
-    along = int(np.argmax(np.abs(affine[2, :3])))
+def longest_in_slice(mask: Mask, spacing: Array, along: int) -> Diameter:
+    """Finds the longest diameter of a body within the slices across an axis.
+
+    Args:
+        mask: (X, Y, Z), not empty.
+        spacing: mm (3,) along its axes.
+        along: The axis that the slices follow.
+    """
     across = [axis for axis in range(3) if axis != along]
     points = _ends(mask, across)
     points = points[np.argsort(points[:, along], kind="stable")]
     cuts = np.flatnonzero(np.diff(points[:, along])) + 1
-    slices = np.split(points[:, across] * spacing_of(affine)[across], cuts)
+    slices = np.split(points, cuts)
     # a slice is not longer than its box is: most need no hull once a long one is known
-    bounds = [float(np.linalg.norm(np.ptp(points, axis=0))) for points in slices]
-    longest = 0.0
+    bounds = [float(np.linalg.norm(np.ptp(part, axis=0) * spacing)) for part in slices]
+    longest = Diameter(0.0, int(points[0, along]), points[[0, 0]][:, across])
     for index in np.argsort(bounds)[::-1]:
-        if bounds[index] <= longest:
+        if bounds[index] <= longest.length_mm:
             break
-        longest = max(longest, _farthest(_hull(slices[index])))
+        corners = _hull(slices[index][:, across] * spacing[across])
+        first, second = _farthest_pair(corners)
+        length = float(np.linalg.norm(corners[first] - corners[second]))
+        if length > longest.length_mm:
+            ends = corners[[first, second]] / spacing[across]
+            longest = Diameter(length, int(slices[index][0, along]), ends)
     return longest
+
+
+def _longest_axial(mask: Mask, affine: Array) -> float:
+    """Returns the longest diameter in mm within a slice across the array axis nearest to S."""
+    along = int(np.argmax(np.abs(affine[2, :3])))
+    return longest_in_slice(mask, spacing_of(affine), along).length_mm
+
+
+def _farthest_pair(points: Array) -> tuple[int, int]:
+    """The indices of the two points that lie farthest apart."""
+    if len(points) < 2:
+        return 0, 0
+    first, second = np.triu_indices(len(points), 1)
+    pair = int(pdist(points).argmax())
+    return int(first[pair]), int(second[pair])
 
 
 def _long_axis(mask: Mask, affine: Array) -> Array:

@@ -20,8 +20,9 @@ from renalseg.dicom.write.derived import (
 )
 from renalseg.dicom.write.seg import build_seg
 from renalseg.findings.followup.comparison import Comparison
-from renalseg.findings.sentences import PHASES, USE, Correction, Statement
-from renalseg.labels import ContrastPhase, MeasuredSegment
+from renalseg.findings.report_text import report_text
+from renalseg.findings.sentences import USE, Correction, Judgment, Statement
+from renalseg.labels import MeasuredSegment
 from renalseg.output.earlier import Earlier
 from renalseg.settings import Settings
 
@@ -33,7 +34,7 @@ def make_objects(
     series: CTSeries,
     segmented: npt.NDArray[np.uint8],
     segments: list[MeasuredSegment],
-    phase: ContrastPhase,
+    judgment: Judgment,
     said: Sequence[Statement],
     settings: Settings,
     earlier: Earlier,
@@ -46,7 +47,7 @@ def make_objects(
         series: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         segments: What was found.
-        phase: Contrast phase, as the pixels show it.
+        judgment: What the result says about itself.
         said: What every object says, in its order.
         settings: What ran, and what is wanted.
         earlier: What the new objects supersede, or were compared with.
@@ -90,7 +91,7 @@ def make_objects(
             build_sr(
                 origin,
                 segments,
-                phase,
+                judgment.phase,
                 said,
                 segmentation,
                 earlier.report,
@@ -101,7 +102,7 @@ def make_objects(
         )
     if "pdf" in settings.outputs:
         made = MADE if correction is None else CORRECTED
-        yield "pdf", _report(origin, segmented, segments, phase, said, settings, made)
+        yield "pdf", _report(origin, segmented, segments, judgment, said, settings, made)
     if "sc" in settings.outputs:
         from renalseg.dicom.write.documents import build_capture
         from renalseg.report.overlay import Picture, overlay_pixels
@@ -121,26 +122,27 @@ def _report(
     origin: Origin,
     segmented: npt.NDArray[np.uint8],
     segments: list[MeasuredSegment],
-    phase: ContrastPhase,
+    judgment: Judgment,
     said: Sequence[Statement],
     settings: Settings,
     made: str,
 ) -> Dataset:
     # matplotlib takes a third of a second to import: only where a page is drawn
     from renalseg.dicom.write.documents import build_pdf
+    from renalseg.report.content import TITLE, Content
     from renalseg.report.facts import method_fact, study_facts
-    from renalseg.report.panels import about_window, choose_panels
-    from renalseg.report.pdf import TITLE, Facts, draw_page
-    from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, look
+    from renalseg.report.pdf import draw_pages
+    from renalseg.report.sections import sections_of
 
-    view = look(origin.series.image, segmented)
-    panels = choose_panels(view, segments, (AXIAL, CORONAL, SAGITTAL), origin.series)
-    facts = Facts(
-        study=study_facts(origin.series),
-        phase=PHASES[phase],
-        method=method_fact(origin.series, settings),
-        pictures=about_window(),
-        created=origin.created,
-        made=made,
+    series = origin.series
+    content = Content(
+        said,
+        segments,
+        judgment.phase,
+        study_facts(series),
+        method_fact(__version__, settings.choice.stages, series.input_hash),
+        report_text(segments, judgment),
+        made,
     )
-    return build_pdf(origin, draw_page(facts, view, panels, segments, said), TITLE)
+    sections = sections_of(content, series, segmented)
+    return build_pdf(origin, draw_pages(content, sections, origin.created), TITLE)

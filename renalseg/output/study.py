@@ -172,7 +172,7 @@ def write_study(
             ct,
             segmented,
             segments,
-            judgment.phase,
+            judgment,
             said,
             settings,
             earlier,

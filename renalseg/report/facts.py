@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from renalseg import __version__
 from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.write.derived import PRODUCT
 from renalseg.geometry import spacing_of
 from renalseg.intake.ct import CT
-from renalseg.settings import Settings
 from renalseg.volumes.ct import CTVolume
 
 
@@ -48,13 +48,18 @@ def _series_facts(series: CTSeries) -> dict[str, str]:
     return {fact: value for fact, value in facts.items() if value}
 
 
-def method_fact(series: CTSeries, settings: Settings) -> str:
-    """Say what found the kidneys and the tumors, and in which input."""
-    *kidneys, tumor = settings.choice.stages
+def method_fact(version: str, stages: Sequence[str], input_hash: str) -> str:
+    """Say what found the kidneys and the tumors, and in which input.
+
+    Args:
+        version: Of the program.
+        stages: The bundles, in their order.
+        input_hash: Of the source.
+    """
+    *kidneys, tumor = stages
     return (
-        f"{PRODUCT} {__version__} with the networks {', '.join(kidneys)} (kidneys) and "
-        f"{tumor} (tumors), on input {series.input_hash[:16]}. A tumor is what looks like "
-        "a mass: CT alone proves no more."
+        f"{PRODUCT} {version} with the networks {', '.join(kidneys)} (kidneys) and {tumor} "
+        f"(tumors), on input {input_hash[:16]}."
     )
 
 

@@ -60,6 +60,22 @@ def name_images(
     return [replace(segment, image=names[most[segment.number]]) for segment in segments]
 
 
+def image_range(ct: CT, segmented: npt.NDArray[np.uint8], number: int) -> str:
+    """Name the first and the last source slice that show a segment, as "70 to 95 of 129".
+
+    Args:
+        ct: The source.
+        segmented: Segment numbers (X, Y, Z) on the grid of its image.
+        number: Of the segment.
+    """
+    shown = (segmented == number).any(axis=(0, 1))[slice_levels(ct)]
+    names = [name for name, one in zip(image_names(ct), shown, strict=True) if one]
+    if not names:
+        return ""
+    first, last = sorted((names[0], names[-1]), key=lambda name: int(name.split()[0]))
+    return last if first == last else f"{first.split()[0]} to {last}"
+
+
 def _number(series: CTSeries, header: Dataset) -> int | None:
     frame = series.frames.get(str(header.get("SOPInstanceUID")))
     if frame is not None:

@@ -79,13 +79,13 @@ def make_picture(picture: Picture) -> Sheet:
     foot = len(legend) * (step + 1.5) + len(note) * step + 5
     view = look(picture.ct.image, picture.segmented)
     chosen = choose_panels(view, picture.segments, (AXIAL, CORONAL, SAGITTAL), picture.ct)
-    panels = Panels(view, chosen, width, _PICTURES, Style(8, _SOFT))
+    panels = Panels(chosen, width, _PICTURES, Style(8, _SOFT))
     sheet = Sheet(_WIDTH, head + panels.used + foot, _DPI, _PAPER)
     y = _MARGIN + step / 2
     for lines, color in texts:
         y = sheet.lines(_MARGIN, y, lines, _SIZE, color=color)
     sheet.lines(_MARGIN, y + 1, answer, 11, bold=True, color=_INK)
-    y = panels.draw(sheet, _MARGIN, head, picture.segments) + step
+    y = panels.draw(sheet, _MARGIN, head) + step
     for row in legend:
         x = _MARGIN
         for segment, text, wide in row:

@@ -13,27 +13,17 @@ from matplotlib.axes import Axes
 
 from renalseg.intake.ct import CT
 from renalseg.labels import Segment
+from renalseg.report.content import Picture
 from renalseg.report.images import image_names, slice_levels
 from renalseg.report.sheet import Sheet
-from renalseg.report.text import leading, wrap
-from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, WINDOW, Cut, Plane, View
+from renalseg.report.text import leading, width_of, wrap
+from renalseg.report.view import AXIAL, CORONAL, EDGE, SAGITTAL, WINDOW, Cut, Plane, View, write
 
 _GAP = 3.0  # mm
 _MOST = {AXIAL: 4, CORONAL: 2, SAGITTAL: 2}
 _CAPTION_LINES = 2
+_NARROW = 40.0  # mm, which any picture is wide
 _NAMED = 2  # segments that a caption lists
-
-
-class Panel(NamedTuple):
-    """A picture of a sheet.
-
-    Attributes:
-        cut: What it shows.
-        caption: What it says below.
-    """
-
-    cut: Cut
-    caption: str
 
 
 class Style(NamedTuple):
@@ -53,7 +43,7 @@ def choose_panels(
     segments: Sequence[Segment],
     planes: Sequence[Plane],
     ct: CT | None = None,
-) -> list[Panel]:
+) -> list[Picture]:
     """Chooses planes that show both kidneys and the tumors, and says what each shows.
 
     Args:
@@ -63,7 +53,26 @@ def choose_panels(
         ct: Names the slices; without it captions have no numbers.
     """
     cuts = [cut for plane in planes for cut in view.cuts(plane, segments, _MOST[plane])]
-    return [Panel(cut, caption(view, cut, ct)) for cut in cuts]
+    return [plane_picture(view, cut, segments, ct) for cut in cuts]
+
+
+def plane_picture(
+    view: View, cut: Cut, segments: Sequence[Segment], ct: CT | None = None
+) -> Picture:
+    """Gives the picture of a plane with the outlines of segments and a scale bar.
+
+    Args:
+        view: The volume.
+        cut: The plane.
+        segments: Whose outlines are drawn.
+        ct: Names the slice; without it the caption has no number.
+    """
+
+    def draw(axes: Axes) -> None:
+        view.draw(axes, cut, segments)
+        scale_bar(axes)
+
+    return Picture(caption(view, cut, ct), view.size(cut.plane), draw)
 
 
 def caption(view: View, cut: Cut, ct: CT | None = None) -> str:
@@ -91,29 +100,27 @@ class Panels:
     """Pictures at one scale in rows, as large as a room takes them.
 
     Attributes:
-        view: The volume.
-        panels: The pictures.
+        pictures: Themselves.
         width: Of the room, in mm.
         height: Of the room, in mm.
         style: Of the captions.
     """
 
-    view: View
-    panels: Sequence[Panel]
+    pictures: Sequence[Picture]
     width: float
     height: float
     style: Style
 
     @cached_property
-    def _rows(self) -> tuple[float, list[list[Panel]]]:
+    def _rows(self) -> tuple[float, list[list[Picture]]]:
         """The largest scale at which the pictures fit, and their rows."""
-        best: tuple[float, list[list[Panel]]] = (0.0, [])
-        for ends in product((False, True), repeat=len(self.panels) - 1):
-            rows = [[self.panels[0]]]
-            for end, panel in zip(ends, self.panels[1:], strict=True):
+        best: tuple[float, list[list[Picture]]] = (0.0, [])
+        for ends in product((False, True), repeat=len(self.pictures) - 1):
+            rows = [[self.pictures[0]]]
+            for end, picture in zip(ends, self.pictures[1:], strict=True):
                 if end:
                     rows.append([])
-                rows[-1].append(panel)
+                rows[-1].append(picture)
             scale = min(
                 (self.height - self._below * len(rows)) / sum(map(self._tallest, rows)),
                 *((self.width - _GAP * (len(row) - 1)) / self._widths(row) for row in rows),
@@ -127,7 +134,7 @@ class Panels:
         scale, rows = self._rows
         return sum(scale * self._tallest(row) + self._below for row in rows)
 
-    def draw(self, sheet: Sheet, left: float, top: float, segments: Sequence[Segment]) -> float:
+    def draw(self, sheet: Sheet, left: float, top: float) -> float:
         """Draws them; gives the lower edge of the last caption, in mm."""
         scale, rows = self._rows
         size, color = self.style
@@ -135,12 +142,10 @@ class Panels:
         for row in rows:
             x = left + (self.width - scale * self._widths(row) - _GAP * (len(row) - 1)) / 2
             foot = y + scale * self._tallest(row)
-            for panel in row:
-                wide, high = (scale * side for side in self.view.size(panel.cut.plane))
-                axes = sheet.picture(x, foot - high, wide, high)
-                self.view.draw(axes, panel.cut, segments)
-                _scale_bar(axes, scale)
-                lines = wrap(panel.caption, wide, size)
+            for picture in row:
+                wide, high = (scale * side for side in picture.size)
+                sheet.draw(picture.draw, x, foot - high, wide, high)
+                lines = wrap(picture.caption, wide, size)
                 if len(lines) > _CAPTION_LINES:
                     lines = [*lines[: _CAPTION_LINES - 1], lines[_CAPTION_LINES - 1] + " …"]
                 sheet.lines(x, foot + leading(size), lines, size, color=color)
@@ -150,21 +155,23 @@ class Panels:
 
     @property
     def _below(self) -> float:
-        return _CAPTION_LINES * leading(self.style.size) + 2.5
+        longest = max(width_of(picture.caption, self.style.size) for picture in self.pictures)
+        lines = 1 if longest < _NARROW else _CAPTION_LINES
+        return lines * leading(self.style.size) + 2.5
 
-    def _tallest(self, row: Sequence[Panel]) -> float:
-        return max(self.view.size(panel.cut.plane)[1] for panel in row)
+    def _tallest(self, row: Sequence[Picture]) -> float:
+        return max(picture.size[1] for picture in row)
 
-    def _widths(self, row: Sequence[Panel]) -> float:
-        return sum(self.view.size(panel.cut.plane)[0] for panel in row)
+    def _widths(self, row: Sequence[Picture]) -> float:
+        return sum(picture.size[0] for picture in row)
 
 
-def _scale_bar(axes: Axes, scale: float) -> None:
-    """Five centimeters, in the lower left corner of a picture whose axes are in mm."""
+def scale_bar(axes: Axes) -> None:
+    """Draws five centimeters in the lower left corner of a picture whose axes are in mm."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    toward = 1 if right > left else -1
-    x, y = left + toward * 2 / scale, low + 2 / scale
-    axes.plot([x, x + toward * 50], [y, y], color="white", lw=1.5, solid_capstyle="butt")
-    axes.text(x, y + 1 / scale, "5 cm", color="white", size=6.5)
+    x, y = left + 0.03 * (right - left), low + 0.03 * (high - low)
+    end = x + (50 if right > left else -50)
+    axes.plot([x, end], [y, y], color="white", lw=1.5, solid_capstyle="butt", path_effects=EDGE)
+    write(axes, (x, y + 0.015 * (high - low)), "5 cm", size=6.5, weight="normal")
     axes.set_xlim(left, right)
     axes.set_ylim(low, high)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 from renalseg.report.text import drawable, leading
 
 WIDTH, HEIGHT = 210.0, 297.0  # mm, A4
-LEFT, RIGHT = 17.0, 193.0  # margins
+LEFT, RIGHT = 15.0, 195.0  # margins
 _INCH = 25.4  # mm
 _DPI = 200
 
@@ -76,16 +76,34 @@ class Sheet:
         shape = Rectangle(corner, *size, transform=self.figure.transFigure, **options)
         self.figure.add_artist(shape)
 
-    def picture(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Gives axes whose upper left corner is at (x, y)."""
+    def draw(
+        self, what: Callable[[Axes], None], x: float, y: float, width: float, height: float
+    ) -> None:
+        """Draws on axes whose upper left corner is at (x, y)."""
         corner = (x / self.width, 1 - (y + height) / self.height)
-        return self.figure.add_axes((*corner, width / self.width, height / self.height))
+        what(self.figure.add_axes((*corner, width / self.width, height / self.height)))
 
     def pixels(self) -> npt.NDArray[np.uint8]:
         """Gives the sheet as RGB (rows, columns, 3)."""
         canvas = FigureCanvasAgg(self.figure)
         canvas.draw()
         return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+class Ruler(Sheet):
+    """A sheet that stays empty: what is drawn on it only takes its place."""
+
+    def text(self, *_: Any, **__: Any) -> None:
+        """Writes nothing."""
+
+    def rule(self, *_: Any, **__: Any) -> None:
+        """Draws no line."""
+
+    def box(self, *_: Any, **__: Any) -> None:
+        """Draws no rectangle."""
+
+    def draw(self, *_: Any, **__: Any) -> None:
+        """Draws no picture."""
 
 
 def to_pdf(sheets: Sequence[Sheet], title: str, subject: str, created: datetime) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from monai.data import MetaTensor
 
 from renalseg.components import bounding_box, grow_box
@@ -18,6 +20,10 @@ from renalseg.labels import CYST, KIDNEY, TUMOR, Segment
 
 WINDOW = (-160.0, 240.0)  # HU, soft tissue
 AROUND_MM = 60.0
+EDGE = (withStroke(linewidth=1.6, foreground="black"),)
+LETTERS = MappingProxyType(
+    {"color": "white", "size": 8, "weight": "bold", "path_effects": EDGE, "clip_on": True}
+)
 _WELL = 0.6  # of its largest cut: how much the plane shows that is chosen for a kidney
 _ALSO = 0.3  # of its largest cut: how much another segment must show not to need its own plane
 
@@ -44,6 +50,7 @@ AXIAL, CORONAL, SAGITTAL = (
     Plane("coronal", 1, 0, 2),
     Plane("sagittal", 0, 1, 2),
 )
+PLANES = (AXIAL, CORONAL, SAGITTAL)
 
 
 class Cut(NamedTuple):
@@ -136,17 +143,25 @@ class View:
         labels = np.take(self.numbers, cut.at, axis=plane.cut)
         low, high = WINDOW
         sides = (0, self.extent[across], 0, self.extent[up])
-        axes.imshow(shown.T, cmap="gray", vmin=low, vmax=high, origin="lower", extent=sides)
+        axes.imshow(
+            shown.T, cmap="gray", vmin=low, vmax=high, origin="lower", extent=sides,
+            interpolation="bilinear",
+        )  # fmt: skip
         for segment in segments:
             mask = labels == segment.number
             outline(axes, mask, color_of(segment), self.spacing[[across, up]])
         if across == 0:
             axes.invert_xaxis()
         right, left = ("R", "L") if across == 0 else ("P", "A")
-        for x, letter, side in ((0.015, right, "left"), (0.985, left, "right")):
-            text = axes.text(x, 0.5, letter, color="white", size=9, weight="bold", ha=side)
-            text.set_transform(axes.transAxes)
+        for x, letter, side in ((0.02, right, "left"), (0.98, left, "right")):
+            write(axes, (x, 0.98), letter, ha=side, va="top", transform=axes.transAxes)
         axes.set_axis_off()
+
+
+def write(axes: Axes, place: tuple[float, float], text: str, **options: Any) -> None:
+    """Writes on a picture, white on a dark edge so that it can be read on bone and on air."""
+    x, y = place
+    axes.text(x, y, text, **{**LETTERS, **options})
 
 
 def look(image: MetaTensor, segmented: npt.NDArray[np.uint8]) -> View:
@@ -203,7 +218,7 @@ def outline(
         return
     x, y = ((np.arange(-1, n + 1) + 0.5) * mm for n, mm in zip(mask.shape, spacing, strict=True))
     edge = np.pad(mask, 1).T.astype(float)  # closed where the mask ends with the picture
-    axes.contour(x, y, edge, levels=[0.5], colors=[color], linewidths=1.3, linestyles=style)
+    axes.contour(x, y, edge, levels=[0.5], colors=[color], linewidths=0.9, linestyles=style)
 
 
 def color_of(segment: Segment) -> tuple[float, float, float]:

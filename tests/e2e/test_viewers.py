@@ -24,6 +24,7 @@ from renalseg.cases import load_nifti
 from renalseg.dicom.read.series import CTSeries, read_series
 from renalseg.findings.segments import split_segments
 from renalseg.labels import KIDNEY, TUMOR, Segment
+from renalseg.report.images import image_names
 from renalseg.settings import Settings
 from renalseg.synthesis.sample import write_sample
 from tests.factories.browser import browser_page, screenshot
@@ -127,15 +128,38 @@ def test_the_page_of_a_report_shows_the_label_where_it_is(study: Study, pictures
         screenshot(page, pictures / "page.png", height=1290)
         page.locator("[data-layout=axial]").dispatch_event("click")
         page.evaluate("renalsegViewer.setCrosshairWidth(0)")
-        rgb = read_rgb(page.locator(".stage").screenshot(path=pictures / "page-axial.png"))
+        outlined = read_rgb(page.locator("#view").screenshot(path=pictures / "page-outlines.png"))
+        page.locator("#view").dispatch_event("keydown", {"key": "f"})
+        rgb = read_rgb(page.locator("#view").screenshot(path=pictures / "page-axial.png"))
         page.locator("#view").dispatch_event("keydown", {"key": "3"})
         assert page.locator("[aria-pressed=true]").inner_text() == "Coronal"
         assert page.locator("h1").inner_text().startswith("One tumor found")
-        assert "HU, Left kidney tumor 1 at" in page.locator("#readout").inner_text()
+        readout = page.locator("#readout").inner_text()
+        total = study.series.slices
+        assert re.fullmatch(rf"Image \d+ of {total}: -?\d+ HU, Left kidney tumor 1", readout)
     assert errors == []
     loaded = [url for url in requests if not url.startswith(("data:", "blob:"))]
     assert loaded == [study.page.as_uri()]
-    check_colors(rgb, study, shown_by(study))
+    z = check_colors(rgb, study, shown_by(study))
+    check_outlines(outlined, rgb, study, z)
+    assert readout.startswith(f"Image {image_names(study.series)[z]}:")
+
+
+def check_outlines(outlined: Plane, filled: Plane, study: Study, z: int) -> None:
+    """Holds that outlines leave the inside of each segment as gray as the CT, and follow it."""
+    x, y = shown_by(study)
+    planes = study.planes((x, y))
+    _, found = find_slice(filled, planes)
+    numbers = study.segmented[x, y, z].T
+    colors = {
+        segment.number: segment.rgb for segment in study.segments if segment.number in numbers
+    }
+    shape = outlined.shape[:2]
+    body = ndimage.binary_fill_holes(found.place(planes[z], shape, order=0) > 5)
+    label = found.place(numbers, shape, order=0)
+    for number, (covered, inside) in shares_in_color(outlined, label, body, colors).items():
+        assert covered < 0.1, f"segment {number} is covered"
+        assert inside > 0.98, f"outline of segment {number} away from it"
 
 
 def shown_by(study: Study) -> tuple[slice, slice]:

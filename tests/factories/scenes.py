@@ -12,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from monai.data import MetaTensor
+from pydicom.dataset import Dataset
 
+from renalseg.dicom.read.planes import SourcePlanes
+from renalseg.dicom.read.series import CTSeries
 from renalseg.geometry import Array, to_world
 from renalseg.grids import Grid
 
@@ -84,3 +87,13 @@ def volume(values: npt.NDArray[np.generic], grid: Grid) -> MetaTensor:
 def centroid(mask: npt.NDArray[np.bool_], grid: Grid) -> Array:
     """World coordinates (3,) of the middle of a mask (X, Y, Z), mm."""
     return to_world(grid.affine, np.argwhere(mask).mean(axis=0))
+
+
+def series_on(grid: Grid, image: MetaTensor | None = None) -> CTSeries:
+    """A series on a grid, of zeros where no image is given, whose slices are numbered from 1."""
+    headers = [Dataset() for _ in range(grid.shape[2])]
+    for number, header in enumerate(headers, start=1):
+        header.InstanceNumber = number
+    if image is None:
+        image = volume(np.zeros(grid.shape, np.float32), grid)
+    return CTSeries(image, tuple(headers), "", (), {}, SourcePlanes.regular(grid.shape))

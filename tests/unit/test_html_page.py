@@ -8,18 +8,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
 
-from renalseg.dicom.read.planes import SourcePlanes
-from renalseg.dicom.read.series import CTSeries
+from renalseg.findings.measurements import measure
 from renalseg.findings.sentences import Kind, Statement
 from renalseg.geometry import to_world
-from renalseg.grids import Grid
-from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, rgb_of
+from renalseg.labels import (
+    KIDNEY,
+    TUMOR,
+    ContrastPhase,
+    MeasuredSegment,
+    Segment,
+    Side,
+    Third,
+    rgb_of,
+)
+from renalseg.report.content import Content, Row, Table
 from renalseg.report.entries import segments_of
-from renalseg.report.html.measures import measures_table
-from renalseg.report.html.page import Content, make_page
-from tests.factories.scenes import ellipsoid, make_grid, volume
+from renalseg.report.html.page import make_page
+from renalseg.report.html.sections import table_html
+from tests.factories.scenes import ellipsoid, make_grid, series_on
 
 ENTRY: dict[str, Any] = {
     "number": 1, "label": "Left kidney", "kind": KIDNEY, "side": "left", "volume_ml": 12.34,
@@ -38,22 +45,16 @@ def page(sentence: str = "One tumor found.", **facts: str) -> str:
     bent &= ~ellipsoid(grid, (-20, -16, 126), (22, 40, 20))
     segmented = bent.astype(np.uint8)
     segmented[ellipsoid(grid, (-30, -4, 166), (11, 11, 11))] = 2
-    segments = [
+    series = series_on(grid)
+    found = [
         Segment(1, "Left kidney", KIDNEY, Side.LEFT, 90.0),
         Segment(2, "Left kidney tumor 1", TUMOR, Side.LEFT, 5.0),
     ]
+    segments = measure(series.image, segmented, found)
     said = [Statement(Kind.WARNING, "slices <thick>"), Statement(Kind.CONCLUSION, sentence)]
-    content = Content(said, facts, [ENTRY])
-    return make_page(content, series_on(grid), segmented, segments)
-
-
-def series_on(grid: Grid) -> CTSeries:
-    """A series of zeros whose slices are numbered from 1."""
-    headers = [Dataset() for _ in range(grid.shape[2])]
-    for number, header in enumerate(headers, start=1):
-        header.InstanceNumber = number
-    image = volume(np.zeros(grid.shape, np.float32), grid)
-    return CTSeries(image, tuple(headers), "", (), {}, SourcePlanes.regular(grid.shape))
+    text = {"en": "A <b>", "de": "Ein <b>"}
+    content = Content(said, segments, ContrastPhase.NEPHROGRAPHIC, facts, "R <2>", text)
+    return make_page(content, series, segmented)
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +67,36 @@ def settings_of(html: str) -> dict[str, Any]:
     return json.loads(found)
 
 
-def test_the_table_has_the_measures_that_there_are() -> None:
-    assert text_of(measures_table([ENTRY])) == ["Segment", "Volumeml", "Left kidney", "12.3"]
-    cells = text_of(measures_table([{**ENTRY, **MEASURES}, {**ENTRY, "third": "lower"}]))
-    assert cells[7:14] == ["Left kidney", "12.3", "32", "29", "61", "20", ""]
-    assert cells[14:] == ["Left kidney", "12.3", "", "", "", "", "lower"]
+def test_a_table_has_its_headings_rows_and_note() -> None:
+    rows = (Row(("Left <1>", "12.3 ml"), (1, 2, 3)), Row(("", "")))
+    html = table_html(Table(("Segment", "Volume & more"), rows, "It is <so>."))
+    assert text_of(html) == ["Segment", "Volume &amp; more", "Left &lt;1&gt;", "12.3 ml", "", ""]
+    assert "rgb(1 2 3)" in html
+    assert "It is &lt;so&gt;." in html
+
+
+def test_the_page_has_the_sections_of_the_report(made: str) -> None:
+    titles = [re.sub("<[^>]*>", "", title) for title in re.findall("<h2>(.*?)</h2>", made)]
+    assert titles[0].startswith("Left kidney tumor 1 ")
+    assert titles[1].startswith("Kidneys")
+    captions = re.findall("<figcaption>(.*?)</figcaption>", made)
+    assert captions[0].startswith("Axial, image ")
+    assert captions[1:3] == ["Coronal", "Sagittal"]
+    cells = text_of(made)
+    assert cells[cells.index("Longest diameter") + 1].endswith(" mm (up to 4 cm)")
+    assert '<p lang="de">Ein &lt;b&gt;</p>' in made
+    assert "R &lt;2&gt;" in made
+
+
+def test_the_viewer_names_images_as_others_do(made: str) -> None:
+    images = settings_of(made)["images"]
+    grid = make_grid("LPS")
+    levels = np.array(images["levels"])
+    for index in (0, 7, grid.shape[2] - 1):
+        place = to_world(grid.affine, [3, 4, index])
+        level = float(np.dot(images["along"], [*place, 1]))
+        name = images["names"][int(np.abs(levels - level).argmin())]
+        assert name == f"{index + 1} of {grid.shape[2]}"
 
 
 def test_segments_are_those_of_the_result_file() -> None:

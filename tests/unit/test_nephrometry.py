@@ -20,10 +20,10 @@ from renalseg.findings.nephrometry import (
     add_nephrometry,
     anatomy,
 )
-from renalseg.findings.nephrometry.points import described
 from renalseg.findings.nephrometry.sinus import grown
 from renalseg.grids import Grid
 from renalseg.labels import CYST, KIDNEY, TUMOR, MeasuredSegment, Segment, Side
+from renalseg.report.lesions import nephrometry_table
 from renalseg.scores import Nephrometry
 from tests.factories.scenes import ellipsoid, make_grid, volume, world_of
 
@@ -235,7 +235,7 @@ def test_without_a_sinus_only_size_and_share_have_points() -> None:
     assert lesion.nephrometry.renal is lesion.nephrometry.padua is None
     assert list(lesion.nephrometry.components) == ["size", "exophytic"]
     assert lesion.nephrometry.reason == NO_SINUS
-    assert described(lesion) == "a lesion: not assessed. No renal sinus was found."
+    assert nephrometry_table(lesion.nephrometry).note == "Not assessed: No renal sinus was found."
 
 
 def test_what_is_cut_or_lies_in_a_gap_is_not_assessed() -> None:
@@ -270,7 +270,11 @@ def test_cysts_have_no_nephrometry_and_are_no_sinus() -> None:
     assert measured[1].nephrometry.renal == alone.renal
 
 
-def test_the_sentence_has_each_measure_with_its_points() -> None:
+def test_the_table_has_each_measure_with_its_points() -> None:
     lesion = assess(GRID, kidney(GRID), ball(GRID, (-18, 0, -42), 11))
-    assert described(lesion).startswith("a lesion: R.E.N.A.L. 4x: R 22 mm (1), E ")
-    assert described(lesion).endswith("L 0 % (1); PADUA 6x; C-index 4.1.")
+    assert lesion.nephrometry is not None
+    rows = [row.cells for row in nephrometry_table(lesion.nephrometry).rows]
+    assert rows[0] == ("R Longest", "22 mm", "1", "1")
+    assert [name for name, *_ in rows[1:3]] == ["E Exophytic", "N To sinus"]
+    assert ("L Between polar lines", "0 %", "1", "1") in rows
+    assert rows[-1] == ("Score", "C-index 4.1", "4x", "6x")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 
 from renalseg.findings.measurements import measure
-from renalseg.findings.nephrometry import add_nephrometry
+from renalseg.findings.nephrometry import Anatomy, add_nephrometry, anatomy
 from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side
-from renalseg.report.html.measures import nephrometry_table
-from renalseg.report.html.nephrometry import nephrometry_planes
-from renalseg.report.html.pictures import draw_pictures
-from tests.factories.scenes import volume
-from tests.unit.test_html_page import series_on, text_of
+from renalseg.report.lesions import nephrometry_table
+from renalseg.report.nephrometry import ScoredPlane, nephrometry_picture
+from renalseg.scores import Component, Nephrometry
+from tests.factories.scenes import series_on, volume
 from tests.unit.test_nephrometry import GRID, ball, kidney
 
 SEGMENTED = kidney(GRID).astype(np.uint8)
@@ -38,7 +35,9 @@ def segments() -> list[MeasuredSegment]:
 def test_the_plane_holds_tumor_lines_and_the_shortest_distance(
     segments: list[MeasuredSegment],
 ) -> None:
-    (plane,) = nephrometry_planes(series_on(GRID), SEGMENTED, segments)
+    found = anatomy(SEGMENTED, GRID.affine, segments, Side.LEFT)
+    assert isinstance(found, Anatomy)
+    plane = ScoredPlane(series_on(GRID), SEGMENTED, segments, segments[1], found)
     figure = Figure()
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -51,27 +50,24 @@ def test_the_plane_holds_tumor_lines_and_the_shortest_distance(
     assert ((shortest >= 0) & (shortest <= [wide, high])).all()
 
 
-def test_the_last_picture_of_the_page_is_that_of_the_scores(
-    segments: list[MeasuredSegment],
-) -> None:
-    scores = segments[1].nephrometry
-    assert scores is not None
-    *others, last = draw_pictures(series_on(GRID), SEGMENTED, segments)
-    assert f"left kidney tumor 1, R.E.N.A.L. {scores.renal}. White: polar lines" in last.caption
-    assert imread(io.BytesIO(last.png)).shape[:2] == (last.height, last.width)
-    plain = [replace(segment, nephrometry=None) for segment in segments]
-    assert len(list(draw_pictures(series_on(GRID), SEGMENTED, plain))) == len(others)
+def test_only_what_was_assessed_has_a_picture(segments: list[MeasuredSegment]) -> None:
+    picture = nephrometry_picture(series_on(GRID), SEGMENTED, segments, segments[1])
+    assert picture is not None
+    assert picture.caption.startswith("Along the kidney: polar lines (white), sinus (yellow), ")
+    plain = replace(segments[1], nephrometry=Nephrometry(reason="The kidney is cut by the scan"))
+    others = [segments[0], plain]
+    assert nephrometry_picture(series_on(GRID), SEGMENTED, others, plain) is None
 
 
-def test_the_table_has_scores_measures_and_points() -> None:
-    entry = {
-        **{"number": 2, "label": "Left kidney tumor 1", "kind": TUMOR, "side": "left"},
-        "nephrometry": {
-            **{"renal": "7ph", "padua": "9p", "c_index": 2.34, "reason": None},
-            "components": {"sinus": {"value": 3.4, "renal": 3, "padua": 1}},
-        },
-    }
-    cells = text_of(nephrometry_table([entry]))
-    assert cells[:5] == ["Segment", "R.E.N.A.L.", "PADUA", "C-index", "To sinusmm"]
-    assert cells[5:] == ["Left kidney tumor 1", "7ph", "9p", "2.3", "3 (3 / 1)"]
-    assert nephrometry_table([{**entry, "nephrometry": None}]) == ""
+def test_the_table_has_measures_points_and_scores() -> None:
+    scores = Nephrometry("7ph", "9p", 2.34, {"sinus": Component(3.4, 3, 1)})
+    table = nephrometry_table(scores)
+    assert table.headings == ("Nephrometry", "Measure", "R.E.N.A.L.", "PADUA")
+    assert [row.cells for row in table.rows] == [
+        ("N To sinus", "3 mm", "3", "1"),
+        ("Score", "C-index 2.3", "7ph", "9p"),
+    ]
+    size = Component(22.4, 1, 1)
+    table = nephrometry_table(Nephrometry(components={"size": size}, reason="No sinus"))
+    assert [row.cells for row in table.rows] == [("R Longest", "22 mm", "1", "1")]
+    assert table.note == "Not assessed: No sinus."

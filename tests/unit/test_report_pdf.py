@@ -7,34 +7,29 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from renalseg.dicom.read.planes import SourcePlanes
-from renalseg.dicom.read.series import CTSeries
 from renalseg.findings.measurements import measure
+from renalseg.findings.nephrometry import add_nephrometry
 from renalseg.findings.segments import split_segments
 from renalseg.findings.sentences import Kind, Statement
-from renalseg.labels import KIDNEY, TUMOR
-from renalseg.report.panels import choose_panels
-from renalseg.report.pdf import Facts, draw_page, make_pages
+from renalseg.labels import KIDNEY, TUMOR, ContrastPhase
+from renalseg.report.content import Content, Section
+from renalseg.report.pdf import draw_pages, make_pages
+from renalseg.report.sections import sections_of
 from renalseg.report.sheet import Sheet
 from renalseg.report.text import defaults, drawable, width_of, wrap
-from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, look
 from tests.factories.limits import SIDES
 from tests.factories.pdf import count_pages, text_of
-from tests.factories.scenes import ellipsoid, make_grid, volume
+from tests.factories.scenes import ellipsoid, make_grid, series_on, volume
 
+CREATED = datetime(2020, 1, 1)
 LONG = "Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh, Maximiliane (山田 太郎, محمد) " * 2
 CONCLUSION = Statement(Kind.CONCLUSION, "One tumor found: it is 22 mm long, in the left kidney.")
-FACTS = Facts(
-    {"Patient": LONG, "Patient ID": "X" * 64, "Study": "Брюшная полость", "Series": "1, A"},
-    "Nephrographic phase.",
-    "RenalSeg with the networks one and two. " * 3,
-    "Window center 40, width 400 HU.",
-    datetime(2020, 1, 1),
-)
+FACTS = {"Patient": LONG, "Patient ID": "X" * 64, "Study": "Брюшная полость", "Series": "1, A"}
+TEXT = {"en": "Solid mass of 2.2 cm. " * 4, "de": "Solide Raumforderung von 2,2 cm. " * 4}
 
 
-def pages(warnings: int, *, empty: bool = False) -> tuple:  # type: ignore[type-arg]
-    """The arguments of `make_pages` for two kidneys, of which one lies 80 mm lower, and a tumor."""
+def pages(warnings: int, *, empty: bool = False, tumors: int = 1) -> tuple[Content, list[Section]]:
+    """The arguments of `make_pages` for two kidneys, of which one lies 80 mm lower, and tumors."""
     grid = make_grid("LPS", extent=(144.0, 108.0, 200.0))
     hu = np.full(grid.shape, -1000, np.float32)
     hu[ellipsoid(grid, (7, -11, 130), (60, 45, 900))] = 40
@@ -42,14 +37,18 @@ def pages(warnings: int, *, empty: bool = False) -> tuple:  # type: ignore[type-
     if not empty:
         pred[ellipsoid(grid, (-28, -16, 156), (15, 14, 24))] = KIDNEY
         pred[ellipsoid(grid, (42, -16, 76), (15, 14, 24))] = KIDNEY
-        pred[ellipsoid(grid, (-30, -4, 176), (11, 11, 11))] = TUMOR
+        places = ((-30, -4, 176), (42, -4, 96), (42, -4, 56))
+        for place in places[:tumors]:
+            pred[ellipsoid(grid, place, (11, 11, 11))] = TUMOR
     image = volume(hu, grid)
     segmented, found = split_segments(volume(pred, grid), image, sides=SIDES)
-    series = CTSeries(image, (), "", (), {}, SourcePlanes.regular(grid.shape))
-    view = look(series.image, segmented)
-    panels = choose_panels(view, found, (AXIAL, CORONAL, SAGITTAL))
+    series = series_on(grid, image)
+    measured = add_nephrometry(segmented, grid.affine, measure(image, segmented, found))
     said = [Statement(Kind.WARNING, f"number {n}: {'it is odd ' * 12}") for n in range(warnings)]
-    return FACTS, view, panels, measure(image, segmented, found), [*said, CONCLUSION]
+    content = Content(
+        [*said, CONCLUSION], measured, ContrastPhase.NEPHROGRAPHIC, FACTS, "RenalSeg. " * 9, TEXT
+    )
+    return content, list(sections_of(content, series, segmented))
 
 
 def assert_nothing_overlaps(sheet: Sheet) -> None:
@@ -69,16 +68,18 @@ def assert_nothing_overlaps(sheet: Sheet) -> None:
             assert (shared < 4).any(), f"{name!r} covers {other!r}"
 
 
-@pytest.mark.parametrize(("warnings", "empty"), [(0, False), (3, True), (30, False)])
-def test_nothing_covers_anything(warnings: int, empty: bool) -> None:
+@pytest.mark.parametrize(
+    ("warnings", "empty", "tumors"), [(0, False, 1), (3, True, 0), (2, False, 0), (30, False, 3)]
+)
+def test_nothing_covers_anything(warnings: int, empty: bool, tumors: int) -> None:
     with defaults():
-        for sheet in make_pages(*pages(warnings, empty=empty)):
+        for sheet in make_pages(*pages(warnings, empty=empty, tumors=tumors)):
             assert_nothing_overlaps(sheet)
 
 
 def test_all_warnings_are_said_on_as_many_pages_as_they_take() -> None:
-    assert count_pages(draw_page(*pages(2))) == 1
-    pdf = draw_page(*pages(30))
+    assert count_pages(draw_pages(*pages(2), CREATED)) == 1
+    pdf = draw_pages(*pages(30), CREATED)
     text = text_of(pdf)
     assert count_pages(pdf) > 1
     assert "Further warnings on the next page: " in text
@@ -87,8 +88,21 @@ def test_all_warnings_are_said_on_as_many_pages_as_they_take() -> None:
 
 
 def test_without_segments_there_is_no_table() -> None:
-    assert "Volume" in text_of(draw_page(*pages(0)))
-    assert "Volume" not in text_of(draw_page(*pages(0, empty=True)))
+    assert "Volume" in text_of(draw_pages(*pages(0), CREATED))
+    assert "Volume" not in text_of(draw_pages(*pages(0, empty=True), CREATED))
+
+
+def test_each_tumor_has_its_pictures_on_as_many_pages_as_they_take() -> None:
+    pdf = draw_pages(*pages(0, tumors=3), CREATED)
+    assert 1 < count_pages(pdf) <= 4
+    text = text_of(pdf)
+    for name in ("Left kidney tumor 1", "Right kidney tumor 1", "Right kidney tumor 2"):
+        assert name in text
+    assert text.count("Axial, image") == text.count("Sagittal") == 3
+
+
+def test_the_same_content_gives_the_same_bytes() -> None:
+    assert draw_pages(*pages(1), CREATED) == draw_pages(*pages(1), CREATED)
 
 
 def test_lines_are_as_wide_as_they_are_said_to_be() -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from renalseg.findings.nephrometry.measures import Place
-from renalseg.labels import MeasuredSegment
-from renalseg.scores import QUANTITIES, Component, Nephrometry
+from renalseg.scores import Component, Nephrometry
 
 ENDOPHYTIC_PERCENT = 1.0  # outside of the kidney: less is none but for the steps of the voxels
 TOUCHES_MM = 2.0  # between voxel centers: nearer ones are neighbors
@@ -73,22 +72,6 @@ def score(outline: Outline, place: Place | None, reason: str | None) -> Nephrome
         components=components,
         reason=None if size else "The tumor is a single voxel",
     )
-
-
-def described(segment: MeasuredSegment) -> str:
-    """Give the scores of a tumor with their measures and points, or why there are none."""
-    scores = segment.nephrometry
-    if scores is None:
-        return ""
-    if scores.renal is None:
-        return f"{segment.label}: not assessed. {scores.reason}."
-    measures = ", ".join(
-        f"{quantity.renal} {component.value:.0f} {quantity.unit} ({component.renal})"
-        for name, component in scores.components.items()
-        if (quantity := QUANTITIES[name]).renal
-    )
-    index = "" if scores.c_index is None else f"; C-index {scores.c_index:.1f}"
-    return f"{segment.label}: R.E.N.A.L. {scores.renal}: {measures}; PADUA {scores.padua}{index}."
 
 
 def _location(place: Place) -> int:

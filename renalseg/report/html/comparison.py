@@ -11,8 +11,9 @@ from renalseg.findings.followup.comparison import Comparison, Lesion
 from renalseg.findings.followup.sentences import compared, time_text
 from renalseg.findings.sentences import USE
 from renalseg.labels import LABELS
-from renalseg.report.html.page import own_file, policy, show, style
-from renalseg.report.html.pictures import Picture
+from renalseg.report.content import Picture
+from renalseg.report.html.page import own_file, policy, style
+from renalseg.report.html.sections import show
 from renalseg.runtime.harmless import one_line
 
 TITLE = "Follow-up of kidneys and kidney tumors in CT"

@@ -14,14 +14,12 @@ from renalseg.findings.followup.match import TimePoint
 from renalseg.findings.measurements import diameter_ends
 from renalseg.geometry import Array, to_index, to_world
 from renalseg.labels import MeasuredSegment, Side
-from renalseg.report.html.pictures import Picture, draw_picture
-from renalseg.report.text import defaults
+from renalseg.report.content import Picture
 from renalseg.report.view import WINDOW, color_of, outline
 
 _GRID_MM = 0.6
 _LEAST_MM = 45.0  # from the middle of a picture to its edge
 _MOST = 8  # lesions that have pictures
-_PIXELS = 560.0  # of a picture's side
 _STEEP = 0.75  # of a diameter's direction along the body: from there on the plane is upright
 _DIAMETER = "#ffffff"
 
@@ -98,28 +96,27 @@ def lesion_pairs(
     times = (prior.near(), now.near())
     images = [time.painted() if time.image is None else time.image for time in times]
     hu = [image[0].numpy() for image in images]
-    with defaults():
-        for label, numbers, side in _chosen(found)[:_MOST]:
-            shown = 1 if numbers[1] else 0  # the plane is that of the lesion now, if it is there
-            matrix = found.moves[side].alignment.matrix
-            time, number = times[shown], numbers[shown]
-            ends = diameter_ends(time.segmented == number, time.affine)
-            half = max(_LEAST_MM, 0.8 * float(np.linalg.norm(ends[1] - ends[0])))
-            plane = plane_through(ends, half)
-            planes = (
-                plane.moved(matrix) if shown else plane,
-                plane if shown else plane.moved(np.asarray(np.linalg.inv(matrix), np.float64)),
+    for label, numbers, side in _chosen(found)[:_MOST]:
+        shown = 1 if numbers[1] else 0  # the plane is that of the lesion now, if it is there
+        matrix = found.moves[side].alignment.matrix
+        time, number = times[shown], numbers[shown]
+        ends = diameter_ends(time.segmented == number, time.affine)
+        half = max(_LEAST_MM, 0.8 * float(np.linalg.norm(ends[1] - ends[0])))
+        plane = plane_through(ends, half)
+        planes = (
+            plane.moved(matrix) if shown else plane,
+            plane if shown else plane.moved(np.asarray(np.linalg.inv(matrix), np.float64)),
+        )
+        yield tuple(  # type: ignore[misc]
+            _draw(
+                times[when],
+                hu[when],
+                planes[when],
+                ends if when == shown else None,
+                f"{names[when]}: {_caption(times[when].segments, numbers[when], label)}",
             )
-            yield tuple(  # type: ignore[misc]
-                _draw(
-                    times[when],
-                    hu[when],
-                    planes[when],
-                    ends if when == shown else None,
-                    f"{names[when]}: {_caption(times[when].segments, numbers[when], label)}",
-                )
-                for when in (0, 1)
-            )
+            for when in (0, 1)
+        )
 
 
 def _chosen(found: Found) -> list[tuple[str, tuple[int, int], Side]]:
@@ -169,4 +166,4 @@ def _draw(time: TimePoint, hu: Array, plane: Plane, ends: Array | None, caption:
         axes.set_ylim(0, size)
         axes.set_axis_off()
 
-    return draw_picture(draw, (size, size), caption, _PIXELS / size)
+    return Picture(caption, (size, size), draw)

@@ -8,8 +8,9 @@
   const layouts = { all: 3, axial: 0, coronal: 1, sagittal: 2, volume: 4 };
   const segments = new Map(settings.segments.map((segment) => [segment.number, segment]));
   let viewer;
+  let layout = "all";
 
-  const fields = { center: find("center"), width: find("width"), opacity: find("opacity") };
+  const fields = { center: find("center"), width: find("width"), opacity: find("opacity"), outlines: find("outlines") };
   const draw = () => viewer.drawScene();
 
   function setWindow(center, width) {
@@ -28,14 +29,40 @@
   function setLayout(name) {
     // In 3D the CT would hide the segments that it surrounds.
     viewer.setOpacity(0, name === "volume" ? 0 : 1);
+    layout = name;
+    arrange();
     viewer.setSliceType(layouts[name]);
     for (const button of document.querySelectorAll("#layouts button")) {
       button.setAttribute("aria-pressed", String(button.dataset.layout === name));
     }
   }
+  // Axial above coronal and beside it sagittal, at one scale; the panel takes the fourth place.
+  function arrange() {
+    const { dimsRAS, pixDimsRAS } = viewer.volumes[0];
+    const [wide, deep, high] = [1, 2, 3].map((axis) => dimsRAS[axis] * pixDimsRAS[axis]);
+    const stage = canvas.parentElement;
+    stage.dataset.layout = layout;
+    stage.style.setProperty("--ratio", (wide + deep) / (deep + high));
+    stage.style.setProperty("--across", wide / (wide + deep));
+    stage.style.setProperty("--down", deep / (deep + high));
+    const [x, y] = [wide / (wide + deep), deep / (deep + high)];
+    if (layout !== "all") return viewer.clearCustomLayout();
+    viewer.setCustomLayout([
+      { sliceType: layouts.axial, position: [0, 0, x, y] },
+      { sliceType: layouts.coronal, position: [0, y, x, 1 - y] },
+      { sliceType: layouts.sagittal, position: [x, y, 1 - x, 1 - y] },
+    ]);
+  }
+  // Outlines are always drawn; this is how much of the inside is covered.
   function setOpacity(value) {
     fields.opacity.value = value;
-    viewer.setOpacity(1, Number(value));
+    viewer.overlayAlphaShader = Number(value);
+    draw();
+  }
+  function setOutlines(on) {
+    fields.outlines.checked = on;
+    viewer.overlayOutlineWidth = on ? 1 : 0;
+    draw();
   }
   function goTo(place) {
     viewer.scene.crosshairPos = viewer.mm2frac(place);
@@ -48,18 +75,23 @@
     viewer.setRenderAzimuthElevation(settings.turn[0], settings.turn[1]);
     setLayout("all");
     resetWindow();
-    setOpacity(0.45);
+    setOpacity(0);
+    setOutlines(true);
     goTo(settings.place);
   }
 
+  // The number of the source slice at a place, as other viewers show it.
+  function imageAt(place) {
+    const { along, levels, names } = settings.images;
+    const level = along[3] + along[0] * place[0] + along[1] * place[1] + along[2] * place[2];
+    const away = levels.map((each) => Math.abs(each - level));
+    return names[away.indexOf(Math.min(...away))];
+  }
   function readOut(location) {
-    const [right, front, up] = location.mm;
-    const side = (value, more, less) => `${Math.abs(value).toFixed(0)} mm ${value < 0 ? less : more}`;
     const hu = Math.round(location.values[0].value);
     const segment = segments.get(Math.round(location.values[1]?.value ?? 0));
     find("readout").textContent =
-      `${hu} HU${segment ? ", " + segment.label : ""} at ` +
-      [side(right, "right", "left"), side(front, "front", "back"), side(up, "up", "down")].join(", ");
+      `Image ${imageAt(location.mm)}: ${hu} HU${segment ? ", " + segment.label : ""}`;
   }
 
   function colors() {
@@ -116,9 +148,10 @@
       trustCalMinMax: false,
     }));
     if (settings.segments.length) {
-      const labels = await load("labels", { opacity: 0.45 });
+      const labels = await load("labels", { opacity: 1 });
       labels.setColormapLabel(colors());
       viewer.addVolume(labels);
+      viewer.setCustomSliceShader(find("outline").textContent.trim());
     }
     reset();
   }
@@ -130,6 +163,7 @@
     }
     find("window").addEventListener("click", resetWindow);
     fields.opacity.addEventListener("input", () => setOpacity(fields.opacity.value));
+    fields.outlines.addEventListener("change", () => setOutlines(fields.outlines.checked));
     for (const button of document.querySelectorAll("#segments button")) {
       button.addEventListener("click", () => goTo(segments.get(Number(button.value)).place));
     }
@@ -137,7 +171,8 @@
     const keys = {
       1: () => setLayout("all"), 2: () => setLayout("axial"), 3: () => setLayout("coronal"),
       4: () => setLayout("sagittal"), 5: () => setLayout("volume"),
-      s: () => setOpacity(Number(fields.opacity.value) > 0 ? 0 : 0.45),
+      s: () => setOutlines(!fields.outlines.checked),
+      f: () => setOpacity(Number(fields.opacity.value) > 0 ? 0 : 0.45),
       w: resetWindow, r: reset, ArrowUp: () => step(1), ArrowDown: () => step(-1),
     };
     // In the capture phase: NiiVue has keys of its own for some of these.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -16,20 +15,16 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from renalseg.findings.sentences import USE, Kind, Statement
-from renalseg.geometry import Array, to_world
+from renalseg.geometry import to_world
 from renalseg.intake.ct import CT
 from renalseg.labels import TUMOR, Segment
-from renalseg.report.html.measures import (
-    chip,
-    enhancement_table,
-    measures_table,
-    nephrometry_table,
-)
-from renalseg.report.html.pictures import Picture, draw_pictures
+from renalseg.report.content import TITLE, Content
+from renalseg.report.html.sections import chip, sections_html
 from renalseg.report.html.volumes import MARGIN_MM, Volumes, pack_volumes
+from renalseg.report.images import image_names, slice_levels
+from renalseg.report.sections import sections_of
 from renalseg.runtime.harmless import one_line
 
-TITLE = "Kidneys and kidney tumors in CT"
 CENTER_HU, WIDTH_HU = 40, 400
 _TURN = (160, 15)  # azimuth and elevation of the first view in 3D, in degrees: from the front
 # The page may run what it holds and load nothing, from anywhere.
@@ -40,46 +35,20 @@ _POLICY = (
 )
 
 
-@dataclass(frozen=True)
-class Content:
-    """The text of a page.
-
-    Attributes:
-        said: What the result says, the conclusion last.
-        facts: Names and values of study, series and method. No patient: pages travel easily.
-        segments: Their entries in result.json, with whatever measures they have.
-        about: How it was measured.
-        text: Sentences for a report, by language.
-    """
-
-    said: Sequence[Statement]
-    facts: Mapping[str, str]
-    segments: Sequence[Mapping[str, Any]]
-    about: str = ""
-    text: Mapping[str, str] = field(default_factory=dict)
-
-
-def make_page(
-    content: Content,
-    ct: CT,
-    segmented: npt.NDArray[np.uint8],
-    segments: Sequence[Segment],
-) -> str:
-    """Lays out the page: words and measures, a viewer of CT and segments, pictures.
+def make_page(content: Content, ct: CT, segmented: npt.NDArray[np.uint8]) -> str:
+    """Lays out the page: words, the sections of the report, a viewer of CT and segments.
 
     Args:
         content: What it says.
         ct: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
-        segments: The segments.
 
     Returns:
         The file's text, less than 25 MB; the same arguments give the same text.
     """
     *others, conclusion = content.said
-    image = ct.image
-    volumes = pack_volumes(image, segmented)
-    settings = _settings(np.asarray(image.affine, np.float64), segmented, segments)
+    volumes = pack_volumes(ct.image, segmented)
+    settings = _settings(ct, segmented, content.segments)
     parts = {
         "policy": policy(),
         "title": TITLE,
@@ -87,23 +56,18 @@ def make_page(
         "sentence": escape(conclusion.text),
         "use": USE,
         "warnings": _warnings(others),
-        "measures": "".join(
-            table(content.segments)
-            for table in (measures_table, enhancement_table, nephrometry_table)
-        ),
-        "text": _text(content.text),
+        "sections": sections_html(sections_of(content, ct, segmented)),
         "facts": "\n".join(_facts(content.facts)),
-        "legend": "\n".join(_legend(segments)),
+        "legend": "\n".join(_legend(content.segments)),
         "center": CENTER_HU,
         "width": WIDTH_HU,
         "extent": _extent(volumes),
-        "pictures": "\n".join(map(show, draw_pictures(ct, segmented, segments))),
-        "about": escape(content.about),
         "ct": _base64(volumes.ct),
         "labels": _base64(volumes.labels),
         # a "<" could end the element that holds it
         "settings": json.dumps(settings).replace("<", "\\u003c"),
         "viewer": own_file("niivue/niivue.umd.js"),
+        "outline": own_file("outline.glsl"),
         "script": own_file("page.js"),
     }
     return Template(own_file("page.html")).substitute(parts)
@@ -129,9 +93,10 @@ def _base64(data: bytes) -> str:
 
 
 def _settings(
-    affine: Array, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]
+    ct: CT, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]
 ) -> dict[str, Any]:
-    """Returns the settings of the page's script: window, start position and segment positions."""
+    """Returns the settings of the page's script: window, images and the places of segments."""
+    affine = np.asarray(ct.image.affine, np.float64)
     boxes = ndimage.find_objects(segmented)
     entries: list[dict[str, Any]] = []
     for segment in segments:
@@ -154,6 +119,12 @@ def _settings(
         "turn": _TURN,
         "place": first["place"] if first else middle,
         "segments": entries,
+        "images": {
+            # along the slices: what to multiply RAS mm and 1 with
+            "along": np.linalg.inv(affine)[2].round(6).tolist(),
+            "levels": slice_levels(ct).tolist(),
+            "names": image_names(ct),
+        },
     }
 
 
@@ -171,17 +142,12 @@ def _facts(facts: Mapping[str, str]) -> Iterator[str]:
 def _warnings(said: Sequence[Statement]) -> str:
     if not said:
         return ""
-    items = [(kind, f"<b>{kind}:</b> {escape(one_line(text))}") for kind, text in said]
-    alarms = "".join(f"<li>{text}</li>" for kind, text in items if kind != Kind.COMPARISON)
-    notes = "".join(f"<p>{text}</p>" for kind, text in items if kind == Kind.COMPARISON)
-    return (f'<ul class="warnings">{alarms}</ul>' if alarms else "") + notes
-
-
-def _text(text: Mapping[str, str]) -> str:
-    if not text:
-        return ""
-    written = "\n".join(f'<p lang="{key}">{escape(said)}</p>' for key, said in text.items())
-    return f"<section>\n<h2>Text for a report</h2>\n{written}\n</section>"
+    items = "".join(
+        f"<li><b>{kind}:</b> {escape(one_line(text))}</li>"
+        for kind, text in said
+        if kind != Kind.COMPARISON  # which has a section
+    )
+    return f'<ul class="warnings">{items}</ul>' if items else ""
 
 
 def _legend(segments: Sequence[Segment]) -> Iterator[str]:
@@ -198,14 +164,3 @@ def _extent(volumes: Volumes) -> str:
         f", averaged to voxels of {size} mm to keep this page small" if volumes.coarser else ""
     )
     return f"What was found and {MARGIN_MM:.0f} mm around it{coarser}."
-
-
-def show(picture: Picture) -> str:
-    """Give a picture with its caption."""
-    source = f"data:image/png;base64,{_base64(picture.png)}"
-    caption = escape(picture.caption)
-    return (
-        f'<figure style="flex: {picture.width} 1 0; max-width: {round(0.65 * picture.width)}px">'
-        f'<img src="{source}" width="{picture.width}" height="{picture.height}" alt="{caption}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from renalseg.dicom.write.derived import PRODUCT
 from renalseg.intake.ct import CT
+from renalseg.labels import ContrastPhase
+from renalseg.report.content import Content
 from renalseg.report.entries import segments_of, stages_of, statements_of
-from renalseg.report.facts import study_facts
-from renalseg.report.html.page import Content, make_page
-from renalseg.report.pdf import MEASURES
+from renalseg.report.facts import method_fact, study_facts
+from renalseg.report.html.page import make_page
 from renalseg.runtime.staging import staging
 
 Entry = Mapping[str, Any]
@@ -37,8 +37,7 @@ def save_page(
     Raises:
         OSError: It cannot be written.
     """
-    segments = segments_of(entry)
-    page = make_page(_content(ct, entry, run), ct, segmented, segments)
+    page = make_page(_content(ct, entry, run), ct, segmented)
     path.parent.mkdir(parents=True, exist_ok=True)
     with staging(path.parent) as place:  # a full disk leaves no half of a page
         (place.files / path.name).write_text(page, encoding="utf-8")
@@ -49,14 +48,13 @@ def _content(ct: CT, entry: Entry, run: Entry) -> Content:
     known = study_facts(ct)
     return Content(
         said=statements_of(entry),
+        segments=segments_of(entry),
+        phase=ContrastPhase(entry.get("phase", ContrastPhase.UNKNOWN)),
         facts={
             **{name: known[name] for name in _SHOWN if name in known},
             "Study": str(entry["study"]),
             "Series": str(entry["series"]),
-            "Method": f"{PRODUCT} {run['version']}: {', '.join(stages_of(run))}",
-            "Input": str(entry["input_hash"])[:16],
         },
-        segments=entry["segments"],
-        about=MEASURES,
+        method=method_fact(str(run["version"]), stages_of(run), str(entry["input_hash"])),
         text=entry.get("text", {}),
     )

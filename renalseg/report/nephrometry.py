@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,33 +13,38 @@ from renalseg.findings.nephrometry import Anatomy, anatomy, place_of
 from renalseg.findings.nephrometry.frame import STEP
 from renalseg.geometry import Array, to_index, to_world
 from renalseg.intake.ct import CT
-from renalseg.labels import TUMOR, MeasuredSegment, Segment
+from renalseg.labels import MeasuredSegment
+from renalseg.report.content import Picture
 from renalseg.report.view import WINDOW, color_of, outline
 
-_AROUND_MM = 25.0
+_AROUND_MM = 12.0
 _GRID_MM = 0.7
 _ACROSS_MM = 2.0  # between the two nearest points across the long axis: less shows no direction
 _SINUS, _LINES, _DISTANCE = "#ffe14d", "#ffffff", "#ff5050"
 
 
-def nephrometry_planes(
-    ct: CT, segmented: npt.NDArray[np.uint8], segments: Sequence[Segment]
-) -> Iterator[ScoredPlane]:
-    """Gives a plane for each tumor whose nephrometry was assessed.
+def nephrometry_picture(
+    ct: CT,
+    segmented: npt.NDArray[np.uint8],
+    segments: Sequence[MeasuredSegment],
+    tumor: MeasuredSegment,
+) -> Picture | None:
+    """Gives the plane of a tumor along its kidney; None where nephrometry was not assessed.
 
     Args:
         ct: The source.
         segmented: Segment numbers (X, Y, Z) on the grid of its image.
         segments: The segments.
+        tumor: One of them.
     """
+    if tumor.nephrometry is None or tumor.nephrometry.renal is None:
+        return None
     affine = np.asarray(ct.image.affine, dtype=np.float64)
-    measured = [segment for segment in segments if isinstance(segment, MeasuredSegment)]
-    for tumor in measured:
-        if tumor.kind != TUMOR or tumor.nephrometry is None or tumor.nephrometry.renal is None:
-            continue
-        found = anatomy(segmented, affine, measured, tumor.side)
-        if isinstance(found, Anatomy):
-            yield ScoredPlane(ct, segmented, measured, tumor, found)
+    found = anatomy(segmented, affine, segments, tumor.side)
+    if not isinstance(found, Anatomy):
+        return None
+    plane = ScoredPlane(ct, segmented, segments, tumor, found)
+    return Picture(plane.caption, plane.size, plane.draw)
 
 
 class ScoredPlane:
@@ -82,11 +87,9 @@ class ScoredPlane:
     @property
     def caption(self) -> str:
         """What the picture shows."""
-        scores = self.tumor.nephrometry
-        name = self.tumor.label[0].lower() + self.tumor.label[1:]
         return (
-            f"Along the kidney: {name}, R.E.N.A.L. {scores.renal if scores else ''}. White: polar "
-            f"lines; yellow: sinus, {self.place.sinus:.0f} mm away (red)"
+            f"Along the kidney: polar lines (white), sinus (yellow), {self.place.sinus:.0f} mm "
+            "away (red)"
         )
 
     @property
