@@ -60,11 +60,23 @@ def make_pages(content: Content, sections: Iterable[Section]) -> list[Sheet]:
 
 
 def _room(sections: Sequence[Section], height: float) -> float:
-    """How high rows of pictures may be: lower ones where all then fits on one page."""
-    for room in ROOMS:
-        if sum(height_of(section, room) for section in sections) <= height:
-            return room
-    return ROOMS[0]
+    """How high rows of pictures may be: lower ones where that saves a page.
+
+    Args:
+        sections: In their order.
+        height: mm that the first page has left.
+    """
+
+    def pages(room: float) -> int:
+        count, left = 1, height
+        for section in sections:
+            needed = height_of(section, room)
+            if needed > left:
+                count, left = count + 1, _FOOT - _TOP - 1
+            left -= needed
+        return count
+
+    return min(ROOMS, key=pages)
 
 
 def _new_sheet(made: str) -> Sheet:

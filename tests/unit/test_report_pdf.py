@@ -12,6 +12,7 @@ from renalseg.findings.nephrometry import add_nephrometry
 from renalseg.findings.segments import split_segments
 from renalseg.findings.sentences import Kind, Statement
 from renalseg.labels import KIDNEY, TUMOR, ContrastPhase
+from renalseg.report.blocks import ROOMS
 from renalseg.report.content import Content, Section
 from renalseg.report.pdf import draw_pages, make_pages
 from renalseg.report.sections import sections_of
@@ -99,6 +100,17 @@ def test_each_tumor_has_its_pictures_on_as_many_pages_as_they_take() -> None:
     for name in ("Left kidney tumor 1", "Right kidney tumor 1", "Right kidney tumor 2"):
         assert name in text
     assert text.count("Axial, image") == text.count("Sagittal") == 3
+
+
+@pytest.mark.parametrize("tumors", [2, 4])
+def test_pictures_take_the_height_that_needs_the_fewest_pages(
+    tumors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for rooms in (ROOMS, *((room,) for room in ROOMS)):
+        monkeypatch.setattr("renalseg.report.pdf.ROOMS", rooms)
+        counts.append(len(make_pages(*pages(0, tumors=tumors))))
+    assert counts[0] == min(counts[1:])
 
 
 def test_the_same_content_gives_the_same_bytes() -> None:
