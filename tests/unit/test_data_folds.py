@@ -38,7 +38,9 @@ def test_kits19_has_the_folds_and_the_test_of_tumor_unet() -> None:
     own = {"never": read_fold().never, **{k: read_fold(fold=k).validation for k in range(5)}}
     for key, names in lists.items():
         numbers = {int(name.split()[1]) for name in names if name.startswith("kits ")}
-        assert {case_name(number) for number in numbers} <= own[key], key
+        of_kits19 = {case_name(number) for number in numbers if number < 210}
+        assert of_kits19
+        assert of_kits19 <= own[key], key
 
 
 def test_a_case_is_a_number_or_the_image_in_a_list(folds: Path) -> None:
