@@ -63,6 +63,8 @@ def kidney_section(
     """
     found = [segment for segment in segments if segment.kind == KIDNEY]
     words: list[Table | Text] = [kidney_table(found)] if found else []
+    if alone:  # else each lesion has them beside its own
+        words += _phases(found)
     words.append(Text("Not assessed: " + "; ".join(unassessed(segments, phase)) + "."))
     if alone:
         pictures = [
@@ -76,6 +78,25 @@ def kidney_section(
     (picture,) = _pictures(ct, view, segments, CORONAL, 1)
     columns = (Column(_BESIDE, (picture,)), Column(1 - _BESIDE, tuple(words)))
     return Section("Kidneys", lead, None, (), columns)
+
+
+def _phases(kidneys: Sequence[MeasuredSegment]) -> list[Table]:
+    """The densities of the kidneys by contrast phase, where the study has several."""
+    compared = [kidney for kidney in kidneys if kidney.enhancement is not None]
+    if not compared:
+        return []
+    densities: dict[str, dict[str, str]] = {}
+    for kidney in compared:
+        assert kidney.enhancement is not None
+        for value in kidney.enhancement.values:
+            said = f"{value.mean_hu:.0f} ± {value.sd_hu:.0f} HU"
+            densities.setdefault(value.phase, {})[kidney.label] = said
+    names = [kidney.label for kidney in compared]
+    rows = tuple(
+        Row((phase.capitalize(), *(said.get(name, "") for name in names)))
+        for phase, said in densities.items()
+    )
+    return [Table(("By contrast phase", *names), rows)]
 
 
 def _pictures(

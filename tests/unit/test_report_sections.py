@@ -222,3 +222,17 @@ def test_every_phase_says_what_it_hides(phase: ContrastPhase) -> None:
     compared = replace(segments[0], enhancement=Enhancement((), 40.0))
     assert "enhancement" not in "; ".join(unassessed([compared, *segments[1:]], phase))
     assert unassessed((), phase) == ("the kidneys: none was found",)
+
+
+def test_kidneys_without_a_lesion_say_how_dense_they_are_in_each_phase() -> None:
+    _, (left, right, _), _ = drawn()
+    values = (PhaseValue(ContrastPhase.NONCONTRAST, 31.2, 8.0), PhaseValue(NEPHROGRAPHIC, 140, 20))
+    left = replace(left, enhancement=Enhancement(values))
+    right = replace(right, enhancement=Enhancement(values[1:]))
+    (section,) = [each for each in sections([left, right]) if each.title == "Kidneys"]
+    _, phases = tables(section)
+    assert phases.headings == ("By contrast phase", "Left kidney", "Right kidney")
+    assert [row.cells for row in phases.rows] == [
+        ("Noncontrast", "31 ± 8 HU", ""),
+        ("Nephrographic", "140 ± 20 HU", "140 ± 20 HU"),
+    ]
