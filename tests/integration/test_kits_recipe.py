@@ -20,7 +20,7 @@ from tests.factories.anatomies import box_anatomy
 from tests.factories.kits import write_case
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
-TRAINING, VALIDATION, TEST = (2, 3), (12, 16), (0,)  # of fold 0
+TRAINING, VALIDATION, TEST = (2, 3), (12, 14), (0,)  # of fold 0
 SMALL: dict[str, dict[str, Any]] = {
     "kidney_convlstm": {"roi_size": [96, 96, 8], "width": 4},
     "kidney_mrb": {"roi_size": [48, 48, 3], "width": 4},

@@ -31,7 +31,7 @@ def test_a_study_describes_its_segments() -> None:
     (segment,) = STUDY.to_dict()["segments"]
     assert segment == {
         **{"number": 1, "label": "Left kidney", "kind": KIDNEY},
-        **{"side": "left", "volume_ml": 151.26},
+        **{"side": "left", "volume_ml": 151.26, "tracking": None},
     }
 
 
