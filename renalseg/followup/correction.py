@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from renalseg import __version__
 from renalseg.dicom.read.segmentation import read_segments, source_uids
 from renalseg.dicom.read.series import CTSeries
 from renalseg.errors import InputError
@@ -19,10 +17,10 @@ from renalseg.findings.sentences import Correction, Judgment
 from renalseg.geometry import voxel_volume_mm3
 from renalseg.labels import LABELS, kind_of
 from renalseg.output.earlier import Earlier, files_of, header_of, refuse_others
-from renalseg.output.folder import RESULT_FILE, complete_or_nothing
+from renalseg.output.folder import complete_or_nothing
 from renalseg.output.label_maps import label_map
-from renalseg.output.stored import Stored
-from renalseg.output.study import StudyResult, write_study
+from renalseg.output.stored import Stored, write_again
+from renalseg.output.study import StudyResult
 
 _BY_CODE = {info.type.value: kind for kind, info in LABELS.items()}
 
@@ -52,7 +50,7 @@ def measure_corrected(
         InputError: The SEG cannot be read, is of another CT, or does not say what a segment is.
         OSError: The files cannot be written; `out_dir` is then as it was.
     """
-    ct = stored.with_own_warnings()
+    ct = stored.ct
     if not isinstance(ct, CTSeries):
         raise InputError("Expected the DICOM series of the result, found a volume")
     header = header_of(seg)
@@ -78,7 +76,7 @@ def measure_corrected(
         label_map(each.segmented, each.segments) for each in (stored.findings, findings)
     )
     changed = float((before != after).sum()) * voxel_volume_mm3(stored.affine) / 1000
-    report = next((each for each in stored.objects.values() if each.get("Modality") == "SR"), None)
+    report = stored.report
     correction = Correction(
         str(header.SOPInstanceUID),
         None if report is None else str(report.SOPInstanceUID),
@@ -90,18 +88,8 @@ def measure_corrected(
     studies = [str(stored.entry["study"])]
     refuse_others(out_dir, studies)
     with complete_or_nothing(out_dir, stale=partial(files_of, out_dir, studies)) as folder:
-        study = write_study(
-            ct,
-            findings,
-            folder,
-            stored.settings,
-            {},
-            earlier=Earlier(report=report, evidence=(header,)),
-            sealed=True,
-        )
-        run = {**stored.run, "version": __version__, "studies": [study.to_dict()]}
-        (folder / RESULT_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-    return study
+        earlier = Earlier(report=report, evidence=(header,))
+        return write_again(stored, findings, folder, earlier, {})
 
 
 def _edited(seg: Path, ct: CTSeries, kinds: Mapping[int, int]) -> Iterator[Edited]:

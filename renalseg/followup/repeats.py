@@ -14,7 +14,7 @@ from renalseg.findings.followup.change import REPEATS, Errors
 from renalseg.findings.followup.match import Move, TimePoint, match
 from renalseg.findings.registration import Alignment, carry
 from renalseg.geometry import Array, spacing_of, to_world
-from renalseg.labels import KIDNEY, MeasuredSegment, Side
+from renalseg.labels import MeasuredSegment, Side
 
 DEGREES, VOXELS, NOISE_HU = 1.0, 0.5, 5.0  # most that the CT is turned and shifted; SD of the noise
 _WITHIN = 1.96  # standard deviations that hold 95 % of the values
@@ -100,15 +100,14 @@ def _same(
     """The segments of a CT, and those of its repetition."""
     found = []
     for side in Side:
-        own, other = time.of(side), again.of(side)
-        if not own or not other or again.image is None:
+        if not time.of(side) or not again.of(side) or again.image is None:
             continue
         alignment = Alignment(matrix, 0.0, 0.0)
         carried = carry(time.labels(side), time.affine, alignment, again.image)
         move = Move(alignment, carried, 1.0, "given")
         before, after = again.of(side, lesions=True), time.of(side, lesions=True)
         found += [(pair.now, pair.prior) for pair in match(before, after, (again, time), move)]
-        kidneys = [next((e for e in every if e.kind == KIDNEY), None) for every in (own, other)]
+        kidneys = [each.kidney(side) for each in (time, again)]
         if kidneys[0] is not None and kidneys[1] is not None:
             found.append((kidneys[0], kidneys[1]))
     return found

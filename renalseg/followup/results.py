@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from renalseg import __version__
 from renalseg.dicom.read.dates import days_between, known_days
 from renalseg.dicom.read.series import CTSeries
 from renalseg.errors import InputError
@@ -20,9 +18,8 @@ from renalseg.findings.followup.change import Errors
 from renalseg.findings.followup.comparison import Comparison, PriorStudy
 from renalseg.output.comparison_files import PAGE_FILE, write_comparison
 from renalseg.output.earlier import Earlier, files_of, refuse_others
-from renalseg.output.folder import RESULT_FILE, complete_or_nothing
-from renalseg.output.stored import Stored
-from renalseg.output.study import write_study
+from renalseg.output.folder import complete_or_nothing
+from renalseg.output.stored import Stored, write_again
 
 _NONE: Mapping[int, Errors] = MappingProxyType({})
 
@@ -98,24 +95,14 @@ def refuse_two_patients(first: Dataset, second: Dataset) -> None:
 
 def _write_anew(prior: Stored, now: Stored, comparison: Comparison, folder: Path) -> None:
     """Writes the later result with the comparison in it."""
-    ct = now.with_own_warnings()
-    assert ct is not None
     known = prior.trackings
     both = (*comparison.kidneys, *comparison.lesions)
     named = {each.number: known.get(each.prior_number) for each in both}
     segments = tuple(replace(each, tracking=named.get(each.number)) for each in now.segments)
     findings = replace(now.findings, segments=segments, comparison=comparison)
-    objects = list(prior.objects.values())
-    reports = [each for each in objects if each.get("Modality") == "SR"]
-    earlier = Earlier(
-        report=reports[0] if reports else None,
-        evidence=tuple(each for each in objects if each.get("Modality") == "SEG"),
-    )
-    study = write_study(
-        ct, findings, folder, now.settings, now.entry["seconds"], earlier=earlier, sealed=True
-    )
-    run = {**now.run, "version": __version__, "studies": [study.to_dict()]}
-    (folder / RESULT_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    segs = (each for each in prior.objects.values() if each.get("Modality") == "SEG")
+    earlier = Earlier(report=prior.report, evidence=tuple(segs))
+    write_again(now, findings, folder, earlier, now.entry["seconds"])
 
 
 def _named(stored: Stored) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import torch
 from monai.data import MetaTensor
 from pydicom.dataset import Dataset
 
+from renalseg import __version__
 from renalseg.dicom.read.choose import make_plan
 from renalseg.dicom.read.files import list_files
 from renalseg.dicom.read.scan import scan_folder
@@ -30,10 +33,10 @@ from renalseg.intake.ct import CT
 from renalseg.intake.folders import name_of, opened
 from renalseg.intake.volumes import plan_volumes
 from renalseg.labels import ContrastPhase, MeasuredSegment, SeriesPhase, Tracking
-from renalseg.output.earlier import header_of
+from renalseg.output.earlier import Earlier, header_of
 from renalseg.output.folder import RESULT_FILE, read_result
 from renalseg.output.label_maps import maps_of
-from renalseg.output.study import REFUSED, weak_bundles
+from renalseg.output.study import REFUSED, StudyResult, weak_bundles, write_study
 from renalseg.report.entries import segments_of
 from renalseg.settings import Settings, bundle_folder
 from renalseg.volumes.ct import CTVolume, read_ct
@@ -87,12 +90,17 @@ class Stored:
             return self.ct.headers[0]
         return next(iter(self.objects.values()), Dataset())
 
-    @property
+    @cached_property
     def objects(self) -> dict[str, Dataset]:
         """Headers of the DICOM objects of the study, by their file names."""
         names = (str(name) for name in self.entry["files"] if str(name).endswith(".dcm"))
         found = {name: header_of(self.folder / Path(name).name) for name in names}
         return {name: header for name, header in found.items() if header is not None}
+
+    @property
+    def report(self) -> Dataset | None:
+        """Header of the structured report; None where there is none."""
+        return next((each for each in self.objects.values() if each.get("Modality") == "SR"), None)
 
     @property
     def trackings(self) -> dict[int, Tracking]:
@@ -145,6 +153,31 @@ class Stored:
         }
         kept = tuple(text for text in self.entry.get("warnings", ()) if text not in said)
         return None if self.ct is None else replace(self.ct, warnings=kept)
+
+
+def write_again(
+    stored: Stored, findings: Findings, folder: Path, earlier: Earlier, seconds: Mapping[str, float]
+) -> StudyResult:
+    """Writes a stored result anew, with other findings, and its result.json.
+
+    Args:
+        stored: The result, with its CT.
+        findings: What is now said of it.
+        folder: Gets the files; the caller makes it appear as a whole.
+        earlier: What the new objects refer to.
+        seconds: Of the stages.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    ct = stored.with_own_warnings()
+    assert ct is not None  # the caller has seen it
+    study = write_study(
+        ct, findings, folder, stored.settings, seconds, earlier=earlier, sealed=True
+    )
+    run = {**stored.run, "version": __version__, "studies": [study.to_dict()]}
+    (folder / RESULT_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    return study
 
 
 def read_stored(folder: Path, ct_in: Path | None = None, study: str | None = None) -> Stored:

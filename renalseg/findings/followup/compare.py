@@ -9,7 +9,7 @@ from types import MappingProxyType
 from renalseg.findings.followup.change import Change, Errors, change_of, outline_error
 from renalseg.findings.followup.comparison import EARLIER, LATER, Comparison, Lesion, Moved
 from renalseg.findings.followup.match import Move, Pair, TimePoint, find_move, match
-from renalseg.labels import KIDNEY, MeasuredSegment, Side
+from renalseg.labels import MeasuredSegment, Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def compare(
     unmatched: dict[str, list[MeasuredSegment]] = {EARLIER: [], LATER: []}
     for side in Side:
         before, after = prior.of(side, lesions=True), now.of(side, lesions=True)
-        own = [_kidney(time, side) for time in (prior, now)]
+        own = [time.kidney(side) for time in (prior, now)]
         if own[0] is not None and own[1] is not None:
             kidneys.append(changed((own[0], own[1])))
         elif not prior.of(side) and not now.of(side):
@@ -98,14 +98,8 @@ def compare(
     )
 
 
-def _kidney(time: TimePoint, side: Side) -> MeasuredSegment | None:
-    return next((each for each in time.of(side) if each.kind == KIDNEY), None)
-
-
 def _move(prior: TimePoint, now: TimePoint, side: Side) -> Move | str:
-    lacking = [
-        when for when, time in ((EARLIER, prior), (LATER, now)) if _kidney(time, side) is None
-    ]
+    lacking = [when for when, time in ((EARLIER, prior), (LATER, now)) if time.kidney(side) is None]
     if lacking:
         return f"the {' and the '.join(lacking)} study shows no kidney there"
     return find_move(prior, now, side)

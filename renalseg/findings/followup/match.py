@@ -67,6 +67,10 @@ class TimePoint:
         own = [segment for segment in self.segments if segment.side == side]
         return [segment for segment in own if segment.kind != KIDNEY] if lesions else own
 
+    def kidney(self, side: Side) -> MeasuredSegment | None:
+        """The kidney of a side; None where it shows none."""
+        return next((each for each in self.of(side) if each.kind == KIDNEY), None)
+
     def labels(self, side: Side) -> Numbers:
         """Segment numbers of a side alone."""
         numbers = [segment.number for segment in self.of(side)]
