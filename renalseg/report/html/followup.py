@@ -107,7 +107,7 @@ def lesion_pairs(
             plane.moved(matrix) if shown else plane,
             plane if shown else plane.moved(np.asarray(np.linalg.inv(matrix), np.float64)),
         )
-        yield tuple(  # type: ignore[misc]
+        before, after = (
             _draw(
                 times[when],
                 hu[when],
@@ -117,6 +117,7 @@ def lesion_pairs(
             )
             for when in (0, 1)
         )
+        yield before, after
 
 
 def _chosen(found: Found) -> list[tuple[str, tuple[int, int], Side]]:
@@ -130,7 +131,8 @@ def _chosen(found: Found) -> list[tuple[str, tuple[int, int], Side]]:
         *((each.volume_ml, each.label, (0, each.number), each.side) for each in comparison.new),
         *((each.volume_ml, each.label, (each.number, 0), each.side) for each in comparison.gone),
     ]
-    return [rest for _, *rest in sorted(listed, key=lambda each: -each[0])]  # type: ignore[misc]
+    largest_first = sorted(listed, key=lambda each: -each[0])
+    return [(label, numbers, side) for _, label, numbers, side in largest_first]
 
 
 def _caption(segments: Sequence[MeasuredSegment], number: int, label: str) -> str:
