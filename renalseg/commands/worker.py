@@ -128,7 +128,8 @@ def _worker(options: argparse.Namespace) -> None:
         with worker.work.scratch.only():
             worker.listen()
             with suppress(RetryableError):  # Orthanc may start later; a wrong password stays wrong
-                _log().info("Orthanc %s", worker.feed.orthanc.check())
+                server = worker.work.server
+                _log().info("%s %s", server.name, server.check())
             with serve(worker, *options.listen) as address:
                 _log().info("health and metrics: %s", address)
                 worker.run()
@@ -160,12 +161,12 @@ class _OneLine(logging.Formatter):
 
 
 def _build(options: argparse.Namespace) -> Any:
-    from renalseg.worker.client import Orthanc
-    from renalseg.worker.feed import Feed
     from renalseg.worker.http import Connection
     from renalseg.worker.job import Backoff
     from renalseg.worker.jobs import Jobs
     from renalseg.worker.loop import Stop, Worker
+    from renalseg.worker.orthanc.client import Orthanc
+    from renalseg.worker.orthanc.feed import Feed
     from renalseg.worker.rules import Rule
     from renalseg.worker.scratch import Scratch
     from renalseg.worker.work import DEFAULT_COMMAND, Task, Work

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from renalseg.errors import InputError, plural
-from renalseg.worker.client import Change
 from renalseg.worker.database import Database
 from renalseg.worker.job import WAITING, Arrival, Backoff, Job, State
+from renalseg.worker.orthanc.client import Change
 
 _COLUMNS = ", ".join(field.name for field in fields(Job))
 _POINT = ", ".join(field.name for field in fields(Change))

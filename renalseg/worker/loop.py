@@ -13,12 +13,12 @@ from types import FrameType
 from renalseg.errors import RenalSegError
 from renalseg.runtime.privacy import message_of
 from renalseg.worker.database import DatabaseError
-from renalseg.worker.feed import Feed
 from renalseg.worker.job import State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.locks import device_lock
 from renalseg.worker.process import end_orphan
 from renalseg.worker.scratch import NoRoomError
+from renalseg.worker.server import Feed
 from renalseg.worker.work import DATABASE, Work
 
 ORTHANC = "Orthanc"

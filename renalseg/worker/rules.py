@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from renalseg.errors import ConfigError, plural
-from renalseg.worker.client import Instance, Series
+from renalseg.worker.server import Instance
 
 OWN_MANUFACTURER = "RenalSeg"
 OWN_SERIES_NUMBER = 900  # and up: series that the application writes
@@ -43,20 +43,24 @@ class Rule:
                 message = f"Expected a regular expression, got {pattern!r}: {error}"
                 raise ConfigError(message) from error
 
-    def objection(self, series: Series, sender: str = "") -> str | None:
+    def objection(self, tags: Mapping[str, str], slices: int, sender: str = "") -> str | None:
         """Why a series is skipped; None if it is accepted.
 
         Results are series too, and raise the same events. They are recognized by their modality, or
         by the application's manufacturer and series numbers.
+
+        Args:
+            tags: DICOM values of the series by keyword.
+            slices: Number of its instances.
+            sender: Application entity that sent it.
         """
-        tags = series.tags
         modality = tags.get("Modality", "")
         if modality != "CT":
             return f"modality {modality or 'unknown'}"
         if tags.get("Manufacturer") == OWN_MANUFACTURER and _number(tags) >= OWN_SERIES_NUMBER:
             return "a result of RenalSeg"
-        if len(series.instances) < self.min_slices:
-            return f"{plural(len(series.instances), 'slice')}, fewer than {self.min_slices}"
+        if slices < self.min_slices:
+            return f"{plural(slices, 'slice')}, fewer than {self.min_slices}"
         wanted = {
             "series description": (self.description, tags.get("SeriesDescription", "")),
             "body part": (self.body_part, tags.get("BodyPartExamined", "")),

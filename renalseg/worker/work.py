@@ -18,7 +18,6 @@ from renalseg.errors import EXIT_REFUSED, ConfigError, InputError, RetryableErro
 from renalseg.output.folder import RESULT_FILE, read_result
 from renalseg.runtime import log
 from renalseg.runtime.harmless import one_line
-from renalseg.worker.client import Orthanc
 from renalseg.worker.database import DatabaseError
 from renalseg.worker.http import PREFIX, GoneError, Trouble, UnreachableError
 from renalseg.worker.job import Job, State
@@ -26,6 +25,7 @@ from renalseg.worker.jobs import Jobs
 from renalseg.worker.process import Ended, run
 from renalseg.worker.rules import OWN_MANUFACTURER, content_hash
 from renalseg.worker.scratch import NoRoomError, Scratch, TooLargeError
+from renalseg.worker.server import Server, fetch_all
 
 HANDED_BACK = "handed back"
 SUPERSEDED = "superseded"
@@ -34,7 +34,7 @@ DEFAULT_COMMAND = (
     f"{shlex.quote(sys.executable)} -P -m renalseg.commands.main run {{input}} {{output}}"
 )
 _LOOK_SECONDS = 2.0  # seconds between checks that walk through a folder
-_GONE_TRIES = 3  # seconds after which a series that Orthanc lacks counts as deleted
+_GONE_TRIES = 3  # seconds after which a series that the server lacks counts as deleted
 _PATHS = ("PYTHONPATH", "RENALSEG_BUNDLES", "RENALSEG_CACHE", "HOLOSCAN_MODEL_PATH")
 _log = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class Task:
     Attributes:
         command: Program and arguments; ``{input}`` and ``{output}`` stand for the folders.
         timeout: Seconds after which the application is ended.
-        forward: Targets that Orthanc sends the results to.
-        delete_superseded: Whether results are deleted in Orthanc once newer ones are there.
+        forward: Targets that the server sends the results to.
+        delete_superseded: Whether results are deleted in the server once newer ones are there.
     """
 
     command: tuple[str, ...]
@@ -74,7 +74,7 @@ class Work:
     """Does jobs: computes one for each call, and stores what was computed.
 
     Args:
-        orthanc: Where series come from and results go.
+        server: Where series come from and results go.
         jobs: Where progress is recorded.
         scratch: Where files are meanwhile.
         task: The settings of the work.
@@ -84,14 +84,14 @@ class Work:
 
     def __init__(
         self,
-        orthanc: Orthanc,
+        server: Server,
         jobs: Jobs,
         scratch: Scratch,
         task: Task,
         give_up: Callable[[], bool] = lambda: False,
         trouble: Trouble | None = None,
     ) -> None:
-        self.orthanc = orthanc
+        self.server = server
         self.jobs = jobs
         self.scratch = scratch
         self.task = task
@@ -171,7 +171,7 @@ class Work:
         """Computes a job and returns the call that records how it ended."""
         if self._is_complete(job):  # by a worker that was killed, or before the job was given up
             return partial(self.jobs.keep, job.id, _finding(self.scratch.kept(_key(job))))
-        patient = self.orthanc.patient(job.series)
+        patient = self.server.patient(job.series)
         with self.scratch.folder(slot, job.bytes) as folder:
             if not self._fetch(job, folder / "input"):
                 return partial(self.jobs.hand_back, job.id)  # no effect if it is not wanted
@@ -215,12 +215,12 @@ class Work:
 
     def _fetch(self, job: Job, folder: Path) -> bool:
         """Gets the files; False if the worker wants the job back or it is no longer wanted."""
-        instances = self.orthanc.instances(job.series)
+        instances = self.server.instances(job.series)
         if content_hash(instances) != job.input_hash:
-            # Orthanc does not report deleted slices, so the series is requested as well.
+            # No server reports deleted slices, so the series is requested as well.
             self.jobs.ask_for(instance.id for instance in instances)
             raise RetryableError("the series has changed; it is checked again once it is stable")
-        with closing(self.orthanc.fetch_all(instances, folder)) as fetched:
+        with closing(fetch_all(self.server, instances, folder)) as fetched:
             for _ in fetched:
                 if self.give_up() or not self._is_wanted(job):
                     return False
@@ -280,19 +280,19 @@ class Work:
         """Stores and forwards what a job has computed; all of it can be repeated."""
         stored: list[str] = []
         for path in objects(folder):
-            stored.append(self.orthanc.store(path))
+            stored.append(self.server.store(path))
             self.jobs.note_results(job.id, stored)
         sent = list(job.sent)
         for target in self.task.forward if stored else ():
             if target not in sent:
-                self.orthanc.forward(target, stored)
+                self.server.forward(target, stored)
                 sent.append(target)
                 self.jobs.note_sent(job.id, sent)
         before = self.jobs.before(job.id)
         if self.task.delete_superseded:
             for old in before:
                 for instance in set(old.results) - set(stored):
-                    self.orthanc.delete(instance, OWN_MANUFACTURER)
+                    self.server.delete(instance, OWN_MANUFACTURER)
                 if old.results:
                     self.jobs.note_results(old.id, ())
         self.jobs.finish(job.id, job.finding or "")

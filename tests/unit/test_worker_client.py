@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from renalseg.errors import ConfigError, RetryableError
-from renalseg.worker.client import Orthanc
 from renalseg.worker.http import Connection, GoneError
+from renalseg.worker.orthanc.client import Orthanc
 from tests.factories.fake_orthanc import FakeOrthanc, serve
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from renalseg.errors import ConfigError, RetryableError
-from renalseg.worker.client import Instance, Orthanc, Series
-from renalseg.worker.feed import Feed
 from renalseg.worker.http import Connection
 from renalseg.worker.jobs import Jobs
+from renalseg.worker.orthanc.client import Orthanc, Series
+from renalseg.worker.orthanc.feed import Feed
 from renalseg.worker.rules import Rule, content_hash
+from renalseg.worker.server import Instance
 from tests.factories.fake_orthanc import FakeOrthanc, serve
 
 
@@ -380,7 +381,7 @@ def series(count: int = 20, **tags: str) -> Series:
     ],
 )
 def test_rule(found: Series, rule: Rule, objection: str | None) -> None:
-    assert rule.objection(found) == objection
+    assert rule.objection(found.tags, len(found.instances)) == objection
 
 
 def test_rule_for_the_sender(feed: Feed, server: FakeOrthanc) -> None:

@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 from renalseg.errors import ConfigError
-from renalseg.worker.client import Orthanc
-from renalseg.worker.feed import Feed
 from renalseg.worker.http import Connection
 from renalseg.worker.job import Backoff, State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.loop import Stop, Worker
 from renalseg.worker.metrics import exposition
 from renalseg.worker.metrics import serve as serve_metrics
+from renalseg.worker.orthanc.client import Orthanc
+from renalseg.worker.orthanc.feed import Feed
 from renalseg.worker.process import born
 from renalseg.worker.rules import Rule
 from renalseg.worker.scratch import Scratch
@@ -243,14 +243,14 @@ def test_what_waits_is_stored_as_soon_as_orthanc_is_back(
 ) -> None:
     server.add("a")
     server.add("b")
-    store = worker.work.orthanc.store
-    worker.work.orthanc.store = lambda path: 1 // 0  # type: ignore[assignment,method-assign]
+    store = worker.work.server.store
+    worker.work.server.store = lambda path: 1 // 0  # type: ignore[assignment,method-assign]
     with Running(worker):
         wait_for(lambda: in_state(worker, State.STORING, 2), "both jobs")
         wait_for(lambda: all(job.deliveries for job in worker.jobs.newest()), "a try of each")
         server.faults["/changes"] = [500]
         wait_for(lambda: worker.status.up is False or not server.faults["/changes"], "the outage")
-        worker.work.orthanc.store = store  # type: ignore[method-assign]
+        worker.work.server.store = store  # type: ignore[method-assign]
         wait_for(lambda: in_state(worker, State.DONE, 2), "both to be stored")
 
 

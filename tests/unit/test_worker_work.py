@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from renalseg.errors import ConfigError, RetryableError
-from renalseg.worker.client import Orthanc
-from renalseg.worker.feed import Feed
 from renalseg.worker.http import Connection
 from renalseg.worker.job import Backoff, Job, State
 from renalseg.worker.jobs import Jobs
+from renalseg.worker.orthanc.client import Orthanc
+from renalseg.worker.orthanc.feed import Feed
 from renalseg.worker.rules import Rule
 from renalseg.worker.scratch import Scratch
 from renalseg.worker.work import DEFAULT_COMMAND, Task, Work

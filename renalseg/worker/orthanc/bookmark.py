@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 
-from renalseg.worker.client import Change, Orthanc
 from renalseg.worker.jobs import Jobs
+from renalseg.worker.orthanc.client import Change, Orthanc
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 from renalseg.worker.http import AnswerError, Connection, FormError, GoneError
+from renalseg.worker.server import AT_ONCE, Instance
 
 STOW = "dicomweb:"  # prefix of targets that take STOW-RS; others take C-STORE
 _STORED = ("Success", "AlreadyStored")
-_AT_ONCE = 4  # parallel requests: most of their time is waiting
 
 
 @dataclass(frozen=True)
@@ -70,23 +70,6 @@ class Series:
     study: str
 
 
-@dataclass(frozen=True)
-class Instance:
-    """One file of a series.
-
-    Attributes:
-        id: Orthanc's name for it.
-        uid: SOPInstanceUID.
-        size: In bytes.
-        md5: Empty if Orthanc is configured not to keep it (StoreMD5ForAttachments).
-    """
-
-    id: str
-    uid: str
-    size: int
-    md5: str
-
-
 class Orthanc:
     """An Orthanc server.
 
@@ -96,6 +79,8 @@ class Orthanc:
     Args:
         connection: To it.
     """
+
+    name = "Orthanc"
 
     def __init__(self, connection: Connection) -> None:
         self._http = connection
@@ -176,7 +161,7 @@ class Orthanc:
                 )
                 for item in found
             ]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             sums = list(pool.map(self._md5, files))
         # Orthanc keeps the sums of all files or of none. A single missing sum would change the
         # content of the series, so it is requested again.
@@ -200,27 +185,6 @@ class Orthanc:
         with _form(path):
             tags = _tags(found)
         return tuple(tags.get(keyword, "") for keyword in ("PatientName", "PatientID"))
-
-    def fetch_all(self, instances: Sequence[Instance], folder: Path) -> Generator[None]:
-        """Writes files to a folder, several at once, and yields after each; may be left early.
-
-        Raises:
-            GoneError: One was deleted.
-            AnswerError: A file did not arrive as Orthanc has it.
-            OSError: One cannot be written.
-        """
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            files = [
-                pool.submit(self.fetch, instance, folder / f"{number:05d}.dcm")
-                for number, instance in enumerate(instances)
-            ]
-            try:
-                for file in files:
-                    file.result()
-                    yield
-            finally:
-                for file in files:
-                    file.cancel()
 
     def fetch(self, instance: Instance, path: Path) -> None:
         """Writes a file.

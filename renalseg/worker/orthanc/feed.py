@@ -12,11 +12,11 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-from renalseg.worker.bookmark import Bookmark
-from renalseg.worker.client import Orthanc, Series
 from renalseg.worker.http import AnswerError, FormError, GoneError
 from renalseg.worker.job import Arrival
 from renalseg.worker.jobs import Jobs
+from renalseg.worker.orthanc.bookmark import Bookmark
+from renalseg.worker.orthanc.client import Orthanc, Series
 from renalseg.worker.rules import Rule, content_hash
 
 SETTLE_SECONDS = 300.0
@@ -120,7 +120,7 @@ class Feed:
 
     def _arrival(self, series: Series) -> Arrival | None:
         sender = self.orthanc.sender(series.id) if self.rule.sender else ""
-        objection = self.rule.objection(series, sender)
+        objection = self.rule.objection(series.tags, len(series.instances), sender)
         if objection:
             _log.info("series %s is skipped: %s", series.id, objection)
             return None
