@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,7 @@ from hypothesis import Phase
 
 from renalseg.runtime.cuda_runtime import ensure_cuda_runtime
 from renalseg.runtime.process import prepare
+from tests.factories.logs import log_as_before
 
 KEPT = ("RENALSEG_DATA", "RENALSEG_CACHE")
 
@@ -51,6 +53,13 @@ def data_dir() -> Path:
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep converted networks out of the user's own cache; the programs that tests start too."""
     os.environ["RENALSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Keep the log that one test configures out of the others of its process."""
+    with log_as_before():
+        yield
 
 
 @pytest.fixture(autouse=True)

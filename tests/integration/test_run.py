@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,11 +121,9 @@ UIDS = [f"2.25.{2**100 + number}" for number in range(3)]
 
 @pytest.fixture
 def as_json() -> Iterator[None]:
-    handlers, show = list(logging.root.handlers), warnings.showwarning
     log.start(as_json=True)
     yield
     log.start()
-    logging.root.handlers[:], warnings.showwarning = handlers, show
 
 
 def write_studies(folder: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
-import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -237,10 +235,8 @@ def test_names_of_volumes_are_hashed_in_the_log(
 
 @pytest.fixture
 def as_json() -> Iterator[None]:
-    handlers, show = list(logging.root.handlers), warnings.showwarning
     yield
     log.start()
-    logging.root.handlers[:], warnings.showwarning = handlers, show
 
 
 def test_an_archive_of_volumes_goes_on_past_a_bad_one(

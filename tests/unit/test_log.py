@@ -18,11 +18,9 @@ UID = "1.2.840.113619.2.55.3"
 
 @pytest.fixture
 def as_json() -> Iterator[None]:
-    handlers, show = list(logging.root.handlers), warnings.showwarning
     log.start(as_json=True)
     yield
     log.start()
-    logging.root.handlers[:], warnings.showwarning = handlers, show
 
 
 def test_lines_are_for_people_unless_json_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
