@@ -15,7 +15,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
-from renalseg.geometry import Array, spacing_of
+from renalseg.geometry import Array, spacing_of, to_index, to_world
 
 _PARALLEL = 1e-3  # largest off-axis part of a step, in voxels, that still counts as parallel
 
@@ -114,6 +114,29 @@ def axis_maps(source: Grid, target: Grid) -> list[AxisMap]:
     if sorted(m.axis for m in maps) != [0, 1, 2]:
         raise ValueError(f"Expected grids with parallel axes, got the mapping {matrix[:3, :3]}")
     return maps
+
+
+def covered(box: Sequence[slice], source: Grid, target: Grid) -> tuple[slice, slice, slice] | None:
+    """Finds the voxels of another grid whose centers lie in a box of voxels.
+
+    Args:
+        box: Part of the source.
+        source: A grid.
+        target: Another one.
+
+    Returns:
+        Part of the target; None if it is empty.
+    """
+    # to the outer faces, half a voxel beyond the outermost centers
+    corners = [(part.start - 0.5, part.stop - 0.5) for part in box]
+    world = to_world(source.affine, np.stack(np.meshgrid(*corners, indexing="ij"), axis=-1))
+    index = to_index(target.affine, world).reshape(-1, 3)
+    low = np.clip(np.ceil(index.min(axis=0) - 1e-6), 0, target.shape).astype(int)
+    high = np.clip(np.floor(index.max(axis=0) + 1e-6) + 1, low, target.shape).astype(int)
+    if (high <= low).any():
+        return None
+    x, y, z = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return (x, y, z)
 
 
 def resample(volume: Tensor, source: Grid, target: Grid, mode: str = "linear") -> Tensor:

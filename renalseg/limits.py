@@ -154,6 +154,24 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
+class EnsembleLimits:
+    """Lesions that count in an ensemble of methods.
+
+    Attributes:
+        probability: What the mean of their probabilities exceeds.
+        min_lesion_mm3: Smaller ones count as kidney.
+    """
+
+    probability: float
+    min_lesion_mm3: float
+
+    def __post_init__(self) -> None:
+        """Refuses what is no probability."""
+        if not 0 < self.probability < 1:
+            raise ValueError(f"expected a probability between 0 and 1, got {self.probability}")
+
+
+@dataclass(frozen=True)
 class Sides:
     """Assignment of kidneys to left and right.
 
@@ -183,6 +201,7 @@ class Numbers:
     """
 
     confirmation: Confirmation
+    ensemble: EnsembleLimits
     sides: Sides
     plausibility: Plausibility
 

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from renalseg.errors import ConfigError
-from renalseg.inference.choice import Choice
+from renalseg.inference.choice import Choice, Member
 from renalseg.inference.foreign.kinds import describe_foreign
 from renalseg.inference.foreign.structures import parse_labels
 from renalseg.inference.metadata import describe_bundle
@@ -38,6 +38,7 @@ DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see
 MESHES = ("stl", "obj", "glb")
 OF_ANY_CT = (*FORMATS, "masks", "seg.nrrd", *MESHES)  # what can be written of it
 OUTPUTS = ("seg", "labelmap", "rtstruct", "sr", "pdf", "sc", *OF_ANY_CT)  # of a DICOM study
+ENSEMBLE = "|"  # between the methods of an ensemble
 DEFAULT_OUTPUTS = "seg,sr,pdf"  # of a volume: a label map in its own format
 _MESH_PACKAGES = {"skimage": "scikit-image", "trimesh": "trimesh"}  # their modules and names
 _OF_THE_PACKAGE = frozenset({"application", "resources"})  # read by tools.image.manifests
@@ -118,7 +119,8 @@ class Settings:
         Args:
             method: Name of a method, see `renalseg.inference.methods`, or of two whose bundles run,
                 such as "sehdc+msvnet", of which the first finds the kidneys; or of three, of which
-                the second outlines them again with its tumor bundle (RENALSEG_METHOD).
+                the second outlines them again with its tumor bundle; or of an ensemble, such as
+                "unet|sehdc", whose methods look into the kidneys of the first (RENALSEG_METHOD).
             localizer: Name of a kidney bundle, such as "kidney_mrb", instead of the method's; or of
                 the method that has it; or a model from elsewhere, such as "nnunet:PATH"
                 (RENALSEG_LOCALIZER).
@@ -163,8 +165,8 @@ class Settings:
             return next((value for value in values if value), default)
 
         folder = bundle_folder(bundles)
-        first = pick("localizer", "method", default=DEFAULT_METHOD)
-        second = pick("tumor", "method", default=DEFAULT_METHOD)
+        first, *_ = pick("localizer", "method", default=DEFAULT_METHOD).split(ENSEMBLE)
+        second, *others = pick("tumor", "method", default=DEFAULT_METHOD).split(ENSEMBLE)
         stages, values = _combined(folder, _method(folder, first), _method(folder, second))
         name, numbers = _named(folder, (first, second, compose_name(stages)), stages)
         choice = Choice(
@@ -176,6 +178,9 @@ class Settings:
             numbers=numbers,
             device=_device(pick("device", default="auto")),
         )
+        if others:
+            choice, more = _ensemble(choice, others)
+            values |= more
         values |= _labels(pick("labels", default=""), choice.references)
         values |= overrides or {}
         settled, numbers = settle_overrides(values, choice.references, choice.numbers)
@@ -243,6 +248,42 @@ def _combined(folder: Path, first: Method, second: Method) -> tuple[Stages, dict
         for name, value in method.values.get(stage, {}).items()
     }
     return stages, values
+
+
+def _ensemble(choice: Choice, names: Sequence[str]) -> tuple[Choice, dict[str, Any]]:
+    """An ensemble of a method and others, and what these set in their models.
+
+    Its numbers are those that all methods share, whatever its members have.
+    """
+    folder = choice.bundles
+    members, called = [Member(choice.refiner, choice.tumor)], [choice.algorithm]
+    values: dict[str, Any] = {}
+    for number, name in enumerate(names, start=2):
+        method = _method(folder, name)
+        _, refiner, tumor = method.stages
+        member = Member(
+            _model(folder, TUMOR, refiner) if refiner else None, _model(folder, TUMOR, tumor)
+        )
+        if member in members:
+            raise ConfigError(
+                f"Expected different methods in an ensemble, got {name!r} beside the same stages"
+            )
+        members.append(member)
+        one = replace(choice, name="", refiner=member.refiner, tumor=member.tumor)
+        stages = (choice.localizer, *member)
+        called.append(_named(folder, (name, one.algorithm), stages)[0] or one.algorithm)
+        values |= {
+            f"{stage}_{number}.{knob}": value
+            for stage in member._fields
+            for knob, value in method.values.get(stage, {}).items()
+        }
+    joint = replace(
+        choice,
+        name=ENSEMBLE.join(called),
+        numbers=default_numbers(folder),
+        others=tuple(members[1:]),
+    )
+    return joint, values
 
 
 def _labels(text: str, references: Mapping[str, Reference]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def run_archive(options: argparse.Namespace, choices: Mapping[str, Any]) -> int:
     require_memory()
     import_monai_quickly()
     from renalseg.archive import worst
-    from renalseg.settings import Settings
+    from renalseg.settings import ENSEMBLE, Settings
 
     methods = choices["method"] or [None]
     settings = [
@@ -38,7 +38,8 @@ def run_archive(options: argparse.Namespace, choices: Mapping[str, Any]) -> int:
     ]
     if len(settings) == 1:
         return worst(_segment(options, options.out_root, settings[0]))
-    names = [each.choice.algorithm for each in settings]
+    # the name of a folder; Windows allows no "|" in it
+    names = [each.choice.algorithm.replace(ENSEMBLE, ",") for each in settings]
     if len(set(names)) < len(names):
         raise ConfigError(f"Expected different methods, got {', '.join(names)}")
     codes = []

@@ -98,7 +98,7 @@ def add_choices(parser: argparse.ArgumentParser, *, several: bool = False) -> No
         several: Whether several methods can be given; then "method" is a list.
     """
     add = parser.add_argument
-    method = "method, or one per stage: A+B, A+R+B (or RENALSEG_METHOD)"
+    method = "method; one per stage: A+B, A+R+B; an ensemble: 'A|B' (or RENALSEG_METHOD)"
     if several:
         add("--method", nargs="+", metavar="M", help=f"{method}; several are set side by side")
     else:

@@ -39,7 +39,7 @@ def print_result(folder: Path) -> None:
         for kind, text in statements_of(study):
             said = text if kind == Kind.CONCLUSION else f"{kind}: {text}"
             console.print(one_line(said), markup=False)
-        title = f"{study['finding']} ({', '.join(stages_of(result))})"
+        title = f"{study['finding']} ({', '.join(stages_of(result).values())})"
         if study["segments"]:
             _print_whole(console, _measures(study, title))
         else:  # an empty table would consist of headings only

@@ -14,6 +14,7 @@ from monai.inferers import Inferer
 from torch import nn
 
 from renalseg.errors import EXIT_RETRYABLE, ConfigError, causes, exit_code_for, some_of
+from renalseg.evidence import EVIDENCE, with_evidence
 from renalseg.grids import Grid
 from renalseg.inference.engine import OpenVINOEngine, make_engine
 from renalseg.inference.inferers import AutocastInferer, autocast
@@ -123,7 +124,8 @@ def segment_case(
         device: The network's device.
 
     Returns:
-        Labels (1, X, Y, Z) uint8 on the source grid; None if there was no item.
+        Labels (1, X, Y, Z) uint8 on the source grid, with their `renalseg.evidence`; None if there
+        was no item.
     """
     done: list[Case] = []
     for item in [items] if isinstance(items, dict) else items:
@@ -133,8 +135,8 @@ def segment_case(
         done.append(rest | {"pred": MetaTensor(logits, affine=image.affine)})
     if not done:
         return None
-    pred: MetaTensor = postprocessing(done[0] if isinstance(items, dict) else done)["pred"]
-    return pred
+    case = postprocessing(done[0] if isinstance(items, dict) else done)
+    return with_evidence(case["pred"], case.get(EVIDENCE))
 
 
 class Bundle:

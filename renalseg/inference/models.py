@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Protocol
 
 from monai.data import MetaTensor
 
+from renalseg.evidence import evidence_of, opinion_of, with_evidence
 from renalseg.findings.plausibility.candidates import choose_kidneys
 from renalseg.inference.bundle import Bundle
-from renalseg.inference.choice import Choice
+from renalseg.inference.choice import Choice, Member
+from renalseg.inference.ensemble import join_methods
 from renalseg.inference.foreign.kinds import load_foreign
 from renalseg.inference.overrides import of_stage
 from renalseg.transforms import KeepConfirmedTumorsd
@@ -59,28 +62,31 @@ class Models:
             for stage in choice.references
         }
         foreign = load_foreign(choice.references, values, choice.device, progress)
-        stages: list[Stage] = [
-            foreign.get(stage) or Bundle(reference.folder, choice.device, progress, values[stage])
+        stages: dict[str, Stage] = {
+            stage: foreign.get(stage)
+            or Bundle(reference.folder, choice.device, progress, values[stage])
             for stage, reference in choice.references.items()
-        ]
+        }
         # one thread: the bundle that is needed first comes first
         self._compiler = ThreadPoolExecutor(1, "models")
-        self._stages = [self._compiler.submit(_prepare, stage) for stage in stages]
+        self._stages = {
+            name: self._compiler.submit(_prepare, stage) for name, stage in stages.items()
+        }
 
     @property
     def localizer(self) -> Stage:
         """Returns the kidney bundle; waits until it is compiled."""
-        return self._stages[0].result()
+        return self._stage("localizer")
 
     @property
     def tumor(self) -> Stage:
-        """Returns the tumor bundle; waits until it is compiled."""
-        return self._stages[-1].result()
+        """Returns the tumor bundle, of an ensemble the first; waits until it is compiled."""
+        return self._stage("tumor")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Returns all bundles in run order; waits until they are compiled."""
-        return tuple(stage.result() for stage in self._stages)
+        return tuple(stage.result() for stage in self._stages.values())
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:
@@ -112,11 +118,15 @@ class Models:
     def refine(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
         """Outlines the kidneys again if the method has a refiner; otherwise returns them unchanged.
 
+        Each method of an ensemble has its own refiner, which runs in `find_tumors`.
+
         Args:
             image: HU (1, X, Y, Z).
             kidney: The localizer's mask on the same grid.
         """
-        return kidney if self.choice.refiner is None else self._stages[1].result()(image, kidney)
+        if self.choice.others:
+            return kidney
+        return self._refine(image, kidney, *self.choice.members)
 
     def find_tumors(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
         """Segments the kidneys; a refiner, if any, must confirm the tumors.
@@ -126,18 +136,35 @@ class Models:
             kidney: Of `find_kidneys`.
 
         Returns:
-            Labels (1, X, Y, Z) uint8 on the same grid.
+            Labels (1, X, Y, Z) uint8 on the same grid, with their `renalseg.evidence`.
         """
-        if self.choice.refiner is None:
-            return self.tumor(image, kidney)
+        members = self.choice.members
+        if not self.choice.others:
+            return self._find(image, kidney, *members)
+        found = [self._find(image, self._refine(image, kidney, each), each) for each in members]
+        return join_methods(found, self.choice.numbers.ensemble)
+
+    def _refine(self, image: MetaTensor, kidney: MetaTensor, member: Member) -> MetaTensor:
+        return kidney if member.refiner is None else self._stage(member.refiner)(image, kidney)
+
+    def _find(self, image: MetaTensor, kidney: MetaTensor, member: Member) -> MetaTensor:
+        """What a tumor stage finds, and its refiner, if any, confirms."""
+        tumor = self._stage(member.tumor)
+        if member.refiner is None:
+            return tumor(image, kidney)
         mask = kidney.as_tensor().clamp(max=1)
-        pred = self.tumor(image, MetaTensor(mask, affine=kidney.affine))
+        pred = tumor(image, MetaTensor(mask, affine=kidney.affine))
         confirmed: MetaTensor = self._confirmed({"pred": pred, "refined": kidney})["pred"]
-        return confirmed
+        if (evidence := evidence_of(pred)) is not None:
+            evidence = replace(evidence, opinions=(opinion_of(kidney),))
+        return with_evidence(confirmed, evidence)
+
+    def _stage(self, name: str) -> Stage:
+        return self._stages[name].result()
 
     def check(self) -> None:
         """Waits for all bundles and raises what one of them raised."""
-        for stage in self._stages:
+        for stage in self._stages.values():
             stage.result()
 
     def __enter__(self) -> Models:

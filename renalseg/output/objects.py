@@ -140,7 +140,7 @@ def _report(
         segments,
         judgment.phase,
         study_facts(series),
-        method_fact(__version__, settings.choice.stages, series.input_hash),
+        method_fact(__version__, settings.choice.named_stages, series.input_hash),
         report_text(segments, judgment),
         made,
     )

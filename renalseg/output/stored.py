@@ -27,7 +27,7 @@ from renalseg.findings.findings import Findings
 from renalseg.findings.segments import split_segments
 from renalseg.findings.sentences import Correction, Judgment
 from renalseg.geometry import Array
-from renalseg.inference.choice import Choice
+from renalseg.inference.choice import Choice, others_of
 from renalseg.inference.methods import build_numbers
 from renalseg.intake.ct import CT
 from renalseg.intake.folders import name_of, opened
@@ -140,6 +140,7 @@ class Stored:
             build_numbers(run["numbers"], where),
             tuple(run["networks"]),
             run.get("overrides", {}),
+            others_of(run),
         )
         return Settings(choice, outputs=tuple(run["outputs"]), empty_frames=run["empty_frames"])
 

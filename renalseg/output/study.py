@@ -244,9 +244,13 @@ def weak_bundles(choice: Choice) -> list[str]:
     """
     said = []
     references = choice.references
-    *before, _ = choice.stages
-    names = {"localizer": "kidney_dice_synthetic", "tumor": tumor_metric(before)}
-    for stage, name in names.items():
+    before: dict[str, tuple[str, ...]] = {"localizer": ()}
+    before |= {
+        tumor: tuple(references[stage].name for stage in ("localizer", refiner) if stage)
+        for refiner, tumor in choice.members
+    }
+    for stage, earlier in before.items():
+        name = tumor_metric(earlier) if earlier else "kidney_dice_synthetic"
         bundle = references[stage].name
         if references[stage].kind:
             said.append(f"{bundle} is not of RenalSeg, which has not measured it: {_UNRELIABLE}")
@@ -265,7 +269,9 @@ def weak_bundles(choice: Choice) -> list[str]:
                 f"{_UNRELIABLE}"
             )
         elif name not in metrics and any(other.startswith(TUMOR_METRIC) for other in metrics):
-            said.append(f"{bundle} was not measured after {' and '.join(before)}: {_UNRELIABLE}")
+            said.append(f"{bundle} was not measured after {' and '.join(earlier)}: {_UNRELIABLE}")
+    if choice.others:
+        said.append(f"the ensemble {choice.algorithm} was not measured as one: {_UNRELIABLE}")
     return list(dict.fromkeys(said))
 
 

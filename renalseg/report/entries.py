@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,14 @@ import msgspec
 from renalseg.findings.sentences import Kind, Statement
 from renalseg.labels import MeasuredSegment
 
+_STAGE = re.compile(r"(localizer|refiner|tumor)(?:_(\d+))?")
 
-def stages_of(result: Mapping[str, Any]) -> list[str]:
-    """Names of the bundles that a result names, in the order in which they ran."""
-    return [result[stage] for stage in ("localizer", "refiner", "tumor") if stage in result]
+
+def stages_of(result: Mapping[str, Any]) -> dict[str, str]:
+    """Names of the bundles that a result names, by stage, in the order in which they ran."""
+    found = {stage: match for stage in result if (match := _STAGE.fullmatch(stage))}
+    order = sorted(found, key=lambda stage: (int(found[stage][2] or 1), found[stage][1]))
+    return {stage: result[stage] for stage in order}
 
 
 def statements_of(entry: Mapping[str, Any]) -> list[Statement]:

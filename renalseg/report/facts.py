@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from pydicom.config import disable_value_validation
@@ -48,18 +48,19 @@ def _series_facts(series: CTSeries) -> dict[str, str]:
     return {fact: value for fact, value in facts.items() if value}
 
 
-def method_fact(version: str, stages: Sequence[str], input_hash: str) -> str:
+def method_fact(version: str, stages: Mapping[str, str], input_hash: str) -> str:
     """Say what found the kidneys and the tumors, and in which input.
 
     Args:
         version: Of the program.
-        stages: The bundles, in their order.
+        stages: The bundles by stage, in their order.
         input_hash: Of the source.
     """
-    *kidneys, tumor = stages
+    tumors = ", ".join(name for stage, name in stages.items() if stage.startswith("tumor"))
+    kidneys = ", ".join(name for stage, name in stages.items() if not stage.startswith("tumor"))
     return (
-        f"{PRODUCT} {version} with the networks {', '.join(kidneys)} (kidneys) and {tumor} "
-        f"(tumors), on input {input_hash[:16]}."
+        f"{PRODUCT} {version} with the networks {kidneys} (kidneys) and {tumors} (tumors), "
+        f"on input {input_hash[:16]}."
     )
 
 

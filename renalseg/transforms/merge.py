@@ -8,6 +8,8 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import Compose, MapTransform, Transform
 
+from renalseg.evidence import EVIDENCE, joined
+
 Item = dict[Hashable, Any]
 
 
@@ -37,9 +39,11 @@ class MergeKidneysd(MapTransform):
         super().__init__(keys)
 
     def __call__(self, data: Sequence[Mapping[Hashable, Any]]) -> Item:
-        """Returns the first item with the joined label maps."""
+        """Returns the first item with the joined label maps, and their evidence."""
         result = dict(data[0])
         for key in self.key_iterator(result):
             for item in data[1:]:
                 result[key] = result[key].maximum(item[key])
+        if EVIDENCE in result:
+            result[EVIDENCE] = joined(item[EVIDENCE] for item in data)
         return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -13,12 +12,17 @@ from monai.transforms import MapTransform
 from torch import Tensor
 
 from renalseg.components import Box, bounding_box, grow_box
-from renalseg.geometry import to_index, to_world
-from renalseg.grids import Grid, resample
+from renalseg.evidence import EVIDENCE, LESIONS, Evidence
+from renalseg.grids import Grid, covered, resample
+from renalseg.labels import TUMOR
+
+_CERTAIN = 1e-6  # no threshold is nearer to 0 or 1
 
 
 class RestoreGridd(MapTransform):
     """Brings probabilities back to the source grid and decides the labels there.
+
+    The probabilities themselves stay as they are, as the `renalseg.evidence` of the case.
 
     Only the box of the source grid that can hold a label is computed, so no full-resolution floats
     are held for the whole volume.
@@ -55,7 +59,22 @@ class RestoreGridd(MapTransform):
             if box is not None:
                 labels[(slice(None), *box)] = self._decide_on(source.crop(box), probs).cpu()
             result[key] = MetaTensor(labels, affine=torch.from_numpy(source.affine))
+            result[EVIDENCE] = Evidence((self._lesions(probs),))
         return result
+
+    def _lesions(self, probs: MetaTensor) -> MetaTensor:
+        """The probabilities (2, X, Y, Z) of `LESIONS`; the threshold becomes 0.5."""
+        own = probs.as_tensor()
+        if len(own) == 1 or self.nested:
+            own = own.amin(dim=0, keepdim=True)  # above the threshold where all are
+            odds = min(max(self.threshold, _CERTAIN), 1 - _CERTAIN)
+            yes, no = own * (1 - odds), (1 - own) * odds
+            own = yes / (yes + no)
+        else:
+            own = own[TUMOR:]
+        lesions = torch.zeros((len(LESIONS), *own.shape[1:]), dtype=torch.float16)
+        lesions[: len(own)] = own.cpu()
+        return MetaTensor(lesions, affine=probs.affine)
 
     def _decide_on(self, target: Grid, probs: MetaTensor) -> Tensor:
         """The labels on another grid."""
@@ -84,14 +103,4 @@ class RestoreGridd(MapTransform):
         if found is None:
             return None
         grid = Grid.of(probs)
-        found = grow_box(found, (1, 1, 1), grid.shape)
-        # to the outer faces, half a voxel beyond the outermost centers
-        corners = [(part.start - 0.5, part.stop - 0.5) for part in found]
-        world = to_world(grid.affine, np.stack(np.meshgrid(*corners, indexing="ij"), axis=-1))
-        index = to_index(source.affine, world).reshape(-1, 3)
-        low = np.clip(np.ceil(index.min(axis=0) - 1e-6), 0, source.shape).astype(int)
-        high = np.clip(np.floor(index.max(axis=0) + 1e-6) + 1, low, source.shape).astype(int)
-        if (high <= low).any():
-            return None
-        x, y, z = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        return (x, y, z)
+        return covered(grow_box(found, (1, 1, 1), grid.shape), grid, source)

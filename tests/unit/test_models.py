@@ -12,8 +12,9 @@ from monai.data import MetaTensor
 
 from renalseg.errors import ConfigError
 from renalseg.inference import models
-from renalseg.inference.choice import Choice
+from renalseg.inference.choice import Choice, Member
 from renalseg.inference.models import Models
+from renalseg.limits import EnsembleLimits
 
 CHOICE = Choice(Path("bundles"), "kidney_x", "tumor_y", torch.device("cpu"))
 
@@ -93,6 +94,33 @@ def test_without_a_refiner_kidneys_stay_as_they_are() -> None:
     assert len(loaded.stages) == 2
     kidney = volume(1, 1)
     assert loaded.refine(kidney, kidney) is kidney
+
+
+@pytest.mark.parametrize(("refiner", "label"), [(None, 2), ("tumor_z", 1)])
+def test_each_method_of_an_ensemble_has_its_own_refiner(
+    refiner: str | None, label: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here it confirms nothing, so that the second method has no tumor, and the mean is a half."""
+    FakeBundle.go.set()
+    find = FakeBundle.__call__
+
+    def call(self: FakeBundle, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+        return kidney if self.name == "tumor_z" else find(self, image, kidney)
+
+    monkeypatch.setattr(FakeBundle, "__call__", call)
+    limits = EnsembleLimits(probability=0.5, min_lesion_mm3=0.0)
+    loaded = Models(
+        replace(
+            CHOICE,
+            others=(Member(refiner, "tumor_w"),),
+            numbers=replace(CHOICE.numbers, ensemble=limits),
+        )
+    )
+    names = ("kidney_x", "tumor_y", refiner, "tumor_w")
+    assert [bundle.name for bundle in loaded.stages] == [name for name in names if name]
+    image, kidney = volume(1, 1), volume(1, 1).byte()
+    assert loaded.refine(image, kidney) is kidney
+    assert loaded.find_tumors(image, kidney).tolist() == [[[[label, label]]]]
 
 
 def test_what_compiling_raises_is_raised_where_the_bundle_is_asked_for() -> None:

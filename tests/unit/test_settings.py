@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from renalseg.errors import ConfigError
+from renalseg.inference.choice import others_of
 from renalseg.settings import Settings, available_methods
 
 
@@ -93,6 +94,49 @@ def test_a_refiner_stays_while_a_stage_of_its_method_does(
 def test_four_methods_are_too_many(bundles: Path) -> None:
     with pytest.raises(ConfigError, match="up to three methods"):
         Settings.resolve(bundles=bundles, method="one+two+one+two")
+
+
+def test_an_ensemble_looks_into_the_kidneys_of_its_first_method(bundles: Path) -> None:
+    choice = Settings.resolve(bundles=bundles, method="alone+one|two|one+sehdc+msvnet").choice
+    assert choice.named_stages == {
+        "localizer": "kidney_alone",
+        "tumor": "tumor_one",
+        "tumor_2": "tumor_two",
+        "refiner_3": "tumor_sehdc",
+        "tumor_3": "tumor_msvnet",
+    }
+    assert choice.algorithm == "alone+one|alone+two|alone+sehdc+msvnet"
+    assert Settings.resolve(bundles=bundles, method=choice.algorithm).choice == choice
+    assert others_of(choice.named_stages) == choice.others
+    names = [line.split()[0] for line in choice.networks]
+    assert names == list(choice.named_stages.values())
+
+
+def test_an_ensemble_has_its_own_fingerprint(bundles: Path) -> None:
+    """Also where another one has the same bundles in other roles."""
+    methods = ("one+sehdc+two", "one+two|sehdc", "one|sehdc|two", "one+one+sehdc|two")
+    choices = [Settings.resolve(bundles=bundles, method=method).choice for method in methods]
+    assert len({choice.fingerprint for choice in choices}) == len(methods)
+
+
+def test_tumor_stages_alone_can_be_an_ensemble(bundles: Path) -> None:
+    choice = Settings.resolve(bundles=bundles, method="one", tumor="one|two").choice
+    assert choice.algorithm == "one|one+two"
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("one|three", "Unknown method or tumor bundle 'three'"),
+        ("three|one", "Unknown method or kidney bundle 'three'"),
+        ("one|", "Unknown method or tumor bundle ''"),
+        ("one|two+one", "different methods.*'two.one'"),
+        ("one|one+two+one+two", "up to three methods"),
+    ],
+)
+def test_an_ensemble_has_methods_that_are_there(bundles: Path, method: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Settings.resolve(bundles=bundles, method=method)
 
 
 def test_the_bundles_of_the_repository_are_the_default(repository: Path) -> None:
