@@ -3,7 +3,7 @@
 # torch from, such as that of its CPU builds; the default index has the CUDA build on Linux), BUNDLE
 # (what `make train` trains), BUNDLES (what `make train-all` trains, all by default), KNOBS (of train.yaml,
 # such as "--epochs 20"), EXPORT (1: `make train-all` makes bundles of the weights), DATA (folder with the label maps that `make train` draws from as well),
-# SLICES (sizes that `make bench` measures), RESULTS (files that it writes, without .json and .png).
+# JOBS (processes that run the tests; one for each core by default), SLICES (sizes that `make bench` measures), RESULTS (files that it writes, without .json and .png).
 # Of the container image: IMAGE (its name), BASE (image that it is built on; CUDA 13 by default), IMAGE_TOOL
 # (docker, podman or buildah, the one that works by default), BUILD_FLAGS (further options of its `build`).
 
@@ -16,6 +16,7 @@ BUNDLES     ?=
 KNOBS       ?=
 EXPORT      ?=
 DATA        ?=
+JOBS        ?= logical
 SLICES      ?= 50 200 500 1059
 RESULTS     ?= docs/benchmarks/cpu
 VERSION     := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' renalseg/__init__.py)
@@ -47,8 +48,8 @@ demo: $(RUN)  ## segment the embedded sample CT and show the result
 	$(BIN)/renalseg sample $(DEMO)/ct
 	$(BIN)/monai-deploy exec app -i $(DEMO)/ct -o $(DEMO)/seg --overlay $(DEMO)
 
-test: $(DEV)  ## run the tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+test: $(DEV)  ## run the tests but the slow ones, in as many processes as there are cores
+	$(BIN)/python -m pytest -m "not slow" --numprocesses $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-worker: $(DEV)  ## run the tests of the worker, with a real Orthanc where it is installed
 	$(BIN)/python -m pytest tests/e2e/test_worker.py tests/unit/test_worker*.py

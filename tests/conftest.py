@@ -16,6 +16,12 @@ from tests.factories.logs import log_as_before
 
 KEPT = ("RENALSEG_DATA", "RENALSEG_CACHE")
 
+# Workers of pytest-xdist, and the programs that their tests start, share the cores. If each had a
+# thread for each core, they would wait for one another.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
+
 # As the programs do, before a test module imports MONAI.
 prepare()
 ensure_cuda_runtime()
@@ -51,8 +57,14 @@ def data_dir() -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep converted networks out of the user's own cache; the programs that tests start too."""
-    os.environ["RENALSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """Keep converted networks out of the user's own cache; the programs that tests start too.
+
+    All workers of a session share it, as programs do.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if WORKERS > 1 else base) / "cache"
+    folder.mkdir(exist_ok=True)
+    os.environ["RENALSEG_CACHE"] = str(folder)
 
 
 @pytest.fixture(autouse=True)
