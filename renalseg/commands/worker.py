@@ -94,6 +94,12 @@ def _add_task(worker: argparse.ArgumentParser) -> None:
     add("--forward", action="append", default=[], metavar="NAME",
         help="also send results to a modality of Orthanc (C-STORE), or dicomweb:NAME (STOW-RS)",
     )  # fmt: skip
+    switch: dict[str, Any] = {"action": argparse.BooleanOptionalAction, "default": True}
+    add("--compare", **switch,
+        help="compare each result with the one before it of the same patient (the default)",
+    )  # fmt: skip
+    add("--corrections", **switch,
+        help="measure segmentations that a person edited in a viewer (the default)")  # fmt: skip
     add("--delete-superseded", action="store_true",
         help="delete own results in Orthanc once results from more slices exist")  # fmt: skip
 
@@ -169,7 +175,8 @@ def _build(options: argparse.Namespace) -> Any:
     from renalseg.worker.orthanc.feed import Feed
     from renalseg.worker.rules import Rule
     from renalseg.worker.scratch import Scratch
-    from renalseg.worker.work import DEFAULT_COMMAND, Task, Work
+    from renalseg.worker.task import COMPARE, DEFAULT_COMMAND, Task
+    from renalseg.worker.work import Work
 
     if not options.orthanc:
         raise ConfigError("Expected --orthanc URL or RENALSEG_ORTHANC_URL")
@@ -180,6 +187,7 @@ def _build(options: argparse.Namespace) -> Any:
         timeout=options.timeout,
         forward=tuple(options.forward),
         delete_superseded=options.delete_superseded,
+        compare=COMPARE if options.compare else (),
     )
     connection = Connection(options.orthanc, os.environ)
     if connection.exposed:
@@ -193,7 +201,10 @@ def _build(options: argparse.Namespace) -> Any:
         options.scratch or options.folder, int(options.scratch_gib * _GIB), len(slots)
     )
     stop = Stop(options.grace)
-    feed = Feed(orthanc, jobs, rule, settle=options.settle, backlog=options.backlog)
+    feed = Feed(
+        orthanc, jobs, rule,
+        settle=options.settle, backlog=options.backlog, corrections=options.corrections,
+    )  # fmt: skip
     work = Work(orthanc, jobs, scratch, task, give_up=stop.now)
     return Worker(feed, work, jobs, slots, stop, options.interval)
 

@@ -88,7 +88,7 @@ def measure_corrected(
     studies = [str(stored.entry["study"])]
     refuse_others(out_dir, studies)
     with complete_or_nothing(out_dir, stale=partial(files_of, out_dir, studies)) as folder:
-        earlier = Earlier(report=report, evidence=(header,))
+        earlier = Earlier(reports=() if report is None else (report,), evidence=(header,))
         return write_again(stored, findings, folder, earlier, {})
 
 

@@ -17,7 +17,13 @@ from renalseg.errors import InputError
 from renalseg.findings.followup.change import Errors
 from renalseg.findings.followup.comparison import Comparison, PriorStudy
 from renalseg.output.comparison_files import PAGE_FILE, write_comparison
-from renalseg.output.earlier import Earlier, files_of, refuse_others
+from renalseg.output.earlier import (
+    Earlier,
+    files_of,
+    other_evidence,
+    predecessors,
+    refuse_others,
+)
 from renalseg.output.folder import complete_or_nothing
 from renalseg.output.stored import Stored, write_again
 
@@ -94,14 +100,22 @@ def refuse_two_patients(first: Dataset, second: Dataset) -> None:
 
 
 def _write_anew(prior: Stored, now: Stored, comparison: Comparison, folder: Path) -> None:
-    """Writes the later result with the comparison in it."""
+    """Writes the later result with the comparison in it.
+
+    Where a person had corrected it, it still names what it was corrected from.
+    """
     known = prior.trackings
     both = (*comparison.kidneys, *comparison.lesions)
     named = {each.number: known.get(each.prior_number) for each in both}
     segments = tuple(replace(each, tracking=named.get(each.number)) for each in now.segments)
     findings = replace(now.findings, segments=segments, comparison=comparison)
-    segs = (each for each in prior.objects.values() if each.get("Modality") == "SEG")
-    earlier = Earlier(report=prior.report, evidence=tuple(segs))
+    segs = [each for each in prior.objects.values() if each.get("Modality") == "SEG"]
+    reports = [] if prior.report is None else [prior.report]
+    if now.report is not None and findings.correction is not None:
+        reports += predecessors(now.report)
+        edited = findings.correction.seg
+        segs += [each for each in other_evidence(now.report) if each.SOPInstanceUID == edited]
+    earlier = Earlier(reports=tuple(reports), evidence=tuple(segs))
     write_again(now, findings, folder, earlier, now.entry["seconds"])
 
 

@@ -19,7 +19,13 @@ from renalseg.runtime.harmless import one_line
 
 _READ = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"),
-    *("PredecessorDocumentsSequence", "PatientID", "IssuerOfPatientID", "StudyDate"),
+    *(
+        "PredecessorDocumentsSequence",
+        "PertinentOtherEvidenceSequence",
+        "PatientID",
+        "IssuerOfPatientID",
+        "StudyDate",
+    ),
     *("PatientBirthDate", "PatientSex"),
     *("PatientIdentityRemoved", "LongitudinalTemporalInformationModified"),
 )
@@ -34,13 +40,14 @@ class Earlier:
         supersedes: SOP Instance UIDs of the objects that a new result takes the place of: all of
             an earlier result from another input; of a result from the same input, those that it
             had superseded itself, so that a rerun says the same.
-        report: UIDs of class, study, series and instance of the superseded report, or of that of an
-            earlier study that was compared, if any.
-        evidence: The same of objects of an earlier study that were compared.
+        reports: UIDs of class, study, series and instance of the superseded report, or of that of
+            an earlier study that was compared, if any, and of those that this one had taken up.
+        evidence: The same of objects of an earlier study that were compared, and of segmentations
+            that a person edited.
     """
 
     supersedes: tuple[str, ...] = ()
-    report: Dataset | None = None
+    reports: tuple[Dataset, ...] = ()
     evidence: tuple[Dataset, ...] = ()
 
 
@@ -63,10 +70,10 @@ def find_earlier(folder: Path, series: CTSeries) -> Earlier:
     if entry.get("input_hash") != series.input_hash:
         return Earlier(
             tuple(str(found.SOPInstanceUID) for found in objects),
-            reports[0] if reports else None,
+            tuple(reports[:1]),
         )
-    before = [item for report in reports for item in _predecessors(report)]
-    return Earlier(tuple(entry.get("supersedes", ())), before[0] if before else None)
+    before = [item for report in reports for item in predecessors(report)]
+    return Earlier(tuple(entry.get("supersedes", ())), tuple(before[:1]))
 
 
 def files_of(folder: Path, studies: Collection[str]) -> frozenset[str]:
@@ -124,9 +131,19 @@ def header_of(path: Path) -> Dataset | None:
         return None
 
 
-def _predecessors(report: Dataset) -> list[Dataset]:
+def predecessors(report: Dataset) -> list[Dataset]:
+    """UIDs of class, study, series and instance of the reports that one has taken up."""
+    return _referenced(report, "PredecessorDocumentsSequence")
+
+
+def other_evidence(report: Dataset) -> list[Dataset]:
+    """The same of the objects that a report names as evidence without using their pixels."""
+    return _referenced(report, "PertinentOtherEvidenceSequence")
+
+
+def _referenced(report: Dataset, keyword: str) -> list[Dataset]:
     found = []
-    for study in report.get("PredecessorDocumentsSequence", ()):
+    for study in report.get(keyword, ()):
         for series in study.ReferencedSeriesSequence:
             for item in series.ReferencedSOPSequence:
                 one = Dataset()

@@ -94,7 +94,7 @@ def make_objects(
                 judgment.phase,
                 said,
                 segmentation,
-                earlier.report,
+                earlier.reports,
                 earlier.evidence,
                 {change.number: change for change in listed},
                 correction,

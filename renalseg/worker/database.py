@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from renalseg.errors import ConfigError, RetryableError, what_ran_out
 
-VERSION = 2
+VERSION = 3
 _SCHEMA = """
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -40,6 +40,12 @@ ALTER TABLE job ADD COLUMN sent TEXT NOT NULL DEFAULT '[]';
 CREATE TABLE point (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, date TEXT NOT NULL
 );
+""",
+    2: """
+ALTER TABLE job ADD COLUMN corrects INTEGER REFERENCES job (id);
+CREATE TABLE result (job INTEGER PRIMARY KEY REFERENCES job (id), text TEXT NOT NULL);
+CREATE INDEX job_study ON job (study_uid);
+CREATE INDEX job_source ON job (series_uid);
 """,
 }
 # A full or failing disk, or a lock held by another process: each may have passed by the next try.

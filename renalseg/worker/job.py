@@ -31,7 +31,10 @@ WAITING = (State.QUEUED, State.RETRY)
 
 @dataclass(frozen=True)
 class Arrival:
-    """The content of a future job: a series with its present instances."""
+    """The content of a future job: a series with its present instances.
+
+    Its attributes are those of `Job`.
+    """
 
     series: str
     series_uid: str
@@ -39,6 +42,7 @@ class Arrival:
     input_hash: str
     slices: int
     bytes: int
+    corrects: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ class Job:
         study_uid: StudyInstanceUID.
         input_hash: Hash of the content; two jobs of one series never share it.
         slices: Number of instances.
-        bytes: Their size.
+        bytes: Their size, and that of what has to be fetched with them.
+        corrects: The job of the CT whose result a person edited, where the series is the edited
+            segmentation; None of a CT.
         state: Where it is.
         tries: How often it was started.
         created: When it was queued.
@@ -80,6 +86,7 @@ class Job:
     input_hash: str
     slices: int
     bytes: int
+    corrects: int | None
     state: State
     tries: int
     created: float

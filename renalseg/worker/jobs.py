@@ -244,8 +244,13 @@ class Jobs:
         query = f"SELECT {_COLUMNS} FROM job WHERE series = ? AND id < ? ORDER BY id"
         return [_job(row) for row in self.database.all(query, self.get(job).series, job)]
 
-    def finish(self, job: int, finding: str = "") -> list[Job]:
+    def finish(self, job: int, finding: str = "", result: str = "") -> list[Job]:
         """Marks a job as done, and earlier jobs of its series as superseded by it.
+
+        Args:
+            job: Its number.
+            finding: What was found.
+            result: The text of its result.json, kept for later jobs if there are objects.
 
         Returns:
             The jobs of the series before it that have results.
@@ -258,6 +263,8 @@ class Jobs:
                 job, State.DONE, finding, exit_code=0, finding=finding, pid=None, born=None,
                 ended=found.ended or self.clock(),
             )  # fmt: skip
+            if found.results and result:
+                self.database.change("INSERT OR REPLACE INTO result VALUES (?, ?)", job, result)
             before = self.before(job)
             for old in before:
                 if old.state in (State.DONE, State.STORING):
@@ -326,6 +333,37 @@ class Jobs:
         if row is None:
             raise InputError(f"There is no job {job}")
         return _job(row)
+
+    def result(self, job: int) -> str | None:
+        """The text of the result.json of a job that is done; None where none was kept."""
+        row = self.database.one("SELECT text FROM result WHERE job = ?", job)
+        return None if row is None else str(row["text"])
+
+    def last_of_study(self, study_uid: str) -> Job | None:
+        """The newest job of a study whose result can be read again, corrections among them."""
+        return self._last("study_uid = ?", study_uid)
+
+    def last_of_series(self, series_uid: str) -> Job | None:
+        """The newest job of a CT series whose result can be read again."""
+        return self._last("series_uid = ? AND corrects IS NULL", series_uid)
+
+    def corrected_by(self, job: Job) -> Job | None:
+        """The job whose result a correction starts from: that of the CT, or a newer correction."""
+        source = job.corrects
+        return self._last("(id = ? OR corrects = ?) AND id < ?", source, source, job.id)
+
+    def source(self, job: Job) -> Job:
+        """The job of the CT that a job is of: itself, or the one whose result it corrects."""
+        return job if job.corrects is None else self.get(job.corrects)
+
+    def _last(self, which: str, *values: Any) -> Job | None:
+        row = self.database.one(
+            f"SELECT {_COLUMNS} FROM job WHERE {which} AND state = ? "
+            "AND id IN (SELECT job FROM result) ORDER BY id DESC LIMIT 1",
+            *values,
+            State.DONE,
+        )
+        return None if row is None else _job(row)
 
     def newest(self, state: State | None = None, limit: int = -1) -> list[Job]:
         """The newest jobs first, in one state or all; -1 for no limit."""

@@ -57,7 +57,7 @@ class Rule:
         modality = tags.get("Modality", "")
         if modality != "CT":
             return f"modality {modality or 'unknown'}"
-        if tags.get("Manufacturer") == OWN_MANUFACTURER and _number(tags) >= OWN_SERIES_NUMBER:
+        if is_own(tags):
             return "a result of RenalSeg"
         if slices < self.min_slices:
             return f"{plural(slices, 'slice')}, fewer than {self.min_slices}"
@@ -70,6 +70,11 @@ class Rule:
             if pattern and not re.search(pattern, value, re.IGNORECASE):
                 return f"{name} does not match"
         return None
+
+
+def is_own(tags: Mapping[str, str]) -> bool:
+    """Whether a series is one that the application writes."""
+    return tags.get("Manufacturer") == OWN_MANUFACTURER and _number(tags) >= OWN_SERIES_NUMBER
 
 
 def content_hash(instances: Iterable[Instance]) -> str:

@@ -32,6 +32,19 @@ class Instance:
     md5: str
 
 
+@dataclass(frozen=True)
+class Study:
+    """A study as the server knows it.
+
+    Attributes:
+        uid: StudyInstanceUID.
+        date: StudyDate; empty if it has none.
+    """
+
+    uid: str
+    date: str
+
+
 class Server(Protocol):
     """An archive: fetch and store.
 
@@ -52,6 +65,16 @@ class Server(Protocol):
 
     def patient(self, series: str) -> tuple[str, ...]:
         """Name and ID of the patient, used only to keep them out of messages."""
+
+    def studies_of_patient(self, series: str) -> list[Study]:
+        """The studies of the patient of a series; none where the patient has no ID."""
+
+    def instance(self, result: str) -> Instance:
+        """A file that was stored, by the name that `store` returned.
+
+        Raises:
+            GoneError: It was deleted.
+        """
 
     def fetch(self, instance: Instance, path: Path) -> None:
         """Writes a file.

@@ -5,69 +5,35 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
-import sys
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from renalseg.errors import EXIT_REFUSED, ConfigError, InputError, RetryableError
+from renalseg.errors import EXIT_REFUSED, InputError, RetryableError
 from renalseg.output.folder import RESULT_FILE, read_result
 from renalseg.runtime import log
 from renalseg.runtime.harmless import one_line
 from renalseg.worker.database import DatabaseError
-from renalseg.worker.http import PREFIX, GoneError, Trouble, UnreachableError
+from renalseg.worker.earlier import EarlierResults, object_names
+from renalseg.worker.http import PREFIX, AnswerError, GoneError, Trouble, UnreachableError
 from renalseg.worker.job import Job, State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.process import Ended, run
 from renalseg.worker.rules import OWN_MANUFACTURER, content_hash
 from renalseg.worker.scratch import NoRoomError, Scratch, TooLargeError
-from renalseg.worker.server import Server, fetch_all
+from renalseg.worker.server import Instance, Server, fetch_all
+from renalseg.worker.task import PRIOR_CT, Task
 
 HANDED_BACK = "handed back"
 SUPERSEDED = "superseded"
 DATABASE = "the database"
-DEFAULT_COMMAND = (
-    f"{shlex.quote(sys.executable)} -P -m renalseg.commands.main run {{input}} {{output}}"
-)
 _LOOK_SECONDS = 2.0  # seconds between checks that walk through a folder
 _GONE_TRIES = 3  # seconds after which a series that the server lacks counts as deleted
 _PATHS = ("PYTHONPATH", "RENALSEG_BUNDLES", "RENALSEG_CACHE", "HOLOSCAN_MODEL_PATH")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Task:
-    """Settings for the work on every series.
-
-    Attributes:
-        command: Program and arguments; ``{input}`` and ``{output}`` stand for the folders.
-        timeout: Seconds after which the application is ended.
-        forward: Targets that the server sends the results to.
-        delete_superseded: Whether results are deleted in the server once newer ones are there.
-    """
-
-    command: tuple[str, ...]
-    timeout: float = 3600.0
-    forward: tuple[str, ...] = ()
-    delete_superseded: bool = False
-
-    @staticmethod
-    def parse(command: str) -> tuple[str, ...]:
-        """Splits a command as a shell does.
-
-        Raises:
-            ConfigError: It lacks the placeholders of the folders.
-        """
-        parts = tuple(shlex.split(command))
-        if not all(any(name in part for part in parts) for name in ("{input}", "{output}")):
-            raise ConfigError(
-                f"Expected a command with {{input}} and {{output}} in it, got {command!r}"
-            )
-        return parts
 
 
 class Work:
@@ -93,6 +59,7 @@ class Work:
     ) -> None:
         self.server = server
         self.jobs = jobs
+        self.earlier = EarlierResults(server, jobs)
         self.scratch = scratch
         self.task = task
         self.give_up = give_up
@@ -171,11 +138,17 @@ class Work:
         """Computes a job and returns the call that records how it ended."""
         if self._is_complete(job):  # by a worker that was killed, or before the job was given up
             return partial(self.jobs.keep, job.id, _finding(self.scratch.kept(_key(job))))
+        start = None if job.corrects is None else self.jobs.corrected_by(job)
+        if job.corrects is not None and start is None:
+            return partial(self.jobs.refuse, job.id, "the result that was edited is superseded")
         patient = self.server.patient(job.series)
         with self.scratch.folder(slot, job.bytes) as folder:
-            if not self._fetch(job, folder / "input"):
+            if not self._fetch(job, start, folder):
                 return partial(self.jobs.hand_back, job.id)  # no effect if it is not wanted
-            ended = self._run(job, folder, device, lock)
+            execute = partial(self._run, job, folder, device, lock)
+            ended = execute(self.task.command if start is None else self.task.measure)
+            if ended.code == 0 and not ended.why and self._fetch_prior(job, folder):
+                ended = self._compare(job, folder, execute)
             if ended.why == HANDED_BACK:
                 return partial(self.jobs.hand_back, job.id)
             if ended.why == SUPERSEDED:
@@ -213,23 +186,81 @@ class Work:
         except DatabaseError:
             return True
 
-    def _fetch(self, job: Job, folder: Path) -> bool:
-        """Gets the files; False if the worker wants the job back or it is no longer wanted."""
+    def _fetch(self, job: Job, start: Job | None, folder: Path) -> bool:
+        """Gets what a job is of, and of a correction the CT and the result that it starts from.
+
+        Returns:
+            False if the worker wants the job back or it is no longer wanted.
+        """
         instances = self.server.instances(job.series)
         if content_hash(instances) != job.input_hash:
             # No server reports deleted slices, so the series is requested as well.
             self.jobs.ask_for(instance.id for instance in instances)
             raise RetryableError("the series has changed; it is checked again once it is stable")
+        if start is None:
+            return self._save(job, instances, folder / "input")
+        self.earlier.fetch(start, folder / "earlier")
+        ct = self.server.instances(self.jobs.source(start).series)
+        edited = self._save(job, instances, folder / "edited")
+        return edited and self._save(job, ct, folder / "input")
+
+    def _save(self, job: Job, instances: Sequence[Instance], folder: Path) -> bool:
+        """Gets files; False if the worker wants the job back or it is no longer wanted."""
+        folder.mkdir(mode=0o700, exist_ok=True)
         with closing(fetch_all(self.server, instances, folder)) as fetched:
             for _ in fetched:
                 if self.give_up() or not self._is_wanted(job):
                     return False
         return True
 
-    def _run(self, job: Job, folder: Path, device: str, lock: int | None) -> Ended:
-        places = {"{input}": str(folder / "input"), "{output}": str(folder / "output")}
+    def _fetch_prior(self, job: Job, folder: Path) -> bool:
+        """Gets the earlier result of the patient, and its CT if there is room for both.
+
+        Returns:
+            Whether there is one; what the server no longer has is none.
+        """
+        try:
+            prior = self.earlier.prior(job) if self.task.compare else None
+            if prior is None:
+                return False
+            self.earlier.fetch(prior, folder / "prior")
+        except (AnswerError, InputError) as error:
+            _log.warning("job %d is not compared: %s", job.id, _one_line(error))
+            return False
+        source = self.jobs.source(prior)
+        try:
+            if job.bytes + source.bytes <= self.scratch.share:
+                self.scratch.check_room(source.bytes)
+                self._save(job, self.server.instances(source.series), folder / "prior_ct")
+        except (AnswerError, GoneError, NoRoomError):
+            shutil.rmtree(folder / "prior_ct", ignore_errors=True)
+        return True
+
+    def _compare(self, job: Job, folder: Path, execute: Callable[[Sequence[str]], Ended]) -> Ended:
+        """Compares a result with the earlier one; what says both takes its place.
+
+        A comparison that fails leaves the result as it is: what was found must not wait for it.
+        """
+        with_ct = PRIOR_CT if (folder / "prior_ct").is_dir() else ()
+        ended = execute((*self.task.compare, *with_ct))
+        if ended.why in (HANDED_BACK, SUPERSEDED):
+            return ended
+        if ended.code == 0 and not ended.why and (folder / "compared" / RESULT_FILE).is_file():
+            shutil.rmtree(folder / "output")
+            (folder / "compared").rename(folder / "output")
+        else:
+            said = ended.why or _words(ended, self.server.patient(job.series))
+            _log.warning("job %d is not compared: %s", job.id, said)
+        return Ended(0, "")
+
+    def _run(
+        self, job: Job, folder: Path, device: str, lock: int | None, command: Sequence[str]
+    ) -> Ended:
+        names = ("input", "output", "earlier", "prior", "prior_ct", "compared")
+        places = {f"{{{name}}}": str(folder / name) for name in names}
+        edited = next(iter(sorted((folder / "edited").glob("*"))), folder)
         return run(
-            [_fill(part, places) for part in self.task.command],
+            [_fill(part, places | {"{edited}": str(edited)}) for part in command],
             environment=_environment(device, folder / "tmp"),
             folder=folder / "tmp",  # nothing that others may write to
             keep=() if lock is None else (lock,),
@@ -295,7 +326,8 @@ class Work:
                     self.server.delete(instance, OWN_MANUFACTURER)
                 if old.results:
                     self.jobs.note_results(old.id, ())
-        self.jobs.finish(job.id, job.finding or "")
+        text = (folder / RESULT_FILE).read_text(encoding="utf-8")
+        self.jobs.finish(job.id, job.finding or "", text)
         for done in (job, *before):
             self.scratch.drop(_key(done))
 
@@ -307,16 +339,7 @@ def objects(folder: Path) -> list[Path]:
         InputError: There is no result.json, a file that it lists is missing, or a file is there
             that it does not list.
     """
-    try:
-        listed = [name for study in read_result(folder)["studies"] for name in study["files"]]
-        names = [name for name in listed if isinstance(name, str) and Path(name).name == name]
-    except (KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"Expected the files of each study in {RESULT_FILE}, found none"
-        ) from error
-    if len(names) != len(listed) or len(set(names)) != len(names):
-        raise InputError(f"Expected names of different files in {RESULT_FILE}, found others")
-    paths = [folder / name for name in sorted(names)]
+    paths = [folder / name for name in object_names(read_result(folder)["studies"])]
     absent = [path.name for path in paths if path.is_symlink() or not path.is_file()]
     if absent:
         raise InputError(f"Expected the {len(paths)} files that {RESULT_FILE} lists, "
@@ -365,7 +388,11 @@ def _environment(device: str, tmp: Path) -> dict[str, str]:
 def _finding(folder: Path | None) -> str:
     """Summarizes the findings of a job, one line per study."""
     studies = read_result(folder or Path())["studies"]
-    said = "; ".join(str(study["finding"]) for study in studies)
+    more = {"corrected": "corrected by a person", "comparison": "compared with an earlier study"}
+    said = "; ".join(
+        ", ".join((str(study["finding"]), *(more[name] for name in more if study.get(name))))
+        for study in studies
+    )
     return one_line(said) or "nothing eligible"
 
 

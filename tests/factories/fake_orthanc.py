@@ -34,6 +34,10 @@ class FakeOrthanc:
         requests: Method, path and headers of each.
         year: Of the dates of changes; an Orthanc that takes the place of another has a later one.
         shapes: By the beginning of a path, what is answered instead.
+        patient: Of all series.
+        studies: Of which study a series is, if not "study".
+        dates: StudyDate of a study.
+        contents: Values and items in files, by instance, tags and numbers.
     """
 
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -49,6 +53,10 @@ class FakeOrthanc:
     url: str = ""
     year: int = 2000
     shapes: dict[str, Any] = field(default_factory=dict)
+    patient: dict[str, str] = field(default_factory=lambda: dict(PATIENT))
+    studies: dict[str, str] = field(default_factory=dict)
+    dates: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, Any] = field(default_factory=dict)
 
     def replace_database(self) -> None:
         """All is gone, and the log begins anew, later."""
@@ -123,8 +131,18 @@ def _series(server: FakeOrthanc, body: bytes, name: str) -> Any:
         "IsStable": name in server.stable,
         "MainDicomTags": server.tags[name],
         "Instances": list(server.files[name]),
-        "ParentStudy": "study",
+        "ParentStudy": server.studies.get(name, "study"),
     }
+
+
+def _study(server: FakeOrthanc, body: bytes, name: str) -> Any:
+    uid = "1.1" if name == "study" else f"1.1.{name}"
+    return {"MainDicomTags": {"StudyInstanceUID": uid, "StudyDate": server.dates.get(name, "")}}
+
+
+def _patient(server: FakeOrthanc, body: bytes) -> Any:
+    studies = sorted({server.studies.get(name, "study") for name in server.tags})
+    return {"MainDicomTags": server.patient, "Studies": studies}
 
 
 def _instances(server: FakeOrthanc, body: bytes, name: str) -> Any:
@@ -137,7 +155,7 @@ def _instances(server: FakeOrthanc, body: bytes, name: str) -> Any:
 
 
 def _file(server: FakeOrthanc, body: bytes, name: str) -> Any:
-    return server.files.get(name.rpartition("-")[0], {}).get(name)
+    return server.files.get(name.rpartition("-")[0], {}).get(name, server.stored.get(name))
 
 
 def _md5(server: FakeOrthanc, body: bytes, name: str) -> Any:
@@ -145,9 +163,12 @@ def _md5(server: FakeOrthanc, body: bytes, name: str) -> Any:
     return hashlib.md5(content).hexdigest().encode() if server.md5 else None
 
 
-def _parent(server: FakeOrthanc, body: bytes, name: str) -> Any:
-    parent = name.rpartition("-")[0]
-    return {"ParentSeries": parent} if name in server.files.get(parent, {}) else None
+def _instance(server: FakeOrthanc, body: bytes, name: str) -> Any:
+    content = _file(server, body, name)
+    tags = {"SOPInstanceUID": f"9.{name}"}
+    return content and {
+        "ParentSeries": name.rpartition("-")[0], "FileSize": len(content), "MainDicomTags": tags
+    }  # fmt: skip
 
 
 def _store(server: FakeOrthanc, body: bytes) -> Any:
@@ -168,15 +189,19 @@ _ROUTES: list[tuple[str, Any]] = [
     (r"GET /changes\?since=(\d+)&limit=(\d+)", _page),
     ("GET /series/([^/]+)", _series),
     ("GET /series/([^/]+)/instances", _instances),
-    ("GET /series/[^/]+/patient", lambda server, body: {"MainDicomTags": PATIENT}),
+    ("GET /series/[^/]+/patient", _patient),
     ("GET /series/[^/]+/metadata/RemoteAET", lambda server, body: b"SCANNER"),
-    ("GET /studies/[^/]+", lambda server, body: {"MainDicomTags": {"StudyInstanceUID": "1.1"}}),
-    ("GET /instances/([^/]+)", _parent),
+    ("GET /studies/([^/]+)", _study),
+    ("GET /instances/([^/]+)", _instance),
     ("GET /instances/([^/]+)/file", _file),
     ("GET /instances/([^/]+)/attachments/dicom/md5", _md5),
     (
         "GET /instances/[^/]+/content/0008-0070",
         lambda server, body: server.manufacturer.encode(),
+    ),
+    (
+        "GET /instances/([^/]+/content/.+)",
+        lambda server, body, path: server.contents.get(path),
     ),
     ("POST /instances", _store),
     ("POST /(modalities/pacs/store|dicom-web/servers/pacs/stow)", _forward),

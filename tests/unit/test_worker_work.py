@@ -21,7 +21,8 @@ from renalseg.worker.orthanc.client import Orthanc
 from renalseg.worker.orthanc.feed import Feed
 from renalseg.worker.rules import Rule
 from renalseg.worker.scratch import Scratch
-from renalseg.worker.work import DEFAULT_COMMAND, Task, Work
+from renalseg.worker.task import DEFAULT_COMMAND, Task
+from renalseg.worker.work import Work
 from tests.factories.fake_orthanc import FakeOrthanc, serve
 
 # Copies the number of slices into a result.

@@ -96,7 +96,7 @@ def build_sr(
     phase: ContrastPhase,
     said: Sequence[Statement],
     segmentation: Dataset | None,
-    predecessor: Dataset | None = None,
+    predecessors: Sequence[Dataset] = (),
     evidence: Sequence[Dataset] = (),
     changes: Mapping[int, Change] = MappingProxyType({}),
     correction: Correction | None = None,
@@ -109,8 +109,8 @@ def build_sr(
         phase: Contrast phase, as the pixels show it.
         said: The result's statements, the conclusion last.
         segmentation: The segmentation that holds the segments; None without segments.
-        predecessor: The report that this one supersedes, or of the study that it was compared with;
-            of it the UIDs of class, study, series and instance are read.
+        predecessors: The reports that this one supersedes, or of the study that it was compared
+            with; of them the UIDs of class, study, series and instance are read.
         evidence: Objects of that study that were compared, likewise.
         changes: What changed since, by segment number.
         correction: What a person made of the findings; names who, if that is known.
@@ -137,7 +137,7 @@ def build_sr(
     )
     report[0].ContentSequence.extend(_text(statement) for statement in said)
     # what it refers to is part of what it says
-    others = (segmentation, predecessor, *evidence)
+    others = (segmentation, *predecessors, *evidence)
     referred = [str(one.SOPInstanceUID) for one in others if one is not None]
     with disable_value_validation():
         document = Comprehensive3DSR(
@@ -150,7 +150,7 @@ def build_sr(
             sop_instance_uid=origin.uid("SR", *referred),
             is_complete=True,
             is_verified=False,
-            previous_versions=None if predecessor is None else [predecessor],
+            previous_versions=list(predecessors) or None,
             specific_character_set=None,
             coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name=f"{PRODUCT} concepts")],
             **origin.series_arguments("sr"),

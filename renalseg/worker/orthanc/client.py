@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from renalseg.worker.http import AnswerError, Connection, FormError, GoneError
-from renalseg.worker.server import AT_ONCE, Instance
+from renalseg.worker.server import AT_ONCE, Instance, Study
 
 STOW = "dicomweb:"  # prefix of targets that take STOW-RS; others take C-STORE
 _STORED = ("Success", "AlreadyStored")
@@ -143,12 +143,54 @@ class Orthanc:
         with _form(path):
             return _text(found["ParentSeries"])
 
-    def study_uid(self, study: str) -> str:
-        """Study instance UID."""
+    def study(self, study: str) -> Study:
+        """Returns what Orthanc knows about a study."""
         path = f"/studies/{quote(study, safe='')}"
         found = self._http.json("GET", path)
         with _form(path):
-            return _tags(found)["StudyInstanceUID"]
+            tags = _tags(found)
+            return Study(tags["StudyInstanceUID"], tags.get("StudyDate", "").strip())
+
+    def studies_of_patient(self, series: str) -> list[Study]:
+        """The studies of the patient of a series; none where the patient has no ID.
+
+        Orthanc takes all that comes without a PatientID for one patient.
+        """
+        path = f"/series/{quote(series, safe='')}/patient"
+        found = self._http.json("GET", path)
+        with _form(path):
+            studies = list(map(_text, found["Studies"]))
+            known = _tags(found).get("PatientID", "").strip()
+        return [self.study(study) for study in studies] if known else []
+
+    def instance(self, instance: str) -> Instance:
+        """A file.
+
+        Raises:
+            GoneError: It was deleted.
+        """
+        path = f"/instances/{quote(instance, safe='')}"
+        found = self._http.json("GET", path)
+        with _form(path):
+            uid, size = _tags(found)["SOPInstanceUID"], int(found["FileSize"])
+        file = Instance(instance, uid, size, "")
+        return replace(file, md5=self._md5(file))
+
+    def value(self, instance: str, *path: str) -> str:
+        """A value of a file, by tags such as 0008-0070 and numbers of items; empty if missing."""
+        where = "/".join(("/instances", quote(instance, safe=""), "content", *path))
+        try:
+            return self._http.text(where, patient=False).strip(" \0")
+        except GoneError:
+            return ""
+
+    def items(self, instance: str, sequence: str) -> int:
+        """How many items a sequence of a file has, by its tag."""
+        path = f"/instances/{quote(instance, safe='')}/content/{sequence}"
+        try:
+            return len(self._http.json("GET", path, patient=False))
+        except GoneError:
+            return 0
 
     def instances(self, series: str) -> list[Instance]:
         """The files of a series, in order of their UIDs."""
@@ -246,12 +288,7 @@ class Orthanc:
     def delete(self, instance: str, manufacturer: str) -> bool:
         """Deletes an instance if it is from a manufacturer; returns whether it did."""
         try:
-            if (
-                self._http.text(f"/instances/{quote(instance, safe='')}/content/0008-0070").strip(
-                    " \0"
-                )
-                != manufacturer
-            ):
+            if self.value(instance, "0008-0070") != manufacturer:
                 return False
             self._http.send("DELETE", f"/instances/{quote(instance, safe='')}")
         except GoneError:

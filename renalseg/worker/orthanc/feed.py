@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 
 from renalseg.worker.http import AnswerError, FormError, GoneError
-from renalseg.worker.job import Arrival
+from renalseg.worker.job import Arrival, Job
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.orthanc.bookmark import Bookmark
 from renalseg.worker.orthanc.client import Orthanc, Series
-from renalseg.worker.rules import Rule, content_hash
+from renalseg.worker.orthanc.edits import source_of
+from renalseg.worker.rules import Rule, content_hash, is_own
 
 SETTLE_SECONDS = 300.0
 """More than Orthanc's StableAge, which is 60 by default."""
@@ -35,6 +36,7 @@ class Feed:
         rule: Which series are accepted.
         settle: Seconds after which Orthanc is asked about an instance without further news.
         backlog: Whether the first call starts with what is already in Orthanc.
+        corrections: Whether segmentations that a person edited are taken, too.
 
     Attributes:
         go_on: Called between parts of the log, each noted as read; False ends the call early.
@@ -48,12 +50,14 @@ class Feed:
         *,
         settle: float = SETTLE_SECONDS,
         backlog: bool = False,
+        corrections: bool = False,
     ) -> None:
         self.orthanc = orthanc
         self.jobs = jobs
         self.rule = rule
         self.settle = settle
         self.backlog = backlog
+        self.corrections = corrections
         self.go_on: Callable[[], bool] = lambda: True
         self._bookmark = Bookmark(orthanc, jobs)
         self._failures: Counter[str] = Counter()
@@ -119,8 +123,15 @@ class Feed:
             _log.warning("%s is set aside for now: %s", name, error)
 
     def _arrival(self, series: Series) -> Arrival | None:
-        sender = self.orthanc.sender(series.id) if self.rule.sender else ""
-        objection = self.rule.objection(series.tags, len(series.instances), sender)
+        source: Job | None = None
+        objection: str | None
+        edited = series.tags.get("Modality") == "SEG" and not is_own(series.tags)
+        if edited and self.corrections:
+            found = source_of(series, self.orthanc, self.jobs)
+            source, objection = (None, found) if isinstance(found, str) else (found, None)
+        else:
+            sender = self.orthanc.sender(series.id) if self.rule.sender else ""
+            objection = self.rule.objection(series.tags, len(series.instances), sender)
         if objection:
             _log.info("series %s is skipped: %s", series.id, objection)
             return None
@@ -130,10 +141,11 @@ class Feed:
         return Arrival(
             series=series.id,
             series_uid=series.tags["SeriesInstanceUID"],
-            study_uid=self.orthanc.study_uid(series.study),
+            study_uid=self.orthanc.study(series.study).uid,
             input_hash=content_hash(instances),
             slices=len(instances),
-            bytes=sum(instance.size for instance in instances),
+            bytes=sum(instance.size for instance in instances) + (source.bytes if source else 0),
+            corrects=source.id if source else None,
         )
 
     def _ask_for_silent(self, cursor: int) -> list[int]:
