@@ -1,6 +1,6 @@
 """Two or three sentences for a radiologist's report, in English and German.
 
-They say what was measured and what this study cannot show. They name no diagnosis.
+They say what was measured, what changed and what this study cannot show. They name no diagnosis.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from renalseg.findings.followup.comparison import Comparison
+from renalseg.findings.followup.report_text import followup_text
 from renalseg.findings.sentences import Judgment, missing_kidneys
 from renalseg.labels import (
     CYST,
@@ -48,13 +50,24 @@ _STUDIES = MappingProxyType(
 _COUNTS = ("", "eine", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn")
 
 
-def report_text(segments: Sequence[MeasuredSegment], judgment: Judgment) -> Mapping[str, str]:
+def report_text(
+    segments: Sequence[MeasuredSegment], judgment: Judgment, comparison: Comparison | None = None
+) -> Mapping[str, str]:
     """Write the text of a report by language: "en" and "de".
 
     Args:
         segments: What was found, measured.
         judgment: The contrast phase, and what was not reported.
+        comparison: What changed since an earlier study, if it was compared.
     """
+    text = _found(segments, judgment)
+    if comparison is None:
+        return text
+    changes = followup_text(comparison)
+    return {name: f"{text[name]} {changes[name]}" for name in text}
+
+
+def _found(segments: Sequence[MeasuredSegment], judgment: Judgment) -> Mapping[str, str]:
     if not any(segment.kind == KIDNEY for segment in segments):
         return {
             "en": "No kidney was found in the images.",

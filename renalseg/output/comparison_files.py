@@ -11,6 +11,7 @@ from typing import Any
 
 from renalseg.findings.followup.change import Change, Measure
 from renalseg.findings.followup.comparison import EARLIER, LATER, Comparison, Lesion
+from renalseg.findings.followup.report_text import followup_text
 from renalseg.findings.followup.sentences import compared
 from renalseg.labels import LABELS
 from renalseg.runtime.harmless import csv_cell
@@ -42,6 +43,7 @@ def write_comparison(folder: Path, comparison: Comparison, now: Mapping[str, Any
     content = {
         "use": "research use only",
         "text": compared(comparison),
+        "texts": dict(followup_text(comparison)),
         "now": now,
         **asdict(comparison),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +102,8 @@ def make_objects(
         )
     if "pdf" in settings.outputs:
         made = MADE if correction is None else CORRECTED
-        yield "pdf", _report(origin, segmented, segments, judgment, said, settings, made)
+        text = report_text(segments, judgment, comparison)
+        yield "pdf", _report(origin, segmented, segments, judgment, said, settings, made, text)
     if "sc" in settings.outputs:
         from renalseg.dicom.write.documents import build_capture
         from renalseg.report.overlay import Picture, overlay_pixels
@@ -126,6 +127,7 @@ def _report(
     said: Sequence[Statement],
     settings: Settings,
     made: str,
+    text: Mapping[str, str],
 ) -> Dataset:
     # matplotlib takes a third of a second to import: only where a page is drawn
     from renalseg.dicom.write.documents import build_pdf
@@ -141,7 +143,7 @@ def _report(
         judgment.phase,
         study_facts(series),
         method_fact(__version__, settings.choice.named_stages, series.input_hash),
-        report_text(segments, judgment),
+        text,
         made,
     )
     sections = sections_of(content, series, segmented)

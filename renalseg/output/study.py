@@ -110,8 +110,8 @@ class StudyResult:
         seconds = {stage: round(value, 2) for stage, value in self.seconds.items()}
         pictures = [str(path) for path in self.pictures]
         said = [statement._asdict() for statement in self.statements]
-        text = dict(report_text(self.segments, self.judgment)) if said else {}
-        own = {"statements": said, "text": text, "pictures": pictures, "seconds": seconds}
+        text = report_text(self.segments, self.judgment, self.comparison) if said else {}
+        own = {"statements": said, "text": dict(text), "pictures": pictures, "seconds": seconds}
         # who corrected it stands in the report alone
         corrected = None if self.corrected is None else replace(self.corrected, person=None)
         return {**asdict(replace(self, corrected=corrected)), **own}

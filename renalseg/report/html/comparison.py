@@ -8,6 +8,7 @@ from string import Template
 
 from renalseg.findings.followup.change import Change, Measure
 from renalseg.findings.followup.comparison import Comparison, Lesion
+from renalseg.findings.followup.report_text import followup_text
 from renalseg.findings.followup.sentences import compared, time_text
 from renalseg.findings.sentences import USE
 from renalseg.labels import LABELS
@@ -56,6 +57,10 @@ def comparison_page(
         "table": _table(comparison),
         "others": _others(comparison),
         "pairs": "\n".join(map(_pair, pairs)) or "<p>No lesion was found in either study.</p>",
+        "texts": "\n".join(
+            f'<p lang="{language}">{escape(text)}</p>'
+            for language, text in followup_text(comparison).items()
+        ),
         "facts": "\n".join(
             f"<dt>{escape(name)}</dt><dd>{escape(one_line(value))}</dd>"
             for name, value in facts.items()
