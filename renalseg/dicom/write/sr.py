@@ -31,6 +31,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from renalseg.dicom.write.derived import LONG_STRING, PRODUCT, Origin, ascii_only, concept
+from renalseg.dicom.write.sr_phases import PHASE, SCHEME, phase_measurements
 from renalseg.findings.followup.change import Change
 from renalseg.findings.sentences import (
     NO_TUMOR,
@@ -57,14 +58,12 @@ from renalseg.scores import QUANTITIES, Nephrometry
 
 _Group = VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
 # Concepts that no public scheme has.
-SCHEME = "99RENALSEG"
 EXOPHYTIC = CodedConcept("EXOPHYTIC", SCHEME, "Share that lies outside of the kidney")
 SIZE = CodedConcept("SIZE", SCHEME, "Size category")
 # Of a segment that reaches the end of the scan: its volume and diameters are lower bounds.
 EXTENT = CodedConcept("EXTENT", SCHEME, "Extent in the scan")
 CUT = CodedConcept("CUT", SCHEME, "Cut off: volume and diameters are lower bounds")
 IMAGE = CodedConcept("IMAGE", SCHEME, "Image that shows most of it")
-PHASE = CodedConcept("PHASE", SCHEME, "Contrast phase")
 IN_ONE_SLICE = CodedConcept("ONESLICE", SCHEME, "Within one axial slice")
 
 RENAL = CodedConcept("RENAL", SCHEME, "R.E.N.A.L. nephrometry score")
@@ -191,7 +190,11 @@ def _group(
         finding_category=concept(info.category),
         algorithm_id=AlgorithmIdentification(f"{PRODUCT} {origin.algorithm}", origin.version),
         finding_sites=[FindingSite(concept(KIDNEY_CODE), concept(LATERALITY[segment.side]), third)],
-        measurements=[*_measurements(segment), *_changes(change)],
+        measurements=[
+            *_measurements(segment),
+            *phase_measurements(segment.enhancement),
+            *_changes(change),
+        ],
         qualitative_evaluations=_evaluations(segment, phase),
     )
 
