@@ -37,7 +37,7 @@ NORMAL = MappingProxyType(
 SOURCES = (
     "Usual: middle half of 930 women and 885 men without kidney disease, in MRI (Dabers et al., "
     "J Clin Med 2024, 13:769); length ± SD of 1040 adults, in CT (Glodny et al., BMC Urol 2009, "
-    "9:19). Kidneys grow with body size and shrink with age."
+    "9:19). Kidneys grow with body size and shrink in old age."
 )
 _BESIDE, _ROW = 0.42, 2  # share of the width, and pictures of a row
 
