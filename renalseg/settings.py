@@ -36,7 +36,7 @@ from renalseg.volumes.files import FORMATS
 
 DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see the README
 MESHES = ("stl", "obj", "glb")
-OF_ANY_CT = (*FORMATS, "masks", "seg.nrrd", *MESHES)  # what can be written of it
+OF_ANY_CT = ("probability", *FORMATS, "masks", "seg.nrrd", *MESHES)  # what can be written of it
 OUTPUTS = ("seg", "labelmap", "rtstruct", "sr", "pdf", "sc", *OF_ANY_CT)  # of a DICOM study
 ENSEMBLE = "|"  # between the methods of an ensemble
 DEFAULT_OUTPUTS = "seg,sr,pdf"  # of a volume: a label map in its own format
@@ -56,7 +56,8 @@ class Settings:
         series: UID, number or description of the series to take; None for the one that suits best.
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
             (structured report), "pdf" (report), "sc" (picture as secondary capture), "rtstruct"
-            (contours); "nifti", "nrrd" and "mha" (label maps), "masks" (a NIfTI file for each
+            (contours), "probability" (of lesions, a segmentation that is FRACTIONAL, of a volume
+            NIfTI); "nifti", "nrrd" and "mha" (label maps), "masks" (a NIfTI file for each
             segment), "seg.nrrd" (a segmentation of 3D Slicer), "stl" and "obj" (a surface for each
             segment), "glb" (a scene of them).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.

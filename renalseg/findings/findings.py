@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from monai.data import MetaTensor
 
+from renalseg.evidence import Evidence, evidence_of
 from renalseg.findings.followup.comparison import Comparison
 from renalseg.findings.measurements import measure
 from renalseg.findings.nephrometry import Levels, add_nephrometry
@@ -30,6 +31,7 @@ class Findings:
         phases: The other series of the study in which they were followed.
         comparison: What changed since an earlier study; None without one.
         correction: What a person made of them; None where it is what networks found.
+        evidence: What the networks know besides; None where they are not at hand.
     """
 
     segmented: npt.NDArray[np.uint8]
@@ -38,6 +40,7 @@ class Findings:
     phases: tuple[SeriesPhase, ...] = ()
     comparison: Comparison | None = None
     correction: Correction | None = None
+    evidence: Evidence | None = None
 
 
 def find(
@@ -58,7 +61,8 @@ def find(
         gaps: Where slices are missing.
     """
     judged = judge(image, pred, numbers.plausibility, elsewhere=elsewhere)
-    return describe(image, judged.pred, numbers.sides, judged.judgment, gaps)
+    findings = describe(image, judged.pred, numbers.sides, judged.judgment, gaps)
+    return replace(findings, evidence=evidence_of(pred))
 
 
 def describe(

@@ -20,6 +20,7 @@ SUFFIXES = tuple(FORMATS.values())
 MASKS = "masks"
 SLICER = "seg.nrrd"
 MASK_SUFFIX = FORMATS["nifti"]
+PROBABILITY_SUFFIX = f"_probability{FORMATS['nifti']}"
 
 Labels = npt.NDArray[np.uint8]
 
@@ -38,14 +39,14 @@ def segment_suffix(label: str, suffix: str) -> str:
 
 
 def maps_of(entry: Mapping[str, Any]) -> list[str]:
-    """Give the names of the label maps of a study in result.json: no masks, nothing for 3D Slicer.
+    """Give the names of the label maps of a study in result.json: no masks, no probabilities.
 
     Args:
         entry: What result.json says of the study.
     """
     labels = [str(segment.get("label")) for segment in entry["segments"]]
     masks = tuple(segment_suffix(label, MASK_SUFFIX) for label in labels)
-    others = (*masks, slicer.SUFFIX)
+    others = (*masks, PROBABILITY_SUFFIX, slicer.SUFFIX)
     return [
         name for name in entry["files"] if name.endswith(SUFFIXES) and not name.endswith(others)
     ]

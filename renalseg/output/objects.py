@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from renalseg.findings.report_text import report_text
 from renalseg.findings.sentences import USE, Correction, Judgment, Statement
 from renalseg.labels import MeasuredSegment
 from renalseg.output.earlier import Earlier
+from renalseg.output.probabilities import Maps
 from renalseg.settings import Settings
 
 MADE = "Automatic segmentation and measures."
@@ -40,6 +42,7 @@ def make_objects(
     earlier: Earlier,
     comparison: Comparison | None = None,
     correction: Correction | None = None,
+    probabilities: Maps = MappingProxyType({}),
 ) -> Iterator[tuple[str, Dataset]]:
     """Makes the objects that the settings ask for, each when it is its turn.
 
@@ -53,6 +56,7 @@ def make_objects(
         earlier: What the new objects supersede, or were compared with.
         comparison: What changed since.
         correction: What a person made of the findings.
+        probabilities: Of lesions, if they are to be written.
 
     Yields:
         The kind, one of `renalseg.settings.OUTPUTS`, and the object.
@@ -82,6 +86,14 @@ def make_objects(
             structures = build_rtstruct(origin, planes, segments)
             structures.StructureSetDescription = said_within(SHORT_TEXT, said)
             yield "rtstruct", structures
+    if probabilities:
+        from renalseg.dicom.write.probability import build_probability
+
+        built = build_probability(
+            origin, {kind: series.to_slices(each) for kind, each in probabilities.items()}
+        )
+        say(built, said)
+        yield "probability", built
     if "sr" in settings.outputs:
         from renalseg.dicom.write.sr import build_sr
 

@@ -34,12 +34,16 @@ from renalseg.output.earlier import Earlier
 from renalseg.output.label_maps import to_source, write_maps
 from renalseg.output.meshes import write_meshes
 from renalseg.output.objects import make_objects, note
+from renalseg.output.probabilities import PROBABILITY, probability_maps, write_probabilities
 from renalseg.report.images import name_images
 from renalseg.runtime.sealed import open_sealed
 from renalseg.settings import OF_ANY_CT, Settings
 
 REFUSED = "refused"  # the finding where there is none
 LEAST_DICE = 0.5  # a bundle below it, as its metadata says, runs with a warning
+NO_PROBABILITIES = (
+    "Not written: probability. Only a bundle of RenalSeg has probabilities, and only when it runs."
+)
 _UNRELIABLE = "do not rely on what it finds or does not find"
 _DIGITS = 8  # of the study's hash: two studies that share a series UID are few
 
@@ -155,6 +159,9 @@ def write_study(
     left_out = () if isinstance(ct, CTSeries) else settings.not_of_volume()
     if left_out:
         warnings += (f"Not written: {', '.join(left_out)}. A volume has no DICOM slices for them.",)
+    maps = probability_maps(ct, findings.evidence) if PROBABILITY in settings.outputs else {}
+    if PROBABILITY in settings.outputs and findings.evidence is None and segments:
+        warnings += (NO_PROBABILITIES,)
     said = statements(
         segments,
         judgment,
@@ -178,6 +185,7 @@ def write_study(
             earlier,
             findings.comparison,
             findings.correction,
+            maps,
         )
         for kind, built in made:
             files.append(f"{stem}.{kind}.dcm")
@@ -188,6 +196,7 @@ def write_study(
     else:
         study, source = ct.name, ct.file
         stem, wanted = study, settings.of_volume(ct.suffix)
+        files += write_probabilities(ct, maps, folder / stem)
     on_source, affine = to_source(ct, segmented)
     files += write_maps(on_source, segments, affine, wanted, folder / stem)
     files += write_meshes(on_source, segments, affine, wanted, folder / stem)

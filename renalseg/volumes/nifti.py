@@ -88,9 +88,19 @@ def of_nibabel(image: Any, where: str) -> Stored:
     )
 
 
-def save_nifti(values: npt.NDArray[np.uint8], affine: Array, path: Path) -> None:
-    """Writes a map (X, Y, Z) on a grid in RAS mm; the same arguments give the same bytes."""
+def save_nifti(
+    values: npt.NDArray[np.uint8], affine: Array, path: Path, slope: float | None = None
+) -> None:
+    """Writes a map (X, Y, Z) on a grid in RAS mm; the same arguments give the same bytes.
+
+    Args:
+        values: What is stored.
+        affine: (4, 4) of the grid.
+        path: The file.
+        slope: By which readers multiply what is stored.
+    """
     image = nib.Nifti1Image(values, affine)
+    image.header.set_slope_inter(slope, None if slope is None else 0)
     image.set_qform(affine, code="scanner")
     image.set_sform(affine, code="scanner")
     image.header.set_xyzt_units("mm")

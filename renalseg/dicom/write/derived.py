@@ -30,7 +30,10 @@ LONG_STRING = 64  # characters that a DICOM LO value holds
 # highdicom logs or warns of names that it finds odd, and refuses rare character sets: objects are
 # built without these and get them afterwards.
 _NAMES = ("PatientName", "ReferringPhysicianName")
-SERIES_NUMBERS = {"seg": 900, "sr": 901, "pdf": 902, "sc": 903, "labelmap": 904, "rtstruct": 905}
+SERIES_NUMBERS = {
+    **{"seg": 900, "sr": 901, "pdf": 902, "sc": 903, "labelmap": 904, "rtstruct": 905},
+    "probability": 906,
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -70,33 +71,74 @@ def build_seg(
     _check_arguments(series, segmented, segments)
     kind = "labelmap" if labelmap else "seg"
     purpose = (kind.upper(), *(["empty frames"] if empty_frames else []))
-    # highdicom looks at every source slice: those before and behind all segments are left out
-    found = np.flatnonzero(segmented.any(axis=(0, 1)))
-    span = slice(None) if empty_frames else slice(int(found[0]), int(found[-1]) + 1)
-    sources = complete_headers(series.headers[span])
+    span = slice(None) if empty_frames else span_of(segmented)
+    types = SegmentationTypeValues
+    return segmentation(
+        origin,
+        kind,
+        purpose,
+        span,
+        created=created,
+        # (X, Y, S) to frames of rows: S, Y, X.
+        pixel_array=np.ascontiguousarray(segmented[..., span].transpose(2, 1, 0)),
+        segmentation_type=types.LABELMAP if labelmap else types.BINARY,
+        segment_descriptions=[_describe(origin, segment, corrected) for segment in segments],
+        omit_empty_frames=not empty_frames,
+        content_label="KIDNEYS",
+        content_description="Kidneys and tumors, for research use only",
+    )
+
+
+def span_of(planes: npt.NDArray[np.uint8]) -> slice:
+    """Find the source slices from the first to the last in which something lies.
+
+    highdicom looks at every source slice: those before and behind are left out.
+
+    Args:
+        planes: (columns, rows, S), not empty.
+    """
+    found = np.flatnonzero(planes.any(axis=(0, 1)))
+    return slice(int(found[0]), int(found[-1]) + 1)
+
+
+def segmentation(
+    origin: Origin,
+    kind: str,
+    purpose: Sequence[str],
+    span: slice,
+    *,
+    created: datetime | None = None,
+    **content: Any,
+) -> hd.seg.Segmentation:
+    """Build a segmentation on some of the source slices.
+
+    Args:
+        origin: The source series and the software.
+        kind: A key of `renalseg.dicom.write.derived.SERIES_NUMBERS`.
+        purpose: What its UIDs derive from, besides the origin.
+        span: The source slices.
+        created: Date and time of the content; by default that of the source.
+        content: Further arguments of highdicom.
+
+    Raises:
+        RenalSegError: If a frame does not lie on the slice that it refers to.
+    """
+    sources = complete_headers(origin.series.headers[span])
     sources[0] = without_names(sources[0])  # it stands for the patient
     with disable_value_validation():
         seg = hd.seg.Segmentation(
             source_images=sources,
-            # (X, Y, S) to frames of rows: S, Y, X.
-            pixel_array=np.ascontiguousarray(segmented[..., span].transpose(2, 1, 0)),
-            segmentation_type=SegmentationTypeValues.LABELMAP
-            if labelmap
-            else SegmentationTypeValues.BINARY,
-            segment_descriptions=[_describe(origin, segment, corrected) for segment in segments],
             sop_instance_uid=origin.uid(*purpose),
-            omit_empty_frames=not empty_frames,
-            content_label="KIDNEYS",
-            content_description="Kidneys and tumors, for research use only",
             content_creator_name=f"{PRODUCT}^",
             specific_character_set=None,
+            **content,
             **origin.series_arguments(kind),
         )
         origin.complete(seg, created)
         for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):
             item.DimensionOrganizationUID = origin.uid("dimensions", *purpose[1:])
         _check_frames(seg, sources)
-        refer_to_frames(seg, series.frames)
+        refer_to_frames(seg, origin.series.frames)
     return seg
 
 
@@ -119,6 +161,15 @@ def _check_arguments(
         )
 
 
+def algorithm_of(origin: Origin) -> AlgorithmIdentificationSequence:
+    """Say what made a segment."""
+    return AlgorithmIdentificationSequence(
+        name=f"{PRODUCT} {origin.algorithm}"[:LONG_STRING],
+        family=codes.DCM.ArtificialIntelligence,
+        version=origin.version,
+    )
+
+
 def _describe(origin: Origin, segment: Segment, corrected: bool) -> SegmentDescription:
     """Describe one segment by codes, side and color."""
     info = LABELS[segment.kind]
@@ -132,11 +183,7 @@ def _describe(origin: Origin, segment: Segment, corrected: bool) -> SegmentDescr
         algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC
         if corrected
         else SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=AlgorithmIdentificationSequence(
-            name=f"{PRODUCT} {origin.algorithm}"[:LONG_STRING],
-            family=codes.DCM.ArtificialIntelligence,
-            version=origin.version,
-        ),
+        algorithm_identification=algorithm_of(origin),
         tracking_uid=tracking.uid,
         tracking_id=tracking.identifier,
         anatomic_regions=None if info.region is None else [concept(info.region)],
