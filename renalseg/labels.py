@@ -244,6 +244,29 @@ class Enhancement:
 
 
 @dataclass(frozen=True)
+class Confidence:
+    """How sure a result is of a tumor or cyst; `renalseg.findings.confidence` says how.
+
+    Attributes:
+        mean_output: Mean output of the networks over it, from 0 to 1, which is no probability.
+        peak_output: The highest.
+        agreement_percent: How much of it other networks of the method call a lesion, too; None
+            where there are none.
+        probability: How often lesions like it were real in validation patients; None where the
+            method was not calibrated.
+        reason: Why there is no probability; None where there is one.
+        review: What a person should look at, one reason each.
+    """
+
+    mean_output: float
+    peak_output: float
+    agreement_percent: float | None = None
+    probability: float | None = None
+    reason: str | None = None
+    review: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class SeriesPhase:
     """A series of the study in which the findings were followed.
 
@@ -280,6 +303,8 @@ class MeasuredSegment(Segment):
         image: The source slice that shows most of it, such as "81 of 129".
         enhancement: What other series of the study say about it; None where there are none.
         nephrometry: Of a tumor: how hard it is to resect.
+        confidence: Of a tumor or cyst: how sure the result is of it; None where a person drew it,
+            or a model gives labels alone.
     """
 
     longest_mm: float
@@ -293,3 +318,4 @@ class MeasuredSegment(Segment):
     image: str | None = None
     enhancement: Enhancement | None = None
     nephrometry: Nephrometry | None = None
+    confidence: Confidence | None = None

@@ -194,6 +194,19 @@ class Sides:
 
 
 @dataclass(frozen=True)
+class ReviewLimits:
+    """Below what a lesion is named for review.
+
+    Attributes:
+        probability: That it is real, where the method was calibrated.
+        agreement_percent: Of it that other networks of the method call a lesion, too.
+    """
+
+    probability: float
+    agreement_percent: float
+
+
+@dataclass(frozen=True)
 class Numbers:
     """All numbers of a method's file, by section.
 
@@ -204,6 +217,7 @@ class Numbers:
     ensemble: EnsembleLimits
     sides: Sides
     plausibility: Plausibility
+    review: ReviewLimits
 
     @property
     def text(self) -> str:

@@ -17,7 +17,9 @@ from renalseg.dicom.read.plan import Candidate, Plan
 from renalseg.dicom.read.series import CTSeries
 from renalseg.dicom.read.series_points import names_another_part
 from renalseg.errors import InputError, some_of
+from renalseg.findings.confidence import NOT_CALIBRATED, Calibration
 from renalseg.findings.findings import Findings, find
+from renalseg.inference.calibration import calibration_of
 from renalseg.inference.models import Models
 from renalseg.intake import folders
 from renalseg.intake.companions import companions, read_all
@@ -115,7 +117,8 @@ def stages(
         pred = models.find_tumors(ct.image, kidney)
     yield pred
     with watch("measure", timings):
-        findings = take_findings(ct, pred, settings.choice.numbers, companions(study))
+        calibration = calibration_of(settings.choice)
+        findings = take_findings(ct, pred, settings.choice.numbers, companions(study), calibration)
     yield findings
     with watch("write", timings):
         result = place.write(ct, findings, settings, timings)
@@ -181,7 +184,11 @@ def localize(ct: CT, models: Models) -> MetaTensor:
 
 
 def take_findings(
-    ct: CT, pred: MetaTensor, numbers: Numbers, others: Sequence[Candidate] = ()
+    ct: CT,
+    pred: MetaTensor,
+    numbers: Numbers,
+    others: Sequence[Candidate] = (),
+    calibration: Calibration | str = NOT_CALIBRATED,
 ) -> Findings:
     """Keeps, divides and measures what can be kidneys and tumors, and announces what cannot.
 
@@ -190,10 +197,13 @@ def take_findings(
         pred: Labels (1, X, Y, Z) uint8 on its grid, of `Models.find_tumors`.
         numbers: Of the method.
         others: Further series of the study, in which the findings are followed.
+        calibration: Of the method; or why there is none.
     """
     elsewhere = isinstance(ct, CTSeries) and names_another_part(ct.body_part)
     gaps = [(gap.below, gap.above) for gap in ct.gaps] if isinstance(ct, CTSeries) else []
-    findings = find(ct.image, pred, numbers, elsewhere=elsewhere, gaps=gaps)
+    findings = find(
+        ct.image, pred, numbers, elsewhere=elsewhere, gaps=gaps, calibration=calibration
+    )
     if others and findings.segments:
         from renalseg.findings.phases import follow  # imports SimpleITK, which takes its time
 

@@ -10,6 +10,7 @@ from renalseg.commands.main import report_error
 from renalseg.runtime.process import leave
 from tools.accuracy.command import add_accuracy_commands
 from tools.benchmark.command import add_bench_command
+from tools.calibrate import add_calibrate_command
 from tools.training_cost import add_training_cost_command
 
 
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     tools = parser.add_subparsers(required=True, metavar="TOOL")
     add_accuracy_commands(tools)
     add_bench_command(tools)
+    add_calibrate_command(tools)
     add_training_cost_command(tools)
     return parser
 

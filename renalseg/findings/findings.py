@@ -10,6 +10,12 @@ import numpy.typing as npt
 from monai.data import MetaTensor
 
 from renalseg.evidence import Evidence, evidence_of
+from renalseg.findings.confidence import (
+    NOT_CALIBRATED,
+    Calibration,
+    add_confidence,
+    sentences_for_review,
+)
 from renalseg.findings.followup.comparison import Comparison
 from renalseg.findings.measurements import measure
 from renalseg.findings.nephrometry import Levels, add_nephrometry
@@ -50,6 +56,7 @@ def find(
     *,
     elsewhere: bool = False,
     gaps: Levels = (),
+    calibration: Calibration | str = NOT_CALIBRATED,
 ) -> Findings:
     """Keeps plausible kidneys and tumors, divides them into segments and measures them.
 
@@ -59,10 +66,23 @@ def find(
         numbers: Of the method: its limits, and how it tells left from right.
         elsewhere: Whether the header says that another part of the body was scanned.
         gaps: Where slices are missing.
+        calibration: Of the method; or why there is none.
     """
     judged = judge(image, pred, numbers.plausibility, elsewhere=elsewhere)
     findings = describe(image, judged.pred, numbers.sides, judged.judgment, gaps)
-    return replace(findings, evidence=evidence_of(pred))
+    evidence, affine = evidence_of(pred), np.asarray(image.affine, dtype=np.float64)
+    segments = add_confidence(
+        findings.segmented,
+        affine,
+        findings.segments,
+        evidence,
+        calibration,
+        numbers.review,
+        judged.doubts,
+    )
+    review = (*findings.judgment.review, *sentences_for_review(segments, judged.doubts))
+    judgment = replace(findings.judgment, review=review)
+    return replace(findings, segments=tuple(segments), judgment=judgment, evidence=evidence)
 
 
 def describe(

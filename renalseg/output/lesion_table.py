@@ -52,6 +52,13 @@ COLUMNS = (
     Column("exophytic_percent", float, "Share outside of the kidney, of a tumor or cyst (%)"),
     Column("size", str, "Size category of a tumor by the cut-offs of TNM"),
     Column("lower_bound", bool, "Cut by the scan: volume and diameters are lower bounds"),
+    Column("probability", float, "Calibrated probability that a tumor or cyst is real"),
+    Column("probability_reason", str, "Why there is no probability"),
+    Column("mean_output", float, "Mean output of the networks over it, no probability"),
+    Column("peak_output", float, "Highest output of the networks in it, no probability"),
+    Column("agreement_percent", float, "Share that other networks of the method call a lesion (%)"),
+    Column("review", bool, "Whether a person should look at it"),
+    Column("review_reasons", str, "Why"),
     Column("image", str, "Source slice that shows most of it"),
     Column("phase", str, "Contrast phase, from the pixels", list(ContrastPhase)),
     *(
@@ -130,12 +137,25 @@ def rows_of(study: Mapping[str, Any], run: Mapping[str, Any], name: str) -> Iter
             **enhancement,
             **{f"{value['phase']}_hu": value["mean_hu"] for value in enhancement["values"]},
             **_nephrometry(segment.get("nephrometry") or {"components": {}}),
+            **_confidence(segment.get("confidence")),
             **own,
             "record_id": f"{name}-{segment['number']}",
             "segment": segment["label"],
             "kind": LABELS[segment["kind"]].name,
         }
         yield {column.name: _plain(known.get(column.name)) for column in COLUMNS}
+
+
+def _confidence(confidence: Mapping[str, Any] | None) -> Row:
+    if confidence is None:
+        return {}
+    review = confidence["review"]
+    return {
+        **confidence,
+        "probability_reason": confidence["reason"],
+        "review": bool(review),
+        "review_reasons": "; ".join(review) or None,
+    }
 
 
 def _nephrometry(scores: Mapping[str, Any]) -> Row:

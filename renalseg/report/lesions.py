@@ -10,7 +10,7 @@ import numpy.typing as npt
 from renalseg.findings.enhancement import described
 from renalseg.findings.sentences import PHASES
 from renalseg.intake.ct import CT
-from renalseg.labels import KIDNEY, ContrastPhase, MeasuredSegment, bounded
+from renalseg.labels import KIDNEY, Confidence, ContrastPhase, MeasuredSegment, bounded
 from renalseg.report.content import Column, Row, Section, Table
 from renalseg.report.images import image_range
 from renalseg.report.key_images import key_images
@@ -86,9 +86,17 @@ def _measures(lesion: MeasuredSegment, images: str, phase: ContrastPhase) -> Tab
         "Images": images,
         "Largest area": "" if lesion.image is None else f"image {lesion.image}",
         "Mean ± SD": f"{lesion.mean_hu:.0f} ± {lesion.sd_hu:.0f} HU",
+        "Probability": "" if lesion.confidence is None else probability_of(lesion.confidence),
     }
     rows = tuple(Row((name, value)) for name, value in values.items() if value)
     return Table(("Measure", PHASES[phase].rstrip(".")), rows)
+
+
+def probability_of(confidence: Confidence) -> str:
+    """Say how probable it is that a lesion is real, and whether a person should look."""
+    known = confidence.probability is not None
+    said = f"{confidence.probability:.2f}" if known else "not calibrated"
+    return f"{said}, please review" if confidence.review else said
 
 
 def _phases(lesion: MeasuredSegment, kidney: MeasuredSegment | None) -> Table:

@@ -97,7 +97,8 @@ def test_operators_pass_the_very_objects_on(stand: Stand, settings: Settings) ->
     assert stand.calls["localize"][0] is series
     assert stand.calls["find_tumors"][1] is series.image
     assert stand.calls["find_tumors"][2] is kidney
-    assert stand.calls["take_findings"] == (series, pred, settings.choice.numbers, ())
+    why = "tumor_stand was not calibrated"
+    assert stand.calls["take_findings"] == (series, pred, settings.choice.numbers, (), why)
     place, *given = stand.calls["write"]
     assert place is PLACE
     assert given[0] is series

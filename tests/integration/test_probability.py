@@ -11,6 +11,7 @@ import pydicom
 import pytest
 import torch
 from monai.data import MetaTensor
+from pydicom.dataset import Dataset
 
 from renalseg.evidence import Evidence, with_evidence
 from renalseg.output.label_maps import maps_of
@@ -86,3 +87,26 @@ def test_a_model_without_probabilities_says_so(tmp_path: Path) -> None:
     run_with(write_case(tmp_path / "ct").folder, tmp_path / "out", Both(("seg", "probability")))
     assert not list((tmp_path / "out").glob("*probability*"))
     assert NO_PROBABILITIES in stored(tmp_path / "out")["warnings"]
+
+
+def numbers_of(item: Dataset) -> dict[str, float]:
+    """The numbers of a report by the meaning of their concepts, of the last group that has them."""
+    found = {}
+    for child in item.get("ContentSequence", ()):
+        if child.ValueType == "NUM" and child.MeasuredValueSequence:
+            value = child.MeasuredValueSequence[0].NumericValue
+            found[child.ConceptNameCodeSequence[0].CodeMeaning] = float(value)
+        found |= numbers_of(child)
+    return found
+
+
+def test_result_and_report_say_how_sure_they_are(tmp_path: Path) -> None:
+    run_with(write_case(tmp_path / "ct").folder, tmp_path / "out", Probable(("seg", "sr")))
+    kidney, *_, tumor = stored(tmp_path / "out")["segments"]
+    assert kidney["confidence"] is None
+    assert (tumor["confidence"]["mean_output"], tumor["confidence"]["probability"]) == (1.0, None)
+    assert "was not calibrated" in tumor["confidence"]["reason"]
+    (path,) = (tmp_path / "out").glob("*.sr.dcm")
+    numbers = numbers_of(pydicom.dcmread(path))
+    assert numbers["Mean output of the network, no probability"] == 1.0
+    assert "Calibrated probability that it is real" not in numbers

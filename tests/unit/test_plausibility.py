@@ -328,6 +328,9 @@ def test_slabs_on_a_stalk_are_to_be_reviewed() -> None:
     (text,) = [text for text in result.judgment.review if "in fragments" in text]
     assert text.startswith("The tumor of ")
     assert "on the right is in fragments: it fills only " in text
+    ((voxel, reason),) = [doubt for doubt in result.doubts if "in fragments" in doubt[1]]
+    assert result.pred[(0, *voxel)] == TUMOR
+    assert text.endswith(f" on the right {reason}.")
 
 
 def test_a_tumor_is_as_solid_as_its_hull_is_full() -> None:

@@ -50,6 +50,7 @@ from renalseg.labels import (
     LATERALITY,
     THIRDS,
     TUMOR,
+    Confidence,
     ContrastPhase,
     MeasuredSegment,
     Side,
@@ -65,6 +66,11 @@ EXTENT = CodedConcept("EXTENT", SCHEME, "Extent in the scan")
 CUT = CodedConcept("CUT", SCHEME, "Cut off: volume and diameters are lower bounds")
 IMAGE = CodedConcept("IMAGE", SCHEME, "Image that shows most of it")
 IN_ONE_SLICE = CodedConcept("ONESLICE", SCHEME, "Within one axial slice")
+
+PROBABILITY = CodedConcept("PROBABILITY", SCHEME, "Calibrated probability that it is real")
+MEAN_OUTPUT = CodedConcept("MEANOUTPUT", SCHEME, "Mean output of the network, no probability")
+PEAK_OUTPUT = CodedConcept("PEAKOUTPUT", SCHEME, "Highest output of the network, no probability")
+AGREEMENT = CodedConcept("AGREEMENT", SCHEME, "Share that other networks call a lesion")
 
 RENAL = CodedConcept("RENAL", SCHEME, "R.E.N.A.L. nephrometry score")
 PADUA = CodedConcept("PADUA", SCHEME, "PADUA score")
@@ -223,9 +229,23 @@ def _measurements(segment: MeasuredSegment) -> list[Measurement]:
     ]
     if segment.exophytic_percent is not None:
         measured.append(Measurement(EXOPHYTIC, segment.exophytic_percent, codes.UCUM.Percent))
+    if segment.confidence is not None:
+        measured += _confidence(segment.confidence)
     if segment.nephrometry is not None:
         measured += _nephrometry(segment.nephrometry)
     return measured
+
+
+def _confidence(confidence: Confidence) -> list[Measurement]:
+    """Return how sure the result is of a lesion, under private concepts."""
+    none, percent = codes.UCUM.NoUnits, codes.UCUM.Percent
+    values = (
+        (PROBABILITY, confidence.probability, none),
+        (MEAN_OUTPUT, confidence.mean_output, none),
+        (PEAK_OUTPUT, confidence.peak_output, none),
+        (AGREEMENT, confidence.agreement_percent, percent),
+    )
+    return [Measurement(name, value, unit) for name, value, unit in values if value is not None]
 
 
 def _changes(change: Change | None) -> Iterator[Measurement]:

@@ -31,16 +31,22 @@ NOT_ENHANCED = (
 _MOST_REASONS = 3  # that are said of one piece
 
 
+Doubt = tuple[tuple[int, ...], str]
+"""Index (3,) of a voxel of a tumor, and why a person should look at it."""
+
+
 class Judged(NamedTuple):
     """The reportable findings.
 
     Attributes:
         pred: Labels (1, X, Y, Z) uint8 without what is not plausible.
         judgment: What the result says about itself.
+        doubts: What a person should check in reported tumors: an index (3,) in each, and a reason.
     """
 
     pred: MetaTensor
     judgment: Judgment
+    doubts: tuple[Doubt, ...] = ()
 
 
 def judge(
@@ -68,7 +74,7 @@ def judge(
         return Judged(empty, Judgment(reason="; ".join(pieces.reasons())))
     phase = phase_of(read_signs(scene, list(pieces.kidneys()), limits.phase), limits.phase)
     volumes = np.bincount(found.tumors.ravel()) * ml
-    given_back, said = _judge_tumors(pieces, volumes, phase, limits)
+    given_back, said, doubted = _judge_tumors(pieces, volumes, phase, limits)
     local = labels[found.box].copy()
     local[np.isin(found.tumors, given_back)] = KIDNEY
     local[(local > 0) & ~np.isin(found.pieces, pieces.kept)] = BACKGROUND
@@ -79,7 +85,12 @@ def judge(
     if phase == ContrastPhase.NONCONTRAST:
         review.append(NOT_ENHANCED)
     judged = MetaTensor(torch.from_numpy(kept)[None], affine=pred.affine)
-    return Judged(judged, Judgment(phase, review=tuple(review)))
+    start = np.array([part.start for part in found.box])
+    doubts = tuple(
+        (tuple((np.argwhere(found.tumors == number)[0] + start).tolist()), reason)
+        for number, reason in doubted
+    )
+    return Judged(judged, Judgment(phase, review=tuple(review)), doubts)
 
 
 class _Pieces:
@@ -133,12 +144,12 @@ class _Pieces:
 
 def _judge_tumors(
     pieces: _Pieces, volumes: np.ndarray, phase: ContrastPhase, limits: Plausibility
-) -> tuple[list[int], list[str]]:
-    """Returns the numbers of the regions that are not tumors, and the sentences for review."""
+) -> tuple[list[int], list[str], list[tuple[int, str]]]:
+    """Returns the regions that are not tumors, sentences for review, and reasons by region."""
     scene = pieces.scene
     sides = {side: pieces.on(side) for side in Side}
     given_back: dict[tuple[Side, str], list[int]] = defaultdict(list)
-    said = []
+    said, doubted = [], []
     for number in range(1, len(volumes)):
         mask = scene.tumors == number
         piece = int(scene.pieces[mask].max(initial=0))
@@ -153,8 +164,9 @@ def _judge_tumors(
             continue
         for reason in reasons_for_review(region, scene, limits.tumor):
             said.append(f"the tumor of {volumes[number]:.1f} ml on the {side.value} {reason}")
+            doubted.append((number, reason))
     back = [_not_reported(side, why, volumes[ns]) for (side, why), ns in given_back.items()]
-    return [number for numbers in given_back.values() for number in numbers], back + said
+    return [n for numbers in given_back.values() for n in numbers], back + said, doubted
 
 
 def _sentence(text: str) -> str:
