@@ -100,12 +100,22 @@ class Ended:
             EXIT_REFUSED if study is not None and refused else self.exit_code,
             study.finding if study is not None else "",
             *(f"{volumes[kind]:.1f}" if volumes else "" for kind in (KIDNEY, TUMOR, CYST)),
+            *_review(study),
             "" if self.settings is None else self.settings.choice.algorithm,
             "" if self.settings is None else self.settings.choice.fingerprint,
             f"{self.seconds:.2f}",
             message or _message(study),
         )
         return dict(zip(COLUMNS, values, strict=True))
+
+
+def _review(study: StudyResult | None) -> tuple[object, str, object]:
+    """How many reasons there are to look at a study, which, and its least probable lesion."""
+    if study is None or study.finding == REFUSED:
+        return "", "", ""
+    known = [each.confidence.probability for each in study.segments if each.confidence is not None]
+    least = min((each for each in known if each is not None), default="")
+    return len(study.review), " ".join(study.review), least
 
 
 def _message(study: StudyResult | None) -> str:

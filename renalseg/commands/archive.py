@@ -17,7 +17,8 @@ def run_archive(options: argparse.Namespace, choices: Mapping[str, Any]) -> int:
     """Segments the studies of a folder, by each method that is asked for.
 
     Args:
-        options: Of the command line: root, out_root, model, again and compare.
+        options: Of the command line: root, out_root, model, again, compare and
+            review.
         choices: Arguments of `Settings.resolve`; "method" is a list, or None.
 
     Returns:
@@ -55,7 +56,12 @@ def run_archive(options: argparse.Namespace, choices: Mapping[str, Any]) -> int:
 
 def _segment(options: argparse.Namespace, out_root: Path, settings: Any) -> list[int]:
     """Segments the studies and compares those of one patient; gives their exit codes."""
+    from renalseg.output.archive_table import SUMMARY_FILE, put_review_first
+
     codes = _segment_all(options, out_root, settings)
+    if options.review and (out_root / SUMMARY_FILE).is_file():
+        count = put_review_first(out_root / SUMMARY_FILE)
+        print(f"{plural(count, 'study', 'studies')} to review, first in {SUMMARY_FILE}")
     if options.compare and out_root.is_dir():
         from renalseg.followup.archive import FOLDER, compare_archive
 

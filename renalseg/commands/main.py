@@ -177,6 +177,9 @@ def _parser() -> argparse.ArgumentParser:
         default=True,
         help="compare each study with the one before it of the same patient (the default)",
     )
+    archive.add_argument(
+        "--review", action="store_true", help="sort archive.csv by what to look at first"
+    )
     archive.set_defaults(action=_archive)
     for command in (run, archive):
         command.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help=_BUNDLES)

@@ -11,6 +11,7 @@ from renalseg.runtime.harmless import csv_cell
 SUMMARY_FILE = "archive.csv"
 COLUMNS = (
     *("study", "exit_code", "finding", "kidney_ml", "tumor_ml", "cyst_ml"),
+    *("review", "review_reasons", "probability"),
     *("method", "fingerprint", "seconds", "message"),
 )
 
@@ -54,6 +55,26 @@ def put_rows(
         else:
             kept.append(row)
     write_table(path, [*kept[:place], *new, *kept[place:]], names)
+
+
+def put_review_first(path: Path) -> int:
+    """Sorts the lines by what is worth looking at first, and counts those that ask for it.
+
+    First come studies with reasons for review, the most reasons first, then those that were refused
+    or failed, then the others by their least probable lesion.
+
+    Args:
+        path: The table.
+    """
+    names, rows = _read(path, COLUMNS)
+
+    def rank(row: Mapping[str, str | None]) -> tuple[int, bool, float]:
+        failed = row.get("exit_code") not in ("0", "", None)
+        return -int(row.get("review") or 0), not failed, float(row.get("probability") or 1)
+
+    rows.sort(key=rank)
+    write_table(path, rows, names)
+    return sum(rank(row)[0] < 0 for row in rows)
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> None:
