@@ -17,7 +17,10 @@ from renalseg.runtime import log
 from renalseg.runtime.harmless import one_line
 
 if TYPE_CHECKING:
+    from renalseg.worker.http import Access
     from renalseg.worker.jobs import Jobs
+    from renalseg.worker.rules import Rule
+    from renalseg.worker.server import Feed, Server
 
 FOLDER_VARIABLE = "RENALSEG_WORKER"
 DATABASE = "jobs.db"
@@ -30,11 +33,13 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 def add_worker_command(commands: Any) -> None:
     """Adds `worker` to the subcommands of a parser."""
     worker: argparse.ArgumentParser = commands.add_parser(
-        "worker", help="segment what arrives in an Orthanc server, and store the results there"
+        "worker", help="segment what arrives in an archive, and store the results there"
     )
     add = worker.add_argument
     add("--orthanc", metavar="URL", default=os.environ.get("RENALSEG_ORTHANC_URL"),
-        help="its address (or RENALSEG_ORTHANC_URL); see the guide for credentials")  # fmt: skip
+        help="address of an Orthanc server (or RENALSEG_ORTHANC_URL)")  # fmt: skip
+    add("--dicomweb", metavar="URL", default=os.environ.get("RENALSEG_DICOMWEB_URL"),
+        help="or of a DICOMweb server (or RENALSEG_DICOMWEB_URL)")  # fmt: skip
     add_folder(worker)
     add("--interval", type=_positive, default=5, metavar="S", help="seconds between polls (5)")
     add("--listen", type=_address, default="127.0.0.1:9131", metavar="HOST:PORT",
@@ -74,6 +79,9 @@ def _add_rule(worker: argparse.ArgumentParser) -> None:
     add("--backlog", action="store_true", help="at the first start, include existing series")
     add("--settle", type=_positive, default=300, metavar="S",
         help="ask about a series after this silence; longer than Orthanc's StableAge (300)",
+    )  # fmt: skip
+    add("--days", type=int, default=2, metavar="N",
+        help="with --dicomweb: how many days back by StudyDate to look for new series (2)",
     )  # fmt: skip
 
 
@@ -167,19 +175,14 @@ class _OneLine(logging.Formatter):
 
 
 def _build(options: argparse.Namespace) -> Any:
-    from renalseg.worker.http import Connection
     from renalseg.worker.job import Backoff
     from renalseg.worker.jobs import Jobs
     from renalseg.worker.loop import Stop, Worker
-    from renalseg.worker.orthanc.client import Orthanc
-    from renalseg.worker.orthanc.feed import Feed
     from renalseg.worker.rules import Rule
     from renalseg.worker.scratch import Scratch
     from renalseg.worker.task import COMPARE, DEFAULT_COMMAND, Task
     from renalseg.worker.work import Work
 
-    if not options.orthanc:
-        raise ConfigError("Expected --orthanc URL or RENALSEG_ORTHANC_URL")
     slots = devices(options.device, options.jobs)
     rule = Rule(options.min_slices, options.description, options.body_part, options.sender)
     task = Task(
@@ -189,10 +192,6 @@ def _build(options: argparse.Namespace) -> Any:
         delete_superseded=options.delete_superseded,
         compare=COMPARE if options.compare else (),
     )
-    connection = Connection(options.orthanc, os.environ)
-    if connection.exposed:
-        _log().warning("the password goes to %s unencrypted: use https", connection.url)
-    orthanc = Orthanc(connection)
     backoff = Backoff(
         first=options.retry_after, tries=options.tries, store=options.store_days * _DAY
     )
@@ -201,12 +200,49 @@ def _build(options: argparse.Namespace) -> Any:
         options.scratch or options.folder, int(options.scratch_gib * _GIB), len(slots)
     )
     stop = Stop(options.grace)
-    feed = Feed(
-        orthanc, jobs, rule,
-        settle=options.settle, backlog=options.backlog, corrections=options.corrections,
-    )  # fmt: skip
-    work = Work(orthanc, jobs, scratch, task, give_up=stop.now)
+    server, feed = _archive(options, jobs, rule)
+    work = Work(server, jobs, scratch, task, give_up=stop.now)
     return Worker(feed, work, jobs, slots, stop, options.interval)
+
+
+def _archive(options: argparse.Namespace, jobs: Jobs, rule: Rule) -> tuple[Server, Feed]:
+    """The archive that the options name, and what is new in it.
+
+    Raises:
+        ConfigError: They name none or two, or ask of DICOMweb what only Orthanc does.
+    """
+    from renalseg.worker.dicomweb.client import DicomWeb
+    from renalseg.worker.dicomweb.feed import Feed as DicomWebFeed
+    from renalseg.worker.http import DICOMWEB, Access, Connection
+    from renalseg.worker.orthanc.client import Orthanc
+    from renalseg.worker.orthanc.feed import Feed as OrthancFeed
+
+    if bool(options.orthanc) == bool(options.dicomweb):
+        raise ConfigError(
+            "Expected --orthanc URL or --dicomweb URL (or RENALSEG_ORTHANC_URL, "
+            "RENALSEG_DICOMWEB_URL), and not both"
+        )
+    common = {"settle": options.settle, "backlog": options.backlog}
+    if options.orthanc:
+        connection = Connection(options.orthanc, os.environ)
+        _warn_if_exposed(connection.access)
+        orthanc = Orthanc(connection)
+        feed = OrthancFeed(orthanc, jobs, rule, corrections=options.corrections, **common)
+        return orthanc, feed
+    if options.sender or options.forward or options.delete_superseded:
+        raise ConfigError(
+            "Expected no --sender, --forward and --delete-superseded with --dicomweb: rules of "
+            "the archive do that"
+        )
+    access = Access.of(options.dicomweb, os.environ, DICOMWEB)
+    _warn_if_exposed(access)
+    server = DicomWeb(access)
+    return server, DicomWebFeed(server, jobs, rule, days=options.days, **common)
+
+
+def _warn_if_exposed(access: Access) -> None:
+    if access.exposed:
+        _log().warning("the password goes to %s unencrypted: use https", access.url)
 
 
 def _open(make: Callable[[], Jobs]) -> Jobs:

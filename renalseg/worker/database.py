@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from renalseg.errors import ConfigError, RetryableError, what_ran_out
 
-VERSION = 3
+VERSION = 4
 _SCHEMA = """
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -46,6 +46,11 @@ ALTER TABLE job ADD COLUMN corrects INTEGER REFERENCES job (id);
 CREATE TABLE result (job INTEGER PRIMARY KEY REFERENCES job (id), text TEXT NOT NULL);
 CREATE INDEX job_study ON job (study_uid);
 CREATE INDEX job_source ON job (series_uid);
+""",
+    3: """
+CREATE TABLE seen (
+    series TEXT PRIMARY KEY, files INTEGER NOT NULL, since REAL NOT NULL, done INTEGER NOT NULL
+);
 """,
 }
 # A full or failing disk, or a lock held by another process: each may have passed by the next try.

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,23 @@ _POINT = ", ".join(field.name for field in fields(Change))
 _POINTS = 200  # that are kept
 _DUE = "(due <= ? OR due > ?)"
 _ARRIVAL = ", ".join(field.name for field in fields(Arrival))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How a series stood in a search, where a server has no log of changes.
+
+    Attributes:
+        series: The server's name for it.
+        files: How many it had.
+        since: When it had that many for the first time, in seconds since 1970.
+        done: Whether it was examined since, or was there before the worker.
+    """
+
+    series: str
+    files: int
+    since: float
+    done: bool
 
 
 class Jobs:
@@ -51,29 +68,34 @@ class Jobs:
     # what arrives
 
     def cursor(self) -> int | None:
-        """Number of the change up to which Orthanc's log was read; None before the first time."""
+        """Up to where the news of the server were read; None before the first time.
+
+        The number of a change in Orthanc's log, or for DICOMweb a day as YYYYMMDD.
+        """
         row = self.database.one("SELECT change FROM cursor")
         return None if row is None else int(row["change"])
 
     def take_in(
         self,
-        cursor: int,
+        cursor: int | None,
         arrivals: Iterable[Arrival] = (),
         *,
         arrived: Iterable[str] = (),
         settled: Iterable[str] = (),
         point: Change | None = None,
+        seen: Seen | None = None,
     ) -> list[int]:
-        """Marks a part of Orthanc's log as read, and makes jobs of what is new in it.
+        """Marks a part of the server's news as read, and makes jobs of what is new in it.
 
         All or nothing: after a crash the same part is read again and makes no job twice.
 
         Args:
-            cursor: Where to continue.
+            cursor: Where to continue; None to leave that as it is.
             arrivals: Series that are complete at present.
             arrived: Instances that arrived.
             settled: Instances whose series was examined, or that are gone.
             point: A change that was read, by which the log is recognized later.
+            seen: A series as a search found it.
 
         Returns:
             Numbers of the new jobs.
@@ -85,7 +107,11 @@ class Jobs:
             self.database.change_each("INSERT OR IGNORE INTO arrived VALUES (?, ?)", came)
             self.database.change_each("DELETE FROM arrived WHERE instance = ?", gone)
             new = [self._add(arrival, now) for arrival in arrivals]
-            self._keep_place(cursor, point)
+            if seen is not None:
+                values = astuple(seen)
+                self.database.change("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", *values)
+            if cursor is not None:
+                self._keep_place(cursor, point)
         return [number for number in new if number is not None]
 
     def points(self) -> list[Change]:
@@ -123,11 +149,25 @@ class Jobs:
         )
         return [row["instance"] for row in rows]
 
-    def ask_for(self, instances: Iterable[str]) -> None:
-        """Schedules another request for a series, by its instances, as if they had just arrived."""
-        came = [(name, self.clock()) for name in instances]
+    def ask_for(self, series: str, instances: Iterable[str]) -> None:
+        """Schedules another look at a series, as if its instances had just arrived."""
+        now = self.clock()
         with self.database.transaction():
-            self.database.change_each("INSERT OR IGNORE INTO arrived VALUES (?, ?)", came)
+            again = "UPDATE seen SET done = 0, since = ? WHERE series = ?"
+            if not self.database.change(again, now, series).rowcount:
+                came = [(name, now) for name in instances]
+                self.database.change_each("INSERT OR IGNORE INTO arrived VALUES (?, ?)", came)
+
+    def seen(self, series: str) -> Seen | None:
+        """How a series stood in the last search that found it changed; None if none found it."""
+        row = self.database.one("SELECT * FROM seen WHERE series = ?", series)
+        return None if row is None else Seen(**{**dict(row), "done": bool(row["done"])})
+
+    def growing(self) -> list[str]:
+        """Series that were seen and not yet examined."""
+        return [
+            row["series"] for row in self.database.all("SELECT series FROM seen WHERE NOT done")
+        ]
 
     def postpone(self, instances: Iterable[str]) -> None:
         """Waits for instances as if they had just arrived."""

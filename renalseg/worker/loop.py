@@ -1,4 +1,4 @@
-"""The worker's main loop: reads Orthanc's log, does jobs, and stops on request."""
+"""The worker's main loop: reads what is new in the archive, does jobs, and stops on request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from renalseg.worker.scratch import NoRoomError
 from renalseg.worker.server import Feed
 from renalseg.worker.work import DATABASE, Work
 
-ORTHANC = "Orthanc"
 SCRATCH = "the scratch folder"
 _IDLE_SECONDS = 0.5
 _STUCK_SECONDS = 600.0  # longer than reading any part of the log takes
@@ -65,7 +64,7 @@ class Status:
     """Status of the worker for monitoring.
 
     Attributes:
-        up: Whether Orthanc answered the last request; None before the first.
+        up: Whether the archive answered the last request; None before the first.
         polled: When it last answered, in seconds since 1970.
         beat: When the worker was last active, on the monotonic clock.
     """
@@ -84,7 +83,7 @@ class Worker:
         jobs: Keeps them.
         devices: One for each job at a time.
         stop: Stops it on request.
-        interval: Seconds between polls of Orthanc's log.
+        interval: Seconds between polls of the archive.
     """
 
     def __init__(
@@ -152,7 +151,7 @@ class Worker:
         return False
 
     def poll(self) -> None:
-        """Reads Orthanc's log once, and notes whether it answers."""
+        """Reads what is new once, and notes whether it answers."""
         try:
             new = self.feed.poll()
             self.trouble.is_over(DATABASE)  # the position in the log was written
@@ -163,13 +162,13 @@ class Worker:
             return
         except Exception as error:  # a fault caused by one answer must not end the rest
             if not isinstance(error, RenalSegError):
-                _log.debug("reading Orthanc's log", exc_info=True)
-            self.trouble.begins(ORTHANC, error)
+                _log.debug("reading the news", exc_info=True)
+            self.trouble.begins(self.work.server.name, error)
             self.status.up = False
             return
-        self.trouble.is_over(ORTHANC)
+        self.trouble.is_over(self.work.server.name)
         if not self.status.up:
-            _log.info("Orthanc answers")
+            _log.info("%s answers", self.work.server.name)
         self.status.up, self.status.polled = True, time.time()
         if new:
             _log.info("new jobs: %s", ", ".join(map(str, new)))
@@ -226,7 +225,7 @@ class Worker:
         self.stop.wait(self.interval)
 
     def _do_one(self, number: int, device: str) -> bool:
-        # Nothing starts while Orthanc is away, so an outage costs waiting jobs no tries.
+        # Nothing starts while the archive is away, so an outage costs waiting jobs no tries.
         if not self.status.up or not self.jobs.waiting() or not self._has_room():
             return False
         with device_lock(device, lambda: self.stop.wait(_IDLE_SECONDS)) as lock:

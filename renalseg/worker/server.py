@@ -1,6 +1,7 @@
 """What the worker needs of an archive: what is new in it, fetch, store.
 
-`renalseg.worker.orthanc` has it of Orthanc's REST interface.
+`renalseg.worker.orthanc` has it by Orthanc's REST interface, and `renalseg.worker.dicomweb` by
+DICOMweb.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from renalseg.runtime import log
 from renalseg.runtime.harmless import one_line
 from renalseg.worker.database import DatabaseError
 from renalseg.worker.earlier import EarlierResults, object_names
-from renalseg.worker.http import PREFIX, AnswerError, GoneError, Trouble, UnreachableError
+from renalseg.worker.http import PREFIXES, AnswerError, GoneError, Trouble, UnreachableError
 from renalseg.worker.job import Job, State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.process import Ended, run
@@ -195,7 +195,7 @@ class Work:
         instances = self.server.instances(job.series)
         if content_hash(instances) != job.input_hash:
             # No server reports deleted slices, so the series is requested as well.
-            self.jobs.ask_for(instance.id for instance in instances)
+            self.jobs.ask_for(job.series, (instance.id for instance in instances))
             raise RetryableError("the series has changed; it is checked again once it is stable")
         if start is None:
             return self._save(job, instances, folder / "input")
@@ -377,7 +377,7 @@ def _environment(device: str, tmp: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(PREFIX) and name != "RENALSEG_LOG"
+        if not name.startswith(PREFIXES) and name != "RENALSEG_LOG"
     }
     for name in set(_PATHS) & set(kept):  # its working directory is not the worker's
         parts = [str(Path(part).absolute()) for part in kept[name].split(os.pathsep) if part]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import shutil
 import ssl
 import subprocess
@@ -37,6 +38,32 @@ def test_credentials(server: FakeOrthanc, environment: dict[str, str], sent: str
     Orthanc(Connection(server.url, environment)).check()
     ((_, _, headers),) = server.requests
     assert {name.title(): value for name, value in headers.items()}.get("Authorization") == sent
+
+
+@pytest.mark.parametrize("password", ["plain", "with: colon", 'q"u\\o$te{x}', "Grüße €", " "])
+@pytest.mark.parametrize("file", [False, True])
+def test_a_password_of_any_characters(
+    server: FakeOrthanc, tmp_path: Path, password: str, file: bool
+) -> None:
+    (tmp_path / "password").write_text(password + "\n", encoding="utf-8")
+    given = {"PASSWORD_FILE": str(tmp_path / "password")} if file else {"PASSWORD": password}
+    environment = {f"RENALSEG_ORTHANC_{name}": value for name, value in given.items()}
+    Orthanc(Connection(server.url, {**environment, "RENALSEG_ORTHANC_USER": "worker"})).check()
+    sent = server.requests[-1][2]["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(sent).decode("utf-8") == f"worker:{password}"
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"USER": "a:b"}, "no colon"),
+        ({"TOKEN": "a\nb"}, "printable ASCII"),
+        ({"USER": "a", "PASSWORD_FILE": "/no/file"}, "at /no/file"),
+    ],
+)
+def test_credentials_that_cannot_be_sent(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Connection("http://x", {f"RENALSEG_ORTHANC_{k}": v for k, v in environment.items()})
 
 
 def test_wrong_credentials_are_said_and_not_shown(server: FakeOrthanc) -> None:

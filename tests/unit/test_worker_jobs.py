@@ -213,7 +213,7 @@ def test_instances_wait_until_their_series_was_looked_at(jobs: Jobs, clock: Cloc
 def test_a_database_of_another_version_is_refused(jobs: Jobs, tmp_path: Path) -> None:
     jobs.database.change("PRAGMA user_version = 99")
     jobs.database.close()
-    with pytest.raises(ConfigError, match=r"version 3 at .*, got 99"):
+    with pytest.raises(ConfigError, match=r"version 4 at .*, got 99"):
         Jobs(tmp_path / "jobs.db")
 
 
