@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _STYLES = {
     State.DONE: "green", State.DEAD: "red", State.REFUSED: "yellow", State.RUNNING: "cyan",
-    State.STORING: "magenta",
+    State.STORING: "magenta", State.FORWARDING: "magenta",
 }  # fmt: skip
 _LIMIT = 50
 
@@ -84,11 +84,12 @@ def _list(jobs: Jobs, options: argparse.Namespace) -> None:
     if options.json:
         _write_json([asdict(job) for job in found])
         return
-    table = Table("job", "state", "tries", "slices", "created", "seconds", "series", "")
+    table = Table("job", "state", "after", "tries", "slices", "created", "seconds", "series", "")
     for job in found:
         table.add_row(
-            str(job.id), f"[{_STYLES.get(job.state, 'default')}]{job.state}", str(job.tries),
-            str(job.slices), _time(job.created), _seconds(job), job.series, _escape(job.message),
+            str(job.id), f"[{_STYLES.get(job.state, 'default')}]{job.state}", job.step,
+            str(job.tries), str(job.slices), _time(job.created), _seconds(job), job.series,
+            _escape(job.message),
         )  # fmt: skip
     console = Console(highlight=False)
     if not console.is_terminal:

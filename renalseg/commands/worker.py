@@ -43,7 +43,7 @@ def add_worker_command(commands: Any) -> None:
     add_folder(worker)
     add("--interval", type=_positive, default=5, metavar="S", help="seconds between polls (5)")
     add("--listen", type=_address, default="127.0.0.1:9131", metavar="HOST:PORT",
-        help="for /healthz, /readyz and /metrics (127.0.0.1:9131)")  # fmt: skip
+        help="for a page, /healthz, /readyz and /metrics (127.0.0.1:9131)")  # fmt: skip
     add("--grace", type=_positive, default=20, metavar="S",
         help="seconds for running jobs when it is stopped (20)")  # fmt: skip
     add("-v", "--verbose", action="store_true", help="log more, and show tracebacks")

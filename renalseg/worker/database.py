@@ -51,6 +51,9 @@ CREATE INDEX job_source ON job (series_uid);
 CREATE TABLE seen (
     series TEXT PRIMARY KEY, files INTEGER NOT NULL, since REAL NOT NULL, done INTEGER NOT NULL
 );
+ALTER TABLE job ADD COLUMN step TEXT NOT NULL DEFAULT 'received';
+UPDATE job SET step = 'segmented' WHERE state = 'storing';
+UPDATE job SET step = 'forwarded' WHERE state = 'done';
 """,
 }
 # A full or failing disk, or a lock held by another process: each may have passed by the next try.

@@ -16,7 +16,9 @@ class State(StrEnum):
     RETRY = "retry"
     """Failed; will be retried when it is due."""
     STORING = "storing"
-    """Computed; its results lie in the scratch folder until they are stored and forwarded."""
+    """Computed; its results lie in the scratch folder until they are stored."""
+    FORWARDING = "forwarding"
+    """Stored; its results wait to be sent to the targets."""
     DONE = "done"
     REFUSED = "refused"
     """The application says that it cannot be segmented; retrying does not help."""
@@ -27,6 +29,25 @@ class State(StrEnum):
 
 
 WAITING = (State.QUEUED, State.RETRY)
+DELIVERING = (State.STORING, State.FORWARDING)
+
+
+class Step(StrEnum):
+    """The last step that a job has behind it; each is tried on its own until it succeeds."""
+
+    RECEIVED = "received"
+    SEGMENTED = "segmented"
+    STORED = "stored"
+    FORWARDED = "forwarded"
+
+
+NEXT = {
+    Step.RECEIVED: State.QUEUED,
+    Step.SEGMENTED: State.STORING,
+    Step.STORED: State.FORWARDING,
+    Step.FORWARDED: State.QUEUED,
+}
+"""The state in which a job that ended is taken up again after each step; after the last, anew."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +80,8 @@ class Job:
         bytes: Their size, and that of what has to be fetched with them.
         corrects: The job of the CT whose result a person edited, where the series is the edited
             segmentation; None of a CT.
-        state: Where it is.
+        state: What it does or waits for.
+        step: What it has behind it.
         tries: How often it was started.
         created: When it was queued.
         due: When it may start.
@@ -74,7 +96,7 @@ class Job:
         finding: What was found.
         results: Orthanc ids of the results.
         superseded_by: The job with more of the series.
-        deliveries: Failed attempts to store and send its results.
+        deliveries: Failed attempts to store its results, and since they are stored, to send them.
         waited: Seconds that its results have waited between these attempts.
         sent: Targets that have its results.
     """
@@ -88,6 +110,7 @@ class Job:
     bytes: int
     corrects: int | None
     state: State
+    step: Step
     tries: int
     created: float
     due: float

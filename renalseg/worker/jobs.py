@@ -18,7 +18,7 @@ import msgspec
 
 from renalseg.errors import InputError, plural
 from renalseg.worker.database import Database
-from renalseg.worker.job import WAITING, Arrival, Backoff, Job, State
+from renalseg.worker.job import DELIVERING, NEXT, WAITING, Arrival, Backoff, Job, State, Step
 from renalseg.worker.orthanc.client import Change
 
 _COLUMNS = ", ".join(field.name for field in fields(Job))
@@ -182,7 +182,7 @@ class Jobs:
         known = self.database.all("SELECT * FROM job WHERE series = ?", arrival.series)
         if any(row["input_hash"] == arrival.input_hash for row in known):
             return None
-        computed = (State.DONE, State.STORING)
+        computed = (State.DONE, *DELIVERING)
         if any(row["state"] in computed and row["slices"] > arrival.slices for row in known):
             return None
         values = (*astuple(arrival), State.QUEUED, now, now)
@@ -235,26 +235,42 @@ class Jobs:
         with self.database.transaction():
             self._end(
                 job, State.STORING, finding, exit_code=0, finding=finding, due=self.clock(),
-                deliveries=0, waited=0.0, sent="[]",
+                step=Step.SEGMENTED, deliveries=0, waited=0.0, sent="[]",
             )  # fmt: skip
 
-    def to_store(self) -> list[Job]:
-        """Jobs whose results are to be stored now; those that were never tried go first."""
-        query = f"SELECT {_COLUMNS} FROM job WHERE state = ? AND {_DUE} ORDER BY deliveries, due"
-        due = self._due(self.backoff.longest_store)
-        return [_job(row) for row in self.database.all(query, State.STORING, *due)]
+    def stored(self, job: int) -> bool:
+        """Notes that the results of a job are stored; returns whether they are to be sent on."""
+        with self.database.transaction():
+            if self.get(job).state != State.STORING:
+                return False
+            self._set(
+                job, State.FORWARDING, "", step=Step.STORED, due=self.clock(),
+                deliveries=0, waited=0.0,
+            )  # fmt: skip
+            return True
 
-    def store_now(self) -> None:
+    def to_deliver(self) -> list[Job]:
+        """Jobs whose results are to be stored or sent now; those never tried go first."""
+        query = (
+            f"SELECT {_COLUMNS} FROM job WHERE state IN (?, ?) AND {_DUE} ORDER BY deliveries, due"
+        )
+        due = self._due(self.backoff.longest_store)
+        return [_job(row) for row in self.database.all(query, *DELIVERING, *due)]
+
+    def deliver_now(self) -> None:
         """Makes all waiting results due now, since what they waited for is back."""
         now = self.clock()
-        query = "UPDATE job SET waited = max(0, waited - max(0, due - ?)), due = ? WHERE state = ?"
-        self.database.change(query, now, now, State.STORING)
+        query = (
+            "UPDATE job SET waited = max(0, waited - max(0, due - ?)), due = ? "
+            "WHERE state IN (?, ?)"
+        )
+        self.database.change(query, now, now, *DELIVERING)
 
-    def store_later(self, job: int, message: str) -> None:
+    def deliver_later(self, job: int, message: str) -> None:
         """Notes that results could not be stored or sent; this is retried for days."""
         with self.database.transaction():
             found = self.get(job)
-            if found.state != State.STORING:
+            if found.state not in DELIVERING:
                 return
             delay = self.backoff.store_delay(found.deliveries + 1)
             values = {
@@ -267,7 +283,7 @@ class Jobs:
                 return
             self._change(job, message=message, **values)
             if not found.deliveries:  # only the first of hundreds of tries is noted
-                self._note(job, State.STORING, message)
+                self._note(job, found.state, message)
 
     def note_sent(self, job: int, targets: Iterable[str]) -> None:
         """Records which targets have the results of a job."""
@@ -276,8 +292,8 @@ class Jobs:
     def compute_again(self, job: int, message: str) -> None:
         """Queues a job whose results were lost before they were stored."""
         with self.database.transaction():
-            if self.get(job).state == State.STORING:
-                self._set(job, State.QUEUED, message, due=self.clock())
+            if self.get(job).state in DELIVERING:
+                self._set(job, State.QUEUED, message, step=Step.RECEIVED, due=self.clock())
 
     def before(self, job: int) -> list[Job]:
         """The jobs of the same series before one, oldest first."""
@@ -297,17 +313,17 @@ class Jobs:
         """
         with self.database.transaction():
             found = self.get(job)
-            if found.state not in (State.RUNNING, State.STORING):
+            if found.state not in (State.RUNNING, *DELIVERING):
                 return []
             self._set(
                 job, State.DONE, finding, exit_code=0, finding=finding, pid=None, born=None,
-                ended=found.ended or self.clock(),
+                step=Step.FORWARDED, ended=found.ended or self.clock(),
             )  # fmt: skip
             if found.results and result:
                 self.database.change("INSERT OR REPLACE INTO result VALUES (?, ?)", job, result)
             before = self.before(job)
             for old in before:
-                if old.state in (State.DONE, State.STORING):
+                if old.state in (State.DONE, *DELIVERING):
                     self._supersede(old.id, job)
         return [old for old in before if old.results]
 
@@ -347,19 +363,21 @@ class Jobs:
             self._end(job, state, "the worker ended unexpectedly", due=self.clock())
 
     def retry(self, job: int) -> None:
-        """Queues a job again, with all its tries.
+        """Takes up a job that ended at the step it has before it, with all its tries.
 
         Raises:
             InputError: It is already waiting or running, or a newer job has more of its series.
         """
         with self.database.transaction():
-            state = self.get(job).state
-            if state == State.STORING:
-                self._set(job, state, "by hand", due=self.clock(), waited=0.0)
-                return
-            if state not in (State.DONE, State.REFUSED, State.DEAD, State.RETRY):
-                raise InputError(f"Job {job} is {state}: expected one that ended or waits to retry")
-            self._set(job, State.QUEUED, "by hand", tries=0, due=self.clock())
+            found = self.get(job)
+            ended = (State.DONE, State.REFUSED, State.DEAD, State.RETRY)
+            if found.state not in (*ended, *DELIVERING):
+                raise InputError(
+                    f"Job {job} is {found.state}: expected one that ended or waits to retry"
+                )
+            state = NEXT[found.step]
+            step = Step.RECEIVED if state == State.QUEUED else found.step
+            self._set(job, state, "by hand", step=step, tries=0, due=self.clock(), waited=0.0)
 
     # what is asked
 
@@ -409,6 +427,11 @@ class Jobs:
         """The newest jobs first, in one state or all; -1 for no limit."""
         query = f"SELECT {_COLUMNS} FROM job WHERE ? IN (state, '') ORDER BY id DESC LIMIT ?"
         return [_job(row) for row in self.database.all(query, state or "", limit)]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state; one that no job is in is missing."""
+        rows = self.database.all("SELECT state, count(*) AS number FROM job GROUP BY state")
+        return {row["state"]: row["number"] for row in rows}
 
     def events(self, job: int) -> list[tuple[float, str, str]]:
         """When a job entered which state, and why."""

@@ -156,7 +156,7 @@ class Worker:
             new = self.feed.poll()
             self.trouble.is_over(DATABASE)  # the position in the log was written
             if not self.status.up:
-                self.jobs.store_now()
+                self.jobs.deliver_now()
         except DatabaseError as error:
             self.trouble.begins(DATABASE, error)
             return
@@ -214,7 +214,7 @@ class Worker:
                 if self.status.up:
                     self.work.store()
             except Exception as error:
-                self._wait_for(error, "storing")
+                self._wait_for(error, "delivering")
             self._computed.wait(_IDLE_SECONDS)
 
     def _wait_for(self, error: Exception, what: str) -> None:

@@ -21,9 +21,12 @@ from prometheus_client.registry import Collector
 from renalseg import __version__
 from renalseg.errors import ConfigError
 from renalseg.worker.database import Database, DatabaseError
-from renalseg.worker.job import WAITING, State
+from renalseg.worker.job import DELIVERING, WAITING, State
 from renalseg.worker.loop import Worker
+from renalseg.worker.status import page
 
+_HTML = "text/html; charset=utf-8"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _BUCKETS = (10, 30, 60, 120, 300, 600, 1800, 3600)  # seconds
 
 
@@ -38,10 +41,7 @@ class _Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         worker, database = self.worker, self.worker.jobs.database
-        counts = {
-            row["state"]: row["number"]
-            for row in database.all("SELECT state, count(*) AS number FROM job GROUP BY state")
-        }
+        counts = worker.jobs.counts()
         version = GaugeMetricFamily("renalseg_build_info", "Version.", labels=["version"])
         version.add_metric([__version__], 1)
         jobs = GaugeMetricFamily("renalseg_jobs", "Jobs by state.", labels=["state"])
@@ -49,7 +49,10 @@ class _Metrics(Collector):
             jobs.add_metric([state], counts.get(state, 0))
         yield from (version, jobs, _durations(database))
         oldest = database.scalar("SELECT min(created) FROM job WHERE state IN (?, ?)", *WAITING)
-        unstored = database.scalar("SELECT min(ended) FROM job WHERE state = ?", State.STORING)
+        unstored, unsent = (
+            database.scalar("SELECT min(ended) FROM job WHERE state = ?", state)
+            for state in DELIVERING
+        )
         for name, text, value in (
             ("queue_length", "Jobs waiting", sum(counts.get(state, 0) for state in WAITING)),
             ("oldest_waiting_seconds", "Age of the oldest waiting job", _age(oldest)),
@@ -58,8 +61,13 @@ class _Metrics(Collector):
                 "Age of the oldest result waiting to be stored",
                 _age(unstored),
             ),
-            ("orthanc_up", "Whether Orthanc answers", bool(worker.status.up)),
-            ("last_poll_timestamp_seconds", "When Orthanc last answered", worker.status.polled),
+            (
+                "oldest_unforwarded_seconds",
+                "Age of the oldest result waiting to be sent to a target",
+                _age(unsent),
+            ),
+            ("orthanc_up", "Whether the archive answers", bool(worker.status.up)),
+            ("last_poll_timestamp_seconds", "When the archive last answered", worker.status.polled),
             ("change_cursor", "Last change that was read", worker.jobs.cursor() or 0),
             ("scratch_bytes", "Bytes in the scratch folder", worker.work.scratch.used()),
         ):
@@ -97,7 +105,7 @@ def _age(since: float | None) -> float:
 
 @contextmanager
 def serve(worker: Worker, host: str, port: int) -> Iterator[str]:
-    """Answers ``/healthz``, ``/readyz`` and ``/metrics`` from a separate thread.
+    """Answers ``/``, ``/healthz``, ``/readyz`` and ``/metrics`` from a separate thread.
 
     Args:
         worker: The worker it reports on.
@@ -111,6 +119,7 @@ def serve(worker: Worker, host: str, port: int) -> Iterator[str]:
         ConfigError: The address is in use, or does not belong to this machine.
     """
     pages: dict[str, Callable[[], tuple[int, str]]] = {
+        "/": lambda: (200, page(worker)),
         "/healthz": lambda: _said(worker.alive()),
         "/readyz": lambda: _said(worker.ready()),
         "/metrics": lambda: (200, exposition(worker)),
@@ -140,14 +149,16 @@ def _handler(
         timeout = 10  # for clients that connect and send nothing
 
         def do_GET(self) -> None:
-            page = pages.get(self.path)
+            find = pages.get(self.path)
             try:
-                status, text = page() if page else (404, "/healthz /readyz /metrics\n")
+                status, text = find() if find else (404, f"{' '.join(pages)}\n")
             except DatabaseError:  # its message is in the log
                 status, text = _said(False)
             body = text.encode()
             self.send_response(status)
-            self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
+            html = text.startswith("<")
+            self.send_header("Content-Type", _HTML if html else CONTENT_TYPE_PLAIN_0_0_4)
+            self.send_header("Content-Security-Policy", _POLICY)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -101,7 +101,8 @@ class Server(Protocol):
             results: Names that `store` returned.
 
         Raises:
-            AnswerError: The server does not know the target, or the target rejects them.
+            GoneError: The server does not know the target, or lacks a result.
+            AnswerError: The target rejects them.
         """
 
     def delete(self, result: str, manufacturer: str) -> bool:

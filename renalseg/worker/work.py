@@ -99,11 +99,11 @@ class Work:
 
     def store(self) -> None:
         """Stores and forwards computed results that are due; errors are recorded."""
-        for job in self.jobs.to_store():
+        for job in self.jobs.to_deliver():
             if self.give_up():
                 return
             with log.thread_about_study(job.study_uid):
-                self._store(job)
+                self._deliver(job)
 
     def take_up(self) -> None:
         """Recovers what a killed worker left in the scratch folder and the database."""
@@ -292,44 +292,60 @@ class Work:
 
         return look
 
-    def _store(self, job: Job) -> None:
+    def _deliver(self, job: Job) -> None:
+        """Stores what a job has computed, then sends it on; all of it can be repeated."""
+        try:
+            if job.state == State.STORING and not self._store(job):
+                return
+            self._forward(job.id)
+        except Exception as error:
+            _log.debug("job %d", job.id, exc_info=True)
+            if not self.jobs.get(job.id).deliveries:
+                _log.warning("job %d is waiting to be delivered: %s", job.id, error)
+            self._note(partial(self.jobs.deliver_later, job.id, _one_line(error)))
+
+    def _store(self, job: Job) -> bool:
+        """Stores the results of a job; False if they are lost or no longer wanted."""
         if not self._is_complete(job):
             lost = "its results are no longer in the scratch folder"
             self._note(partial(self.jobs.compute_again, job.id, lost))
-            return
-        try:
-            self._deliver(job, self.scratch.kept(_key(job)) or Path())
-        except Exception as error:
-            _log.debug("job %d", job.id, exc_info=True)
-            if not job.deliveries:
-                _log.warning("job %d is waiting to be stored: %s", job.id, error)
-            self._note(partial(self.jobs.store_later, job.id, _one_line(error)))
-            return
-        _log.info("job %d is stored", job.id)
-
-    def _deliver(self, job: Job, folder: Path) -> None:
-        """Stores and forwards what a job has computed; all of it can be repeated."""
+            return False
         stored: list[str] = []
-        for path in objects(folder):
+        for path in objects(self.scratch.kept(_key(job)) or Path()):
             stored.append(self.server.store(path))
             self.jobs.note_results(job.id, stored)
+        _log.info("job %d is stored", job.id)
+        return self.jobs.stored(job.id)
+
+    def _forward(self, number: int) -> None:
+        """Sends the results of a job to each target that lacks them, and ends the job."""
+        job = self.jobs.get(number)
         sent = list(job.sent)
-        for target in self.task.forward if stored else ():
+        for target in self.task.forward if job.results else ():
             if target not in sent:
-                self.server.forward(target, stored)
+                self._send(job, target)
                 sent.append(target)
-                self.jobs.note_sent(job.id, sent)
-        before = self.jobs.before(job.id)
+                self.jobs.note_sent(number, sent)
+        before = self.jobs.before(number)
         if self.task.delete_superseded:
             for old in before:
-                for instance in set(old.results) - set(stored):
-                    self.server.delete(instance, OWN_MANUFACTURER)
+                for result in set(old.results) - set(job.results):
+                    self.server.delete(result, OWN_MANUFACTURER)
                 if old.results:
                     self.jobs.note_results(old.id, ())
-        text = (folder / RESULT_FILE).read_text(encoding="utf-8")
-        self.jobs.finish(job.id, job.finding or "", text)
+        kept = self.scratch.kept(_key(job))
+        text = "" if kept is None else (kept / RESULT_FILE).read_text(encoding="utf-8")
+        self.jobs.finish(number, job.finding or "", text)
         for done in (job, *before):
             self.scratch.drop(_key(done))
+
+    def _send(self, job: Job, target: str) -> None:
+        """Sends results to a target, and stores them again for the next try if they are gone."""
+        try:
+            self.server.forward(target, job.results)
+        except GoneError:
+            self._store(job)
+            raise
 
 
 def objects(folder: Path) -> list[Path]:

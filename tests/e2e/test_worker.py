@@ -142,7 +142,7 @@ def test_the_real_application(orthanc: RealOrthanc, small_sample: Path, tmp_path
     try:
         wait_for(lambda: ready(worker), "the worker")
         orthanc.send(small_sample / "dicom")
-        unfinished = Counter(("queued", "running", "storing"))
+        unfinished = Counter(("queued", "running", "storing", "forwarding"))
         wait_for(lambda: worker.states() - unfinished, "the job", seconds=600)
     finally:
         worker.end(signal.SIGKILL)

@@ -58,6 +58,10 @@ class FakeOrthanc:
     dates: dict[str, str] = field(default_factory=dict)
     contents: dict[str, Any] = field(default_factory=dict)
 
+    def requests_of(self, method: str, path: str) -> list[str]:
+        """Paths of the requests of a method that begin so."""
+        return [at for how, at, _ in self.requests if how == method and at.startswith(path)]
+
     def replace_database(self) -> None:
         """All is gone, and the log begins anew, later."""
         for kept in (self.tags, self.files, self.stable, self.changes, self.stored):

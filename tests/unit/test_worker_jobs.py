@@ -237,9 +237,9 @@ def test_a_clock_that_is_set_holds_nothing_up(jobs: Jobs, clock: Clock, days: in
     assert jobs.waiting()
     number = start(jobs)
     jobs.keep(number)
-    jobs.store_later(number, "away")
+    jobs.deliver_later(number, "away")
     clock.now -= days * 86400
-    assert [job.id for job in jobs.to_store()] == [number]
+    assert [job.id for job in jobs.to_deliver()] == [number]
     assert jobs.get(number).waited < 100
 
 
@@ -298,11 +298,11 @@ def test_results_that_are_tried_early_have_not_waited(jobs: Jobs) -> None:
     number = start(jobs)
     jobs.keep(number)
     for _ in range(100):
-        jobs.store_later(number, "away")
-        jobs.store_now()
+        jobs.deliver_later(number, "away")
+        jobs.deliver_now()
     assert jobs.get(number).state == State.STORING
     assert jobs.get(number).waited == pytest.approx(0, abs=1e-6)
-    assert [job.id for job in jobs.to_store()] == [number]
+    assert [job.id for job in jobs.to_deliver()] == [number]
 
 
 def test_tries_to_store_are_at_most_a_quarter_of_an_hour_apart() -> None:

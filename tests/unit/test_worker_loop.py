@@ -28,7 +28,7 @@ from renalseg.worker.process import born
 from renalseg.worker.rules import Rule
 from renalseg.worker.scratch import Scratch
 from renalseg.worker.work import Task, Work
-from tests.factories.fake_orthanc import FakeOrthanc, serve
+from tests.factories.fake_orthanc import PATIENT, FakeOrthanc, serve
 from tests.factories.orthanc import wait_for
 
 COPY = """
@@ -307,6 +307,36 @@ def test_a_job_counts_in_every_bucket_that_is_large_enough(
     assert found["renalseg_job_seconds_sum"] == 45
     assert found['renalseg_job_seconds_bucket{le="30"}'] == 0
     assert found['renalseg_job_seconds_bucket{le="60"}'] == 1
+
+
+def test_the_page_shows_jobs_and_reasons_but_no_patient(
+    worker: Worker, server: FakeOrthanc
+) -> None:
+    identifier = "-".join(["0a1b2c3d"] * 5)
+    for name in ("a", "b", identifier):
+        server.add(name, SeriesInstanceUID=f"1.2.840.99.123456.{len(name)}")
+    worker.poll()
+    worker._do_one(0, "cpu")
+    worker.work.store()
+    for message in (f"<script> 1.2.840.99.123456.41 of {identifier}", "no memory"):
+        job = worker.jobs.claim("cpu")
+        assert job is not None
+        worker.jobs.fail(job.id, message, 75)
+    with serve_metrics(worker, "127.0.0.1", 0) as address:
+        with urllib.request.urlopen(address) as answer:
+            text = answer.read().decode()
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        request = urllib.request.Request(address, data=b"x")
+        with pytest.raises(urllib.error.HTTPError, match="501"):
+            urllib.request.urlopen(request)
+    assert "<td>done</td><td>forwarded</td>" in text
+    assert "<td>retry</td><td>received</td>" in text
+    assert "<td>Orthanc</td><td>answers</td>" in text
+    assert "no memory" in text
+    done = worker.jobs.newest(State.DONE)[0]
+    for hidden in ("<script>", "1.2.840", identifier, done.finding or "?", *PATIENT.values()):
+        assert hidden not in text
 
 
 def ask(url: str) -> int:

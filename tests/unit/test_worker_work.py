@@ -15,7 +15,7 @@ import pytest
 
 from renalseg.errors import ConfigError, RetryableError
 from renalseg.worker.http import Connection
-from renalseg.worker.job import Backoff, Job, State
+from renalseg.worker.job import Backoff, Job, State, Step
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.orthanc.client import Orthanc
 from renalseg.worker.orthanc.feed import Feed
@@ -265,7 +265,7 @@ def test_results_are_sent_on(bench: Bench) -> None:
 
 def test_an_unknown_target_is_tried_again(bench: Bench) -> None:
     job = bench.do(GOOD, forward=("nowhere",))
-    assert job.state == State.STORING
+    assert job.state == State.FORWARDING
     assert "no target nowhere" in (job.message or "")
 
 
@@ -296,7 +296,7 @@ def test_a_worker_killed_after_storing_stores_nothing_twice(
     with pytest.raises(KeyboardInterrupt):
         bench.do(GOOD)
     monkeypatch.undo()
-    (job,) = bench.jobs.newest(State.STORING)
+    (job,) = bench.jobs.newest(State.FORWARDING)
     stored = set(bench.server.stored)
     assert set(job.results) == stored
     bench.work.take_up()
@@ -381,7 +381,8 @@ def failing(function, times: int):  # type: ignore[no-untyped-def]
 def test_a_target_that_is_away_for_days_gets_what_was_computed(bench: Bench) -> None:
     bench.server.faults["/dicom-web"] = [500] * 100
     job = bench.do(counted(bench), forward=("pacs", "dicomweb:pacs"))
-    assert job.state == State.STORING
+    assert (job.state, job.step) == (State.FORWARDING, Step.STORED)
+    uploads = len(bench.server.requests_of("POST", "/instances"))
     waits = []
     for _ in range(99):
         waits.append(bench.jobs.get(job.id).due - bench.now)
@@ -401,7 +402,8 @@ def test_a_target_that_is_away_for_days_gets_what_was_computed(bench: Bench) -> 
     ]
     assert runs(bench) == 1
     noted = [state for _, state, _ in bench.jobs.events(job.id)]
-    assert noted == ["queued", "running", "storing", "storing", "done"]
+    assert noted == ["queued", "running", "storing", "forwarding", "forwarding", "done"]
+    assert len(bench.server.requests_of("POST", "/instances")) == uploads
 
 
 def test_results_that_nobody_takes_for_a_week_wait_for_somebody(bench: Bench) -> None:
@@ -413,8 +415,10 @@ def test_results_that_nobody_takes_for_a_week_wait_for_somebody(bench: Bench) ->
         bench.work.store()
     assert bench.jobs.get(job.id).state == State.DEAD
     bench.server.faults.clear()
+    assert bench.jobs.get(job.id).step == Step.STORED
     bench.jobs.retry(job.id)
-    assert bench.do(counted(bench), forward=("pacs",)).state == State.DONE
+    bench.work.store()
+    assert bench.jobs.get(job.id).state == State.DONE
     assert runs(bench) == 1
 
 
@@ -451,7 +455,7 @@ def test_a_worker_killed_before_it_notes_the_results_has_them(
 
 @pytest.mark.parametrize("lost", ["all", "an object"])
 def test_results_that_were_lost_are_computed_again(bench: Bench, lost: str) -> None:
-    bench.server.faults["/modalities"] = [500]
+    bench.orthanc.store = failing(bench.orthanc.store, 1)  # type: ignore[method-assign]
     job = bench.do(counted(bench), forward=("pacs",))
     (kept,) = bench.scratch.root.iterdir()
     if lost == "all":
@@ -463,6 +467,17 @@ def test_results_that_were_lost_are_computed_again(bench: Bench, lost: str) -> N
     assert bench.jobs.get(job.id).state == State.QUEUED
     assert bench.do(counted(bench), forward=("pacs",)).state == State.DONE
     assert runs(bench) == 2
+
+
+def test_results_that_are_gone_when_they_are_to_be_sent_are_stored_again(bench: Bench) -> None:
+    bench.server.faults["/modalities"] = [404]
+    job = bench.do(counted(bench), forward=("pacs",))
+    assert job.state == State.FORWARDING
+    assert len(bench.server.requests_of("POST", "/instances")) == 2 * len(job.results)
+    bench.now += 3600
+    bench.work.store()
+    assert bench.jobs.get(job.id).step == Step.FORWARDED
+    assert runs(bench) == 1
 
 
 def test_what_is_computed_stands_until_late_slices_are_done(bench: Bench) -> None:

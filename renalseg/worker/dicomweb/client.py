@@ -170,15 +170,15 @@ class DicomWeb:
             within: UIDs of the study, or of study and series.
             filters: For the client.
         """
-        search: Callable[..., Any] = {
+        searches: dict[str, Callable[..., Any]] = {
             "StudyInstanceUID": self._client.search_for_studies,
             "SeriesInstanceUID": self._client.search_for_series,
             "SOPInstanceUID": self._client.search_for_instances,
-        }[by]
+        }
         seen: set[str] = set()
         while True:
             with self._asking(f"GET {by} of {within or 'all'}"):
-                page = search(
+                page = searches[by](
                     *filter(None, within.split("/")),
                     limit=_PAGE, offset=len(seen), fields=list(_TAGS), **filters,
                 )  # fmt: skip
@@ -208,9 +208,9 @@ class DicomWeb:
         except requests.HTTPError as error:
             status = 0 if error.response is None else error.response.status_code
             raise self.access.error(self.name, request, status) from None
-        except requests.TooManyRedirects as error:
+        except requests.TooManyRedirects:
             raise AnswerError(f"{self.name} redirects {request}") from None
-        except requests.JSONDecodeError as error:
+        except requests.JSONDecodeError:
             raise FormError(f"Expected JSON for {request}, found other text") from None
         except requests.RequestException as error:
             cause = getattr(next(iter(error.args), None), "reason", type(error).__name__)

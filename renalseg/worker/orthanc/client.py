@@ -281,7 +281,7 @@ class Orthanc:
                 "POST", path, {"Resources": list(instances), "Synchronous": True}
             )
         except GoneError as error:
-            raise AnswerError(f"Orthanc has no target {target}, or lacks a result") from error
+            raise GoneError(f"Orthanc has no target {target}, or lacks a result") from error
         if isinstance(answer, dict) and answer.get("FailedInstancesCount"):
             raise AnswerError(f"{target} did not take every result")
 
