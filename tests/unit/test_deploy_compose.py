@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.compose.accounts import write
 from renalseg.commands.main import _parser
 from tests.factories.deployment import DEPLOY, load
 
@@ -18,7 +20,7 @@ def compose() -> dict[str, Any]:
     return load("compose/compose.yaml")
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "compose.gpu.yaml"])
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.gpu.yaml", "compose.tls.yaml"])
 def test_compose_files_follow_the_compose_specification(name: str) -> None:
     pytest.importorskip("check_jsonschema", reason="brings the schema of the specification")
     jsonschema = pytest.importorskip("jsonschema")
@@ -53,11 +55,42 @@ def test_the_worker_reaches_nothing_but_orthanc(compose: dict[str, Any]) -> None
 
 
 def test_there_is_no_default_password(compose: dict[str, Any]) -> None:
-    for service in ("orthanc", "worker"):
-        password = compose["services"][service]["environment"]["RENALSEG_ORTHANC_PASSWORD"]
-        assert re.fullmatch(r"\$\{RENALSEG_ORTHANC_PASSWORD:\?[^}]+\}", password)
-    example = (DEPLOY / "compose/example.env").read_text()
-    assert re.search(r"^RENALSEG_ORTHANC_PASSWORD=$", example, re.MULTILINE)
+    """Both read files that accounts.py makes, and without which nothing starts."""
+    files = {name: secret["file"] for name, secret in compose["secrets"].items()}
+    assert set(files.values()) == {"./accounts/orthanc.json", "./accounts/worker-password"}
+    ignored = (DEPLOY.parent / ".gitignore").read_text().splitlines()
+    assert "/deploy/compose/accounts/" in ignored
+    worker = compose["services"]["worker"]
+    assert worker["secrets"] == ["worker-password"]
+    path = worker["environment"]["RENALSEG_ORTHANC_PASSWORD_FILE"]
+    assert path == "/run/secrets/worker-password"
+    assert "PASSWORD=" not in (DEPLOY / "compose/example.env").read_text()
+    for service in compose["services"].values():
+        names = service.get("environment", {})
+        assert not [name for name in names if name.endswith(("PASSWORD", "TOKEN"))]
+
+
+def test_accounts_hold_any_character_and_only_their_owner_opens_them(tmp_path: Path) -> None:
+    passwords = {"worker": 'q"u\\o$te €', "viewer": "v", "admin": "a"}
+    write(passwords, tmp_path / "accounts")
+    assert (tmp_path / "accounts").stat().st_mode & 0o777 == 0o700
+    users = json.loads((tmp_path / "accounts/orthanc.json").read_text(encoding="utf-8"))
+    assert users == {"RegisteredUsers": passwords}
+    given = (tmp_path / "accounts/worker-password").read_text(encoding="utf-8")
+    assert given == passwords["worker"]
+    with pytest.raises(SystemExit, match="password for viewer without"):
+        write({**passwords, "viewer": "${HOME}"}, tmp_path / "other")
+
+
+def test_tls_overlay_changes_the_transport_alone() -> None:
+    plain, tls = load("compose/plain.json"), load("compose/tls.json")
+    assert (plain["SslEnabled"], plain["DicomTlsEnabled"]) == (False, False)
+    assert (tls["SslEnabled"], tls["DicomTlsEnabled"]) == (True, True)
+    assert tls["DicomTlsRemoteCertificateRequired"] is True
+    assert tls["DicomModalities"]["pacs"].pop("UseDicomTls") is True
+    assert tls["DicomModalities"] == plain["DicomModalities"]
+    shared = set(load("compose/orthanc.json")) & {*plain, *tls}
+    assert shared == set()  # Orthanc refuses a section in two files
 
 
 def test_every_variable_of_the_example_is_used(compose: dict[str, Any]) -> None:
@@ -87,11 +120,12 @@ def test_files_that_are_mounted_are_there(compose: dict[str, Any]) -> None:
 
 
 def test_orthanc_takes_images_from_the_pacs_alone() -> None:
-    config = load("compose/orthanc.json")
+    config = {**load("compose/orthanc.json"), **load("compose/plain.json")}
     allowed = {name: value for name, value in config.items() if name.startswith("DicomAlways")}
     assert set(allowed.values()) == {False}
     assert config["AuthenticationEnabled"] is True
     assert config["DicomCheckCalledAet"] is True
+    assert config["DicomCheckModalityHost"] is True
     assert [modality["AllowStore"] for modality in config["DicomModalities"].values()] == [True]
 
 
