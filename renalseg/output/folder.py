@@ -30,7 +30,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     """
     try:
         result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"Expected {RESULT_FILE} of a run in {folder}: {error}") from error
     studies = result.get("studies") if isinstance(result, dict) else None
     if not isinstance(studies, list) or not all(_is_study(entry) for entry in studies):
