@@ -1,4 +1,4 @@
-"""Segmentations for 3D Slicer, read by slicerio, which the developers of 3D Slicer maintain."""
+"""Segmentations for 3D Slicer, read by slicerio, which its developers maintain, and by itself."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import slicerio
 
@@ -25,6 +26,20 @@ def read(out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     (study,) = read_result(out)["studies"]
     assert study["files"] == [path.name]
     return slicerio.read_segmentation(str(path)), study
+
+
+def points_in_slicer(node: Any, segment_id: str) -> npt.NDArray[np.float64]:
+    """Centers (N, 3) in RAS mm of the voxels of a segment, as Slicer places them."""
+    import slicer
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+    from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+    mask, matrix = slicer.vtkOrientedImageData(), vtkMatrix4x4()
+    node.GetBinaryLabelmapRepresentation(segment_id, mask)
+    mask.GetImageToWorldMatrix(matrix)
+    values = vtk_to_numpy(mask.GetPointData().GetScalars()).reshape(mask.GetDimensions()[::-1]).T
+    to_ras = [[matrix.GetElement(row, column) for column in range(4)] for row in range(4)]
+    return to_world(to_ras, np.argwhere(values) + mask.GetExtent()[::2])
 
 
 @pytest.mark.parametrize("case", ["normal", "oblique", "reversed"])
@@ -71,3 +86,30 @@ def test_segment_numbers_are_not_taken_for_labels(tmp_path: Path) -> None:
     save(tmp_path / "ct.nii.gz", *drawn())
     run_with(tmp_path / "ct.nii.gz", tmp_path / "out", Both(("nrrd", "seg.nrrd")))
     assert file_in(tmp_path / "out") == tmp_path / "out" / "ct.nrrd"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["normal", "oblique"])
+def test_slicers_own_libraries_load_it(tmp_path: Path, case: str) -> None:
+    slicer = pytest.importorskip("slicer", reason="pip install slicer-core")
+    save(tmp_path / "ct.nii.gz", *drawn(CASES[case]))
+    run_with(tmp_path / "ct.nii.gz", tmp_path / "out", Both(("seg.nrrd",)))
+    expected, study = read(tmp_path / "out")
+    scene, node = slicer.vtkMRMLScene(), slicer.vtkMRMLSegmentationNode()
+    scene.AddNode(node)
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(tmp_path / "out" / "ct.seg.nrrd"))
+    assert storage.ReadData(node)
+    loaded = node.GetSegmentation()
+    assert loaded.GetNumberOfSegments() == len(study["segments"])
+    to_ras = lps_to_ras(np.asarray(expected["ijkToLPS"]))
+    for index, segment in enumerate(study["segments"]):
+        kind, side, number = segment["kind"], Side(segment["side"]), segment["number"]
+        found = loaded.GetNthSegment(index)
+        assert (found.GetName(), found.GetLabelValue()) == (segment["label"], number)
+        color = np.array(rgb_of(kind, side, number)) / 255
+        np.testing.assert_allclose(found.GetColor(), color, atol=1e-5)
+        assert f"^{LABELS[kind].type.value}^" in found.GetTerminology()
+        inside = to_world(to_ras, np.argwhere(expected["voxels"] == number))
+        points = points_in_slicer(node, loaded.GetNthSegmentID(index))
+        np.testing.assert_allclose(points, inside, atol=1e-6)
