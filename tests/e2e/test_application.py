@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import fire
 import highdicom as hd
+import monai.bundle
 import nibabel as nib
 import numpy as np
 import pytest
@@ -77,37 +80,48 @@ def test_sample_and_results_are_valid_dicom(application_run: Run) -> None:
         assert errors == []
 
 
+@pytest.fixture(scope="module")
+def small_run(
+    small_sample: Path, program: Program, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    """A run of the application for what is compared with it."""
+    out = tmp_path_factory.mktemp("small_run")
+    process = program("-m", "app", "-i", small_sample, "-o", out)
+    assert process.returncode == 0, process.stderr
+    return Run(small_sample, out, process)
+
+
 def test_application_and_library_write_the_same_objects(
-    small_sample: Path, program: Program, tmp_path: Path
+    small_run: Run, program: Program, tmp_path: Path
 ) -> None:
-    app = program("-m", "app", "-i", small_sample, "-o", tmp_path / "app")
-    assert app.returncode == 0, app.stderr
-    library = program("-m", "renalseg.commands.main", "run", small_sample, tmp_path / "library")
+    library = program("-m", "renalseg.commands.main", "run", small_run.source, tmp_path)
     assert library.returncode == 0, library.stderr
-    names = sorted(path.name for path in (tmp_path / "app").glob("*.dcm"))
-    assert names == sorted(path.name for path in (tmp_path / "library").glob("*.dcm"))
+    names = sorted(path.name for path in small_run.out.glob("*.dcm"))
+    assert names == sorted(path.name for path in tmp_path.glob("*.dcm"))
     assert len(names) == 3
     for name in names:
-        first, second = ((tmp_path / folder / name).read_bytes() for folder in ("app", "library"))
+        first, second = ((out / name).read_bytes() for out in (small_run.out, tmp_path))
         assert first == second
 
 
 def test_the_bundles_alone_give_the_voxels_of_the_application(
-    small_sample: Path, program: Program, tmp_path: Path
+    small_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stages of the default, one by one through files and ``python -m monai.bundle run``."""
-    default = Settings.resolve(device="cpu")
+    """The stages of the default, one by one through files and the command of MONAI."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # which each bundle replaces
+    device = small_run.result["device"]
+    default = Settings.resolve(device=device)
     assert default.choice.refiner is not None
-    shutil.copytree(small_sample / "dicom", tmp_path / "cases" / "study")
+    shutil.copytree(small_run.source / "dicom", tmp_path / "cases" / "study")
 
-    def run_bundle(name: str, *arguments: object) -> MetaTensor:
+    def run_bundle(name: str, *more: object) -> MetaTensor:
         root = default.choice.bundles / name
-        process = program(
-            "-m", "monai.bundle", "run", "--config_file", root / "configs/inference.yaml",
-            "--bundle_root", root, "--dataset_dir", tmp_path / "cases",
-            "--output_dir", tmp_path / name, "--device", "$torch.device('cpu')", *arguments,
+        arguments = (
+            "--config_file", root / "configs/inference.yaml", "--bundle_root", root,
+            "--dataset_dir", tmp_path / "cases", "--output_dir", tmp_path / name,
+            "--device", f"$torch.device('{device}')", *more,
         )  # fmt: skip
-        assert process.returncode == 0, process.stderr
+        fire.Fire(monai.bundle, ["run", *map(str, arguments)])
         return load_nifti(tmp_path / name / "study.nii.gz", torch.uint8)
 
     run_bundle(default.choice.localizer)
@@ -121,8 +135,4 @@ def test_the_bundles_alone_give_the_voxels_of_the_application(
     confirm = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
     expected = confirm({"pred": pred, "refined": refined})["pred"][0].numpy()
     assert set(np.unique(expected)) == {0, KIDNEY, TUMOR}
-
-    app = program("-m", "app", "-i", small_sample, "-o", tmp_path / "app", "--device", "cpu")
-    assert app.returncode == 0, app.stderr
-    (seg,) = (tmp_path / "app").glob("*.seg.dcm")
-    assert np.array_equal(labels_of(seg, small_sample), expected)
+    assert np.array_equal(labels_of(small_run.seg, small_run.source), expected)
