@@ -122,7 +122,7 @@ class Stored:
             self.segments,
             judgment,
             phases,
-            correction=None if corrected is None else msgspec.convert(corrected, Correction),
+            correction=None if corrected is None else _correction(corrected),
         )
 
     @property
@@ -154,6 +154,10 @@ class Stored:
         }
         kept = tuple(text for text in self.entry.get("warnings", ()) if text not in said)
         return None if self.ct is None else replace(self.ct, warnings=kept)
+
+
+def _correction(entry: Entry) -> Correction:
+    return msgspec.convert(entry, Correction, str_keys=True)  # JSON has no numbers as keys
 
 
 def write_again(
