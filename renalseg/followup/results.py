@@ -19,8 +19,8 @@ from renalseg.findings.followup.comparison import Comparison, PriorStudy
 from renalseg.output.comparison_files import PAGE_FILE, write_comparison
 from renalseg.output.earlier import (
     Earlier,
+    evidence_of,
     files_of,
-    other_evidence,
     predecessors,
     refuse_others,
 )
@@ -114,7 +114,7 @@ def _write_anew(prior: Stored, now: Stored, comparison: Comparison, folder: Path
     if now.report is not None and findings.correction is not None:
         reports += predecessors(now.report)
         edited = findings.correction.seg
-        segs += [each for each in other_evidence(now.report) if each.SOPInstanceUID == edited]
+        segs += [each for each in evidence_of(now.report) if each.SOPInstanceUID == edited]
     earlier = Earlier(reports=tuple(reports), evidence=tuple(segs))
     write_again(now, findings, folder, earlier, now.entry["seconds"])
 

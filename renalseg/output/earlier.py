@@ -22,6 +22,7 @@ _READ = (
     *(
         "PredecessorDocumentsSequence",
         "PertinentOtherEvidenceSequence",
+        "CurrentRequestedProcedureEvidenceSequence",
         "PatientID",
         "IssuerOfPatientID",
         "StudyDate",
@@ -136,9 +137,10 @@ def predecessors(report: Dataset) -> list[Dataset]:
     return _referenced(report, "PredecessorDocumentsSequence")
 
 
-def other_evidence(report: Dataset) -> list[Dataset]:
-    """The same of the objects that a report names as evidence without using their pixels."""
-    return _referenced(report, "PertinentOtherEvidenceSequence")
+def evidence_of(report: Dataset) -> list[Dataset]:
+    """The same of all objects that a report names as evidence."""
+    study, other = "CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"
+    return [*_referenced(report, study), *_referenced(report, other)]
 
 
 def _referenced(report: Dataset, keyword: str) -> list[Dataset]:
