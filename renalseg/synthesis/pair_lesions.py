@@ -151,8 +151,13 @@ def implant(
 
 def depth_in_slices(mask: Tensor) -> Tensor:
     """Pixels from each voxel of a mask (X, Y, Z) to its outside, in its own slice; float32."""
-    slices = [ndimage.distance_transform_edt(mask[..., z].numpy()) for z in range(mask.shape[-1])]
-    return torch.from_numpy(np.stack(slices, axis=-1).astype(np.float32))
+    depth = torch.zeros(mask.shape)
+    if mask.any():
+        x, y = ndimage.find_objects(mask.any(-1).numpy().astype(np.uint8))[0]
+        for z in range(mask.shape[-1]):
+            padded = np.pad(mask[x, y, z].numpy(), 1)  # what lies beyond its box is outside
+            depth[x, y, z] = torch.from_numpy(ndimage.distance_transform_edt(padded)[1:-1, 1:-1])
+    return depth
 
 
 def _noise_of(hu: Tensor, kidney: Tensor) -> float:

@@ -39,6 +39,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         spacing: mm along R, A, S.
         slices: Of a stack, an odd number.
         real: Share of the stacks that come from real slabs, if there are any.
+        implanted: Share of the real stacks that get further lesions.
         phases: Shares of the four contrast phases in drawn CTs.
         transform: From a stack to the network's input.
         seed: Start of the random stream.
@@ -51,6 +52,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         spacing: Sequence[float],
         slices: int = 5,
         real: float = 0.5,
+        implanted: float = 0.55,
         phases: Sequence[float] = (0.15, 0.38, 0.31, 0.16),
         transform: Callable[[dict[str, Any]], Any] | None = None,
         seed: int = 0,
@@ -60,6 +62,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
         self.size, self.spacing, self.slices = tuple(size), tuple(spacing), slices
         drawn = [slab for slab in self.slabs if slab.image is None]
         self.real = real if drawn else 1.0
+        self.implanted = implanted
         self.phases = tuple(phases)
         self.weights = _by_patient(self.slabs).share_memory_()
         self.shapes = [s for slab in drawn for s in lesion_shapes(slab.label, slab.spacing, slices)]
@@ -176,7 +179,7 @@ class KidneyPairs(CaseStream[dict[str, Any]]):
             found = None if found is None else _repeated(found)
         canvas = self._canvas(generator)
         hu = _vary_contrast(hu, label, canvas)
-        if chance(generator, 0.55):
+        if chance(generator, self.implanted):
             hu, label = implant(hu, label, self.shapes, canvas)
         hu = _vary_scanner(hu, label, canvas)
         mask = (label > 0 if found is None else (found > 0) | (label > KIDNEY)).to(torch.uint8)
@@ -223,21 +226,30 @@ def sample(
     low = torch.minimum(voxels.amin((1, 2)).floor().long().clamp(min=0), size - 1)
     high = torch.maximum(torch.minimum(voxels.amax((1, 2)).ceil().long() + 1, size), low + 1)
     (x, y), (to_x, to_y) = low.tolist(), high.tolist()
-    part = torch.stack([volume[x:to_x, y:to_y, z] for z in slices])[None].float() - outside
+    same = len(set(slices)) == 1  # a single slice, repeated
+    chosen = slices[:1] if same else slices
+    part = torch.stack([volume[x:to_x, y:to_y, z] for z in chosen])[None].float() - outside
     place = (2 * (voxels - low[:, None, None]) + 1) / (high - low)[:, None, None] - 1
     grid = torch.stack([place[1], place[0]], dim=-1)[None].float()
     found = functional.grid_sample(part, grid, mode=mode, align_corners=False)
-    return found[0].permute(1, 2, 0) + outside
+    found = found[0].permute(1, 2, 0) + outside
+    return found.repeat(1, 1, len(slices)) if same else found
 
 
 def _by_patient(slabs: Sequence[Slab]) -> Tensor:
-    """How often each real slab is drawn: by the square root of the slices of its patient."""
+    """How often each real slab is drawn: by the square root of the slices of its patient.
+
+    Slabs with a lesion are drawn twice as often, since most real slices have none.
+    """
     counts: dict[str, int] = {}
     slices = [0 if s.image is None else int(s.label.any(0).any(0).sum()) for s in slabs]
     for slab, count in zip(slabs, slices, strict=True):
         counts[slab.patient] = counts.get(slab.patient, 0) + count
     return torch.tensor(
-        [n * counts[s.patient] ** -0.5 if n else 0.0 for n, s in zip(slices, slabs, strict=True)]
+        [
+            (1 + int((s.label > KIDNEY).any())) * n * counts[s.patient] ** -0.5 if n else 0.0
+            for n, s in zip(slices, slabs, strict=True)
+        ]
     )
 
 
