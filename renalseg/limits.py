@@ -68,6 +68,8 @@ class TumorLimits:
         overlap: A region looks like the other kidney if their histograms of HU share this much.
         large_share: Share of its side from which a region that looks like the other kidney is not
             reported; a smaller one is reported with a reason for review.
+        thickness: A region in which the largest ball has less than this share of the radius of a
+            ball of its volume is no tumor.
         solidity: A tumor that fills less than this share of its convex hull is in fragments, which
             is a reason for review.
         islands: Most islands of a tumor in one slice that are no reason for review.
@@ -80,6 +82,7 @@ class TumorLimits:
     single_ml: float
     overlap: float
     large_share: float
+    thickness: float
     solidity: float
     islands: int
     island_mm2: float

@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 
 from renalseg.findings.plausibility import NOT_ENHANCED, Judged, judge
 from renalseg.findings.plausibility.phase import Signs, phase_of
-from renalseg.findings.plausibility.tumors import most_islands, solidity
+from renalseg.findings.plausibility.tumors import most_islands, solidity, thickness
 from renalseg.inference.methods import default_numbers
 from renalseg.labels import KIDNEY, TUMOR, ContrastPhase
 from tests.factories.bodies import SHAPE, Body
@@ -318,11 +318,11 @@ def test_islands_are_to_be_reviewed() -> None:
     assert any("islands in one slice" in text for text in result.judgment.review)
 
 
-def test_slabs_on_a_stalk_are_to_be_reviewed() -> None:
+def test_beads_on_a_string_are_to_be_reviewed() -> None:
     body = both()
-    for z in (-24, -8, 8, 24):
-        body.fill((65, -35, z), (18, 18, 3), 60, TUMOR)
-    body.fill((65, -35, 0), (3, 3, 24), 60, TUMOR)
+    for z in (-30, 0, 30):
+        body.tumor((65, -35, z), 10, 60)
+    body.fill((65, -35, 0), (3, 3, 30), 60, TUMOR)
     result = judged(body)
     assert (result.pred == TUMOR).any()
     (text,) = [text for text in result.judgment.review if "in fragments" in text]
@@ -331,6 +331,24 @@ def test_slabs_on_a_stalk_are_to_be_reviewed() -> None:
     ((voxel, reason),) = [doubt for doubt in result.doubts if "in fragments" in doubt[1]]
     assert result.pred[(0, *voxel)] == TUMOR
     assert text.endswith(f" on the right {reason}.")
+
+
+def test_a_layer_of_a_neighboring_organ_is_no_tumor() -> None:
+    body = both()
+    body.fill((65, -35, 5), (24, 24, 30), 60, TUMOR)
+    body.fill((65, -35, 5), (20, 20, 26), 150, KIDNEY)
+    result = judged(body)
+    assert not (result.pred == TUMOR).any()
+    assert any("thinner than any tumor" in text for text in result.judgment.review)
+
+
+def test_a_ball_is_as_thick_as_its_volume_allows_and_a_layer_is_not() -> None:
+    x, y, z = np.ogrid[-12:13, -12:13, -12:13]
+    ball = x**2 + y**2 + z**2 <= 100
+    assert thickness(ball, np.ones(3)) == pytest.approx(1, abs=0.1)
+    layer = np.zeros((40, 40, 3), dtype=bool)
+    layer[5:35, 5:35, 1:2] = True
+    assert thickness(layer, np.array([2.0, 2.0, 3.0])) < 0.25
 
 
 def test_a_tumor_is_as_solid_as_its_hull_is_full() -> None:

@@ -10,7 +10,8 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from renalseg.components import Mask
-from renalseg.findings.plausibility.scene import Scene
+from renalseg.findings.plausibility.scene import Scene, depth_in
+from renalseg.geometry import Array
 from renalseg.labels import ContrastPhase
 from renalseg.limits import TumorLimits
 
@@ -54,6 +55,8 @@ def why_kidney(
     large = region.mask.sum() >= limits.large_share * own
     if large and not enlarged and _overlap(region, scene) > limits.overlap:
         return "but looks like the other kidney"
+    if thickness(region.mask, scene.spacing) < limits.thickness:
+        return "but is thinner than any tumor: a layer of another organ, or a rim"
     return None
 
 
@@ -100,6 +103,17 @@ def solidity(mask: Mask, spacing: npt.ArrayLike) -> float:
     corners = np.concatenate([surface + corner for corner in np.ndindex(2, 2, 2)])
     step = np.asarray(spacing, dtype=np.float64)
     return float(mask.sum() * step.prod() / ConvexHull(corners * step).volume)
+
+
+def thickness(mask: Mask, spacing: Array) -> float:
+    """Radius of the largest ball in a mask (X, Y, Z), over that of a ball of its volume.
+
+    Args:
+        mask: A region of one voxel or more.
+        spacing: Mm along x, y and z.
+    """
+    ball = np.cbrt(0.75 / np.pi * mask.sum() * spacing.prod())
+    return float(depth_in(mask, spacing).max() / ball)
 
 
 def _overlap(region: Region, scene: Scene) -> float:
