@@ -250,8 +250,8 @@ class Confidence:
     Attributes:
         mean_output: Mean output of the networks over it, from 0 to 1, which is no probability.
         peak_output: The highest.
-        agreement_percent: How much of it other networks of the method call a lesion, too; None
-            where there are none.
+        agreement_percent: How much of a tumor other networks of the method call a lesion, too;
+            None where there are none, and of a cyst, which most networks do not know.
         probability: How often lesions like it were real in validation patients; None where the
             method was not calibrated.
         reason: Why there is no probability; None where there is one.

@@ -20,7 +20,7 @@ from renalseg.evidence import LESIONS, Evidence
 from renalseg.findings.plausibility import Doubt
 from renalseg.geometry import Array
 from renalseg.grids import Grid
-from renalseg.labels import KIDNEY, Confidence, MeasuredSegment
+from renalseg.labels import KIDNEY, TUMOR, Confidence, MeasuredSegment
 from renalseg.limits import ReviewLimits
 
 NOT_CALIBRATED = "the method was not calibrated"
@@ -97,7 +97,9 @@ def _judge(
 ) -> Confidence:
     outputs = evidence.on(grid)[LESIONS.index(kind)].numpy()[mask]
     mean = float(outputs.mean())
-    seen = [float(lesions.numpy()[mask].mean()) for lesions in evidence.seen(grid)]
+    # most networks know no cysts, and say nothing about one by not calling it a lesion
+    others = evidence.seen(grid) if kind == TUMOR else ()
+    seen = [float(lesions.numpy()[mask].mean()) for lesions in others]
     judged = Confidence(
         mean_output=round(mean, 3),
         peak_output=round(float(outputs.max()), 3),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg.evidence import Evidence, opinion_of
+from renalseg.evidence import LESIONS, Evidence, opinion_of
 from renalseg.findings.confidence import (
     Calibration,
     add_confidence,
@@ -18,7 +18,7 @@ from renalseg.findings.confidence import (
 from renalseg.findings.plausibility import Doubt
 from renalseg.inference.calibration import calibration_of
 from renalseg.inference.choice import Choice, Member
-from renalseg.labels import KIDNEY, TUMOR, Confidence, MeasuredSegment, Side
+from renalseg.labels import CYST, KIDNEY, TUMOR, Confidence, MeasuredSegment, Side
 from renalseg.limits import ReviewLimits
 from renalseg.output.lesion_table import rows_of
 from tests.factories.bundles import write_bundle
@@ -41,23 +41,24 @@ def confidence(
     opinions: tuple[MetaTensor, ...] = (),
     calibration: Calibration | str = SURE,
     doubts: tuple[Doubt, ...] = (),
+    kind: int = TUMOR,
 ) -> Confidence:
-    """Of a tumor in the last two of four voxels along a line."""
+    """Of a lesion in the last two of four voxels along a line."""
     probs = torch.stack(
-        [line(*outputs, dtype=torch.float16), line(0, 0, 0, 0, dtype=torch.float16)]
+        [line(*(outputs if each == kind else (0,) * 4), dtype=torch.float16) for each in LESIONS]
     )
     evidence = Evidence((MetaTensor(probs, affine=torch.from_numpy(AFFINE)),), opinions)
     segments = [
         MeasuredSegment(1, "Left kidney", KIDNEY, Side.LEFT, 1.0, 8.0, 8.0, 30.0, 1.0),
-        MeasuredSegment(2, "Left kidney tumor 1", TUMOR, Side.LEFT, 1.0, 8.0, 8.0, 30.0, 1.0),
+        MeasuredSegment(2, "Left kidney tumor 1", kind, Side.LEFT, 1.0, 8.0, 8.0, 30.0, 1.0),
     ]
     segmented = line(1, 1, 2, 2).numpy()
-    kidney, tumor = add_confidence(
+    kidney, lesion = add_confidence(
         segmented, AFFINE, segments, evidence, calibration, LIMITS, doubts
     )
     assert kidney.confidence is None
-    assert tumor.confidence is not None
-    return tumor.confidence
+    assert lesion.confidence is not None
+    return lesion.confidence
 
 
 def test_outputs_are_those_over_the_lesion() -> None:
@@ -82,6 +83,12 @@ def test_without_a_calibration_there_is_no_probability_but_a_reason() -> None:
 def test_outputs_of_0_and_1_have_a_probability() -> None:
     assert 0 < SURE.probability(0.0) < 0.01
     assert 0.99 < SURE.probability(1.0) < 1
+
+
+def test_networks_without_cysts_say_nothing_of_one() -> None:
+    blind = opinion_of(labels(1, 1, 1, 1))
+    found = confidence(0, 0, 1, 1, opinions=(blind,), kind=CYST)
+    assert (found.mean_output, found.agreement_percent, found.review) == (1, None, ())
 
 
 @pytest.mark.parametrize(
