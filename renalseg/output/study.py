@@ -244,12 +244,12 @@ def _unanswered(ct: CT, findings: Findings) -> list[str]:
 
 
 def weak_bundles(choice: Choice) -> list[str]:
-    """What to say about models that are on trial, not measured, or whose measured Dice is low.
+    """What to say of models that are to be read with caution: not measured, or known to fail.
 
-    Their metadata say so: `trial` is a sentence, `eval_metrics` has the Dice. That of a tumor
-    bundle depends on the bundles before it, so it counts only after those that it was measured
-    after. A method that finds no tumors where there are some must not let "no tumor found" stand
-    alone.
+    Their metadata say so: `caution` tells how a bundle fails, `eval_metrics` has the Dice. That of
+    a tumor bundle depends on the bundles before it, so it counts only after those that it was
+    measured after. A method that finds no tumors where there are some must not let "no tumor
+    found" stand alone.
     """
     said = []
     references = choice.references
@@ -268,8 +268,8 @@ def weak_bundles(choice: Choice) -> list[str]:
             metadata = read_metadata(references[stage].folder)
         except ConfigError:
             continue  # the bundle itself says that it is broken, when it is loaded
-        if trial := metadata.get("trial"):
-            said.append(f"{bundle} is on trial: {trial}")
+        if caution := metadata.get("caution"):
+            said.append(f"{bundle} {caution}")
         metrics = metadata.get("eval_metrics", {})
         structure = name.partition("_")[0]
         if metrics.get(name, 1.0) < LEAST_DICE:

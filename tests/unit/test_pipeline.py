@@ -107,8 +107,8 @@ def test_a_bundle_with_a_low_measured_dice_runs_with_a_warning(tmp_path: Path) -
     (warning,) = warnings_of("kidney_other", "tumor_blind")
     assert warning.startswith("tumor_blind was not measured after kidney_other: do not rely")
     assert warnings_of("kidney_good", "tumor_new") == []
-    text = json.dumps({"trial": "it sees tumors everywhere"})
+    text = json.dumps({"caution": "sees tumors everywhere"})
     (tmp_path / "tumor_new" / "configs" / "metadata.json").write_text(text)
-    said = ["tumor_new is on trial: it sees tumors everywhere"]
+    said = ["tumor_new sees tumors everywhere"]
     assert warnings_of("kidney_good", "tumor_new") == said
     assert warnings_of("kidney_absent", "tumor_new") == said

@@ -22,7 +22,7 @@ METADATA = {
     "version": "0.3.2",
     "name": "shipped",
     "task": "Segment",
-    "trial": "it misses",
+    "caution": "misses tumors",
     "eval_metrics": {"kidney_dice_synthetic": 0.49},
     "network_data_format": {"inputs": {"image": {"spatial_shape": [1.0, 1.0, 2.0]}}},
 }
@@ -76,7 +76,7 @@ def test_a_new_bundle_has_no_name_score_or_warning_of_the_shipped_one(
     metadata = json.loads((new / "configs" / "metadata.json").read_text())
     assert metadata["version"] == "0.1.0"
     assert metadata["name"] == "kidney_mine"
-    assert "trial" not in metadata
+    assert "caution" not in metadata
     assert metadata["eval_metrics"] == {"dice_kidney_validation_patches": 0.8}
     assert metadata["task"] == "Segment"
     assert metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] == [3.0, 3.0, 4.0]
