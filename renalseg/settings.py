@@ -34,7 +34,7 @@ from renalseg.limits import Numbers
 from renalseg.runtime.environment import switch
 from renalseg.volumes.files import FORMATS
 
-DEFAULT_METHOD = "sehdc+sehdc+msvnet"  # best outlines, fewest false tumors; see the README
+DEFAULT_METHOD = "sehdc+sehdc+unet"  # best outlines, and best on real tumors: ADR 11
 MESHES = ("stl", "obj", "glb")
 OF_ANY_CT = ("probability", *FORMATS, "masks", "seg.nrrd", *MESHES)  # what can be written of it
 OUTPUTS = ("seg", "labelmap", "rtstruct", "sr", "pdf", "sc", *OF_ANY_CT)  # of a DICOM study

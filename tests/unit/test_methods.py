@@ -140,7 +140,7 @@ def test_the_default_has_a_file() -> None:
     settings = Settings.resolve(device="cpu")
     assert settings.choice.algorithm == settings.choice.name == DEFAULT_METHOD
     assert settings.choice.software[0].startswith(f"{DEFAULT_METHOD} ")
-    assert Settings.resolve(method="sehdc_sehdc_msvnet", device="cpu") == settings
+    assert Settings.resolve(method="sehdc_sehdc_unet", device="cpu") == settings
 
 
 @pytest.mark.parametrize("name", method_names(BUNDLES))
@@ -289,5 +289,5 @@ def test_the_table_names_method_bundles_and_figures(
 ) -> None:
     assert main(["methods", "-m", str(bundles)]) == 0
     said = capsys.readouterr().out
-    for text in ("sehdc+sehdc+msvnet (default)", "refiner", "tumor_mrb 1.0.0", "unknown"):
+    for text in ("sehdc+sehdc+unet (default)", "refiner", "tumor_mrb 1.0.0", "unknown"):
         assert text in said
