@@ -34,9 +34,10 @@ DEMO  := build/demo
 WHEEL := build/wheel
 NNUNET := build/nnunet
 OHIF   := build/ohif
+MONAILABEL := build/monailabel
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-worker test-all test-container test-view wheel-test lint check bench goldens pictures train train-all image clean
+.PHONY: help install demo test test-worker test-all test-container test-view test-monailabel wheel-test lint check bench goldens pictures train train-all image clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -64,6 +65,15 @@ $(OHIF)/index.html:
 	mkdir -p $(OHIF)
 	cd build && npm pack --silent @ohif/app@3.13.2 && tar -xzf ohif-app-3.13.2.tgz -C ohif --strip-components=2 package/dist \
 		|| echo "OHIF could not be fetched: its test is skipped" >&2
+
+test-monailabel: $(DEV) $(MONAILABEL)/.installed  ## run MONAI Label's server with the app of deploy/monailabel
+	MONAILABEL=$(abspath $(MONAILABEL)/bin/monailabel) $(BIN)/python -m pytest tests/integration/test_deploy_monailabel.py
+
+# Apart from the rest: its pydicom-seg needs pydicom 2 and NumPy 1.
+$(MONAILABEL)/.installed:
+	$(PYTHON) -m venv $(MONAILABEL)
+	$(MONAILABEL)/bin/pip --disable-pip-version-check install --quiet --no-compile monailabel==0.8.5 'pydicom<3'
+	@touch $@
 
 wheel-test: $(RUN)  ## build the wheel, install it outside the checkout and segment the sample with it
 	rm -rf $(WHEEL)
