@@ -16,6 +16,7 @@ import pytest
 from renalseg.commands.main import main
 from renalseg.data.corrections import CONSENT, INDEX
 from renalseg.labels import CYST, KIDNEY, TUMOR
+from renalseg.output.stored import read_stored
 from tests.factories.edited import masks_of, write_edited
 from tests.factories.pdf import text_of
 from tests.factories.times import BEFORE, body, write_time
@@ -161,6 +162,16 @@ def test_a_tumor_that_was_erased_is_gone(root: Path, tmp_path: Path) -> None:
         "Right kidney",
         "Right kidney tumor 1",
     ]
+
+
+def test_a_corrected_result_is_read_again(root: Path, tmp_path: Path) -> None:
+    """As the next comparison or correction does; JSON has made texts of its numbers."""
+    masks = masks_of(pydicom.dcmread(ours(root)))
+    _, uid = measure(root, tmp_path, masks, "ohif")
+    correction = read_stored(tmp_path / "new", root / "ct").findings.correction
+    assert correction is not None
+    assert correction.seg == uid
+    assert correction.segments == {number: (number,) for number in (LEFT, RIGHT, GREAT, SMALL)}
 
 
 # Training
