@@ -203,7 +203,9 @@ def test_a_rerun_replaces_what_it_lists_and_keeps_other_cases(tmp_path: Path) ->
 
 def test_dicom_objects_cannot_be_made_of_a_volume(tmp_path: Path) -> None:
     source = save(tmp_path / "ct.nii.gz", *drawn())
-    with pytest.raises(ConfigError, match="Expected outputs among nifti, nrrd, mha, masks"):
+    with pytest.raises(
+        ConfigError, match="Expected outputs among probability, nifti, nrrd, mha, masks"
+    ):
         run_with(source, tmp_path / "out", Both(("seg", "sr")))
     assert not (tmp_path / "out").exists()
 

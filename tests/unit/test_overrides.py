@@ -17,13 +17,15 @@ from renalseg.settings import Settings
 from tests.factories.bundles import CONFIG, write_bundles
 from tests.factories.series import write_case
 
+METHOD = "sehdc+sehdc+msvnet"  # three bundles with knobs of their own
+
 
 def resolve(**overrides: Any) -> Settings:
-    return Settings.resolve(device="cpu", overrides=overrides)
+    return resolve_all(overrides)
 
 
 def resolve_all(overrides: dict[str, Any], **choices: Any) -> Settings:
-    return Settings.resolve(device="cpu", overrides=overrides, **choices)
+    return Settings.resolve(device="cpu", overrides=overrides, **{"method": METHOD, **choices})
 
 
 def test_values_are_yaml_and_the_last_one_counts() -> None:
@@ -148,7 +150,10 @@ def test_a_run_refuses_what_it_does_not_know(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = write_case(tmp_path / "case").folder
-    assert main(["run", str(case), str(tmp_path / "out"), "--set", "treshold=1"]) == 2
+    assert (
+        main(["run", str(case), str(tmp_path / "out"), "--method", METHOD, "--set", "treshold=1"])
+        == 2
+    )
     assert "tumor.threshold" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

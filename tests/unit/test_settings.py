@@ -17,7 +17,7 @@ def bundles(tmp_path: Path) -> Path:
     names = [
         f"{stage}_{method}" for stage in ("kidney", "tumor") for method in ("sehdc", "one", "two")
     ]
-    for name in (*names, "kidney_alone", "tumor_msvnet"):
+    for name in (*names, "kidney_alone", "tumor_unet"):
         (folder / name / "configs").mkdir(parents=True)
         (folder / name / "configs" / "inference.yaml").touch()
         (folder / name / "configs" / "metadata.json").write_text('{"version": "1.2.3"}')
@@ -35,13 +35,13 @@ def config(tmp_path: Path) -> Path:
 
 def test_defaults(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles)
-    assert settings.choice.stages == ("kidney_sehdc", "tumor_sehdc", "tumor_msvnet")
+    assert settings.choice.stages == ("kidney_sehdc", "tumor_sehdc", "tumor_unet")
     assert settings.choice.folders == tuple(bundles / name for name in settings.choice.stages)
     assert settings.overlay is None
     assert [text.rsplit(" ", 1)[0] for text in settings.choice.networks] == [
         "kidney_sehdc 1.2.3",
         "tumor_sehdc 1.2.3",
-        "tumor_msvnet 1.2.3",
+        "tumor_unet 1.2.3",
     ]
 
 
@@ -80,7 +80,7 @@ def test_the_second_of_three_methods_is_the_refiner(bundles: Path) -> None:
     ("stages", "refiner"),
     [
         ({"localizer": "two"}, "tumor_one"),
-        ({"tumor": "msvnet"}, "tumor_one"),
+        ({"tumor": "unet"}, "tumor_one"),
         ({"localizer": "two", "tumor": "two"}, None),
     ],
 )
@@ -97,15 +97,15 @@ def test_four_methods_are_too_many(bundles: Path) -> None:
 
 
 def test_an_ensemble_looks_into_the_kidneys_of_its_first_method(bundles: Path) -> None:
-    choice = Settings.resolve(bundles=bundles, method="alone+one|two|one+sehdc+msvnet").choice
+    choice = Settings.resolve(bundles=bundles, method="alone+one|two|one+sehdc+unet").choice
     assert choice.named_stages == {
         "localizer": "kidney_alone",
         "tumor": "tumor_one",
         "tumor_2": "tumor_two",
         "refiner_3": "tumor_sehdc",
-        "tumor_3": "tumor_msvnet",
+        "tumor_3": "tumor_unet",
     }
-    assert choice.algorithm == "alone+one|alone+two|alone+sehdc+msvnet"
+    assert choice.algorithm == "alone+one|alone+two|alone+sehdc+unet"
     assert Settings.resolve(bundles=bundles, method=choice.algorithm).choice == choice
     assert others_of(choice.named_stages) == choice.others
     names = [line.split()[0] for line in choice.networks]
@@ -221,7 +221,7 @@ def test_an_unknown_method_lists_the_known(bundles: Path) -> None:
 
 
 def test_a_method_without_a_tumor_bundle_lists_those_with_one(bundles: Path) -> None:
-    with pytest.raises(ConfigError, match=r"tumor bundle 'alone'; there are: tumor_msvnet,"):
+    with pytest.raises(ConfigError, match=r"tumor bundle 'alone'; there are: tumor_one,"):
         Settings.resolve(bundles=bundles, method="alone")
 
 
@@ -320,7 +320,10 @@ def test_outputs_come_from_an_option_the_environment_or_a_file(
 
 @pytest.mark.parametrize("outputs", ["seg,ply", ",", "SEG"])
 def test_unknown_outputs_are_refused_with_the_known(bundles: Path, outputs: str) -> None:
-    known = "seg, labelmap, rtstruct, sr, pdf, sc, nifti, nrrd, mha, masks, seg.nrrd, stl, obj, glb"
+    known = (
+        "seg, labelmap, rtstruct, sr, pdf, sc, probability, "
+        "nifti, nrrd, mha, masks, seg.nrrd, stl, obj, glb"
+    )
     with pytest.raises(ConfigError, match=f"{known}.*{outputs}"):
         Settings.resolve(bundles=bundles, outputs=outputs)
 

@@ -282,6 +282,8 @@ def test_an_older_database_is_brought_up_to_date(bench: Bench, tmp_path: Path) -
     bench.receive("old", "20240101")
     bench.do()
     database = bench.jobs.database
+    database.change("DROP TABLE seen")
+    database.change("ALTER TABLE job DROP COLUMN step")
     database.change("DROP TABLE result")
     database.change("DROP INDEX job_study")
     database.change("DROP INDEX job_source")
