@@ -98,9 +98,15 @@ class Orthanc:
         """The changes after number `since`, oldest first, `limit` at most."""
         return self._page(f"/changes?since={since}&limit={limit}", since)
 
-    def _page(self, path: str, since: int) -> Page:
-        found = self._http.json("GET", path)
+    @contextmanager
+    def _about(self, path: str, *, patient: bool = True) -> Iterator[dict[str, Any]]:
+        """What Orthanc says at a path; the body reads it, and another form is an error."""
+        found = self._http.json("GET", path, patient=patient)
         with _form(path):
+            yield found
+
+    def _page(self, path: str, since: int) -> Page:
+        with self._about(path) as found:
             changes = tuple(map(_change, found["Changes"]))
             numbers = [since, *(change.seq for change in changes)]
             if any(after <= before for before, after in pairwise(numbers)):
@@ -114,9 +120,7 @@ class Orthanc:
         Raises:
             GoneError: It was deleted.
         """
-        path = f"/series/{quote(series, safe='')}"
-        found = self._http.json("GET", path)
-        with _form(path):
+        with self._about(f"/series/{quote(series, safe='')}") as found:
             return Series(
                 id=series,
                 stable=bool(found["IsStable"]),
@@ -138,16 +142,13 @@ class Orthanc:
         Raises:
             GoneError: It was deleted.
         """
-        path = f"/instances/{quote(instance, safe='')}"
-        found = self._http.json("GET", path, patient=False)  # there may be a thousand of them
-        with _form(path):
+        # there may be a thousand of them
+        with self._about(f"/instances/{quote(instance, safe='')}", patient=False) as found:
             return _text(found["ParentSeries"])
 
     def study(self, study: str) -> Study:
         """Returns what Orthanc knows about a study."""
-        path = f"/studies/{quote(study, safe='')}"
-        found = self._http.json("GET", path)
-        with _form(path):
+        with self._about(f"/studies/{quote(study, safe='')}") as found:
             tags = _tags(found)
             return Study(tags["StudyInstanceUID"], tags.get("StudyDate", "").strip())
 
@@ -156,9 +157,7 @@ class Orthanc:
 
         Orthanc takes all that comes without a PatientID for one patient.
         """
-        path = f"/series/{quote(series, safe='')}/patient"
-        found = self._http.json("GET", path)
-        with _form(path):
+        with self._about(f"/series/{quote(series, safe='')}/patient") as found:
             studies = list(map(_text, found["Studies"]))
             known = _tags(found).get("PatientID", "").strip()
         return [self.study(study) for study in studies] if known else []
@@ -169,9 +168,7 @@ class Orthanc:
         Raises:
             GoneError: It was deleted.
         """
-        path = f"/instances/{quote(instance, safe='')}"
-        found = self._http.json("GET", path)
-        with _form(path):
+        with self._about(f"/instances/{quote(instance, safe='')}") as found:
             uid, size = _tags(found)["SOPInstanceUID"], int(found["FileSize"])
         file = Instance(instance, uid, size, "")
         return replace(file, md5=self._md5(file))
@@ -222,9 +219,7 @@ class Orthanc:
 
     def patient(self, series: str) -> tuple[str, ...]:
         """Name and ID of the patient, used only to keep them out of messages."""
-        path = f"/series/{quote(series, safe='')}/patient"
-        found = self._http.json("GET", path)
-        with _form(path):
+        with self._about(f"/series/{quote(series, safe='')}/patient") as found:
             tags = _tags(found)
         return tuple(tags.get(keyword, "") for keyword in ("PatientName", "PatientID"))
 
