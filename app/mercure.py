@@ -8,7 +8,7 @@ from typing import Any
 
 from renalseg.labels import bounded
 from renalseg.output.folder import RESULT_FILE
-from renalseg.runtime.staging import sync
+from renalseg.runtime.staging import complete_file
 
 NOTIFICATION = "__mercure_notification"
 
@@ -30,13 +30,8 @@ def add_notification(folder: Path) -> None:
         ),
         "requested": any(study["finding"] == "tumor found" for study in studies),
     }
-    hidden = folder / f".{RESULT_FILE}"
-    try:
-        hidden.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        sync(hidden)
-        hidden.replace(path)
-    finally:
-        hidden.unlink(missing_ok=True)  # where the disk is full: mercure would take it, too
+    with complete_file(path) as file:  # mercure would take a half one, too
+        file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def _describe(study: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from renalseg.errors import InputError, plural, some_of
 from renalseg.grids import Grid
 from renalseg.inference.bundle import Case, empty_prediction, make_case, segment_case
 from renalseg.output.archive_table import write_table
+from renalseg.runtime.staging import complete_file
 from renalseg.volumes.files import FORMATS, KITS_IMAGE, SUFFIXES, is_volume, stem_of
 from renalseg.volumes.tensors import load_nifti, load_volume
 
@@ -130,12 +131,10 @@ def load_case(path: Path) -> MetaTensor:
 
 def save_nifti(pred: MetaTensor, path: Path) -> None:
     """Writes a label map (1, X, Y, Z) atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name.removesuffix(SUFFIX)}.part{SUFFIX}")
     image = nib.Nifti1Image(pred[0].cpu().numpy(), np.asarray(pred.affine, np.float64))
     image.header.set_xyzt_units("mm")
-    nib.save(image, partial)
-    partial.replace(path)
+    with complete_file(path) as file:
+        nib.save(image, file)
 
 
 class CaseEvaluator(SupervisedEvaluator):

@@ -26,6 +26,7 @@ from renalseg.findings.confidence import Calibration, log_odds
 from renalseg.geometry import Array
 from renalseg.inference.metadata import METADATA_FILE, fingerprint, read_metadata
 from renalseg.runtime.checksums import renew_manifest
+from renalseg.runtime.staging import complete_file
 
 _COLUMNS = ("patient", "mean_output", "real")
 _BINS = 4  # of equally many lesions, in the picture
@@ -134,10 +135,8 @@ def _calibrate(options: argparse.Namespace) -> None:
     lesions, metadata = read_lesions(options.lesions), read_metadata(options.bundle)
     fitted = {"fingerprint": fingerprint([options.bundle]), **report(lesions)}
     text = json.dumps({**metadata, "calibration": fitted}, indent=2, ensure_ascii=False)
-    path = options.bundle / METADATA_FILE
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    with complete_file(options.bundle / METADATA_FILE) as file:
+        file.write_text(text + "\n", encoding="utf-8")
     renew_manifest(options.bundle)
     if options.picture is not None:
         draw(lesions, options.picture)

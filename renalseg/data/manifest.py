@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from renalseg.runtime.checksums import sha256_of
+from renalseg.runtime.staging import complete_file
 
 NAME = "renalseg-manifest.json"
 
@@ -61,9 +62,8 @@ class Manifest:
         with self._lock:
             self._entries[self._name(path)] = Entry(path.stat().st_size, sha256)
             entries = {name: asdict(entry) for name, entry in sorted(self._entries.items())}
-            partial = self.root / f".{NAME}.part"
-            partial.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-            partial.replace(self.root / NAME)
+            with complete_file(self.root / NAME) as file:
+                file.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -13,7 +13,7 @@ from renalseg.evaluation.compare import LESS_IS_BETTER, CasePair, Comparison
 from renalseg.evaluation.comparison_plot import comparison_png
 from renalseg.evaluation.terminal import difference_cells, number
 from renalseg.report.html.page import style
-from renalseg.runtime.staging import staging
+from renalseg.runtime.staging import complete_file
 
 PAGE_FILE = "comparison.html"
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -66,10 +66,8 @@ def save_page(comparisons: Sequence[Comparison], path: Path) -> None:
         sections="\n".join(map(_section, comparisons)),
         about=escape(_ABOUT),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with staging(path.parent) as place:
-        (place.files / path.name).write_text(page, encoding="utf-8")
-        (place.files / path.name).replace(path)
+    with complete_file(path) as file:
+        file.write_text(page, encoding="utf-8")
 
 
 def _section(comparison: Comparison) -> str:

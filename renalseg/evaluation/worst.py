@@ -19,6 +19,7 @@ from renalseg.components import Mask
 from renalseg.evaluation.case_score import CaseScore
 from renalseg.labels import TUMOR
 from renalseg.report.view import AXIAL, CORONAL, SAGITTAL, Cut, Plane, View, look, outline
+from renalseg.runtime.staging import complete_file
 
 MOST = 3
 _BASE = 4  # both label maps in one: prediction + 4 x label
@@ -51,10 +52,8 @@ def save_case(
         ct: HU on the same grid; None shows the label in gray.
         path: PNG; its folder is made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}")
-    draw_case(score, pred, label, ct).savefig(hidden, dpi=100, format="png", facecolor="black")
-    hidden.replace(path)
+    with complete_file(path) as file:
+        draw_case(score, pred, label, ct).savefig(file, dpi=100, format="png", facecolor="black")
 
 
 def draw_case(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from renalseg.runtime.harmless import csv_cell
+from renalseg.runtime.staging import complete_file
 
 SUMMARY_FILE = "archive.csv"
 COLUMNS = (
@@ -85,13 +86,10 @@ def write_table(path: Path, rows: Iterable[Mapping[str, object]], columns: Seque
         rows: By column; text that a spreadsheet would take for a formula begins with a quote.
         columns: Their order.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}")
-    with hidden.open("w", newline="", encoding="utf-8") as file:
+    with complete_file(path) as table, table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
-    hidden.replace(path)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from renalseg.errors import ConfigError
 from renalseg.labels import LABELS, ContrastPhase, Side, Third
 from renalseg.output.archive_table import study_names
 from renalseg.runtime.harmless import csv_cell
-from renalseg.runtime.staging import staging
+from renalseg.runtime.staging import complete_file
 from renalseg.scores import QUANTITIES
 
 LESIONS_FILE = "lesions.csv"
@@ -189,14 +189,11 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
     """
     if path.suffix not in (".csv", ".parquet"):
         raise ConfigError(f"Expected a table in .csv or .parquet, got {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with staging(path.parent) as place:
-        file = place.files / path.name
+    with complete_file(path) as file:
         if path.suffix == ".csv":
             _write_csv(file, NAMES, map(cells_of, rows))
         else:
             _write_parquet(file, list(rows))
-        file.replace(path)
 
 
 def write_dictionary(path: Path) -> None:
@@ -205,11 +202,8 @@ def write_dictionary(path: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with staging(path.parent) as place:
-        file = place.files / path.name
+    with complete_file(path) as file:
         _write_csv(file, _REDCAP, map(_variable, COLUMNS))
-        file.replace(path)
 
 
 _FORM = "renalseg_lesions"

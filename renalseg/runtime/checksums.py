@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from renalseg.errors import ConfigError
+from renalseg.runtime.staging import complete_file
 
 MANIFEST = "SHA256SUMS"
 METHODS, RECIPES = "methods", "recipes"  # the folders next to the bundles that are no bundles
@@ -31,10 +32,10 @@ def write_manifest(folder: Path, parts: Iterable[str] = _PARTS) -> Path:
     names = sorted(_names(folder, parts))
     if not names:
         raise ConfigError(f"Expected files in {', '.join(parts)} of {folder}, found none")
-    partial = folder / f".{MANIFEST}"
     lines = "".join(f"{sha256_of(folder / name)}  {name}\n" for name in names)
-    partial.write_bytes(lines.encode())  # the same on every system
-    return partial.replace(folder / MANIFEST)
+    with complete_file(folder / MANIFEST) as file:
+        file.write_bytes(lines.encode())  # the same on every system
+    return folder / MANIFEST
 
 
 def renew_manifest(folder: Path) -> Path | None:

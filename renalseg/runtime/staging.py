@@ -100,6 +100,26 @@ def staging(parent: Path) -> Iterator[Staging]:
         made.remove()
 
 
+@contextmanager
+def complete_file(path: Path) -> Iterator[Path]:
+    """Provides a file to write, which takes its name once it is complete and on the disk.
+
+    Whatever ends the work leaves the file as it was.
+
+    Args:
+        path: The file; its folder is made.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent)
+    with staging(path.parent) as place:
+        yield place.files / path.name
+        sync(place.files / path.name)
+        (place.files / path.name).replace(path)
+
+
 def remove_abandoned(
     parent: Path, before: Callable[[Path, str], None] = lambda _folder, _note: None
 ) -> None:

@@ -11,6 +11,7 @@ from torch import Generator
 
 from renalseg.data.case_lists import VALIDATION_NUMBERS, Fold
 from renalseg.errors import InputError
+from renalseg.runtime.staging import complete_file
 from renalseg.synthesis.phantom import draw_phantom
 from renalseg.synthesis.tissues import Anatomy
 
@@ -89,19 +90,18 @@ def _kits_cases(data_dir: Path) -> list[tuple[Path, bool]]:
 
 def save_anatomy(path: Path, anatomy: Anatomy) -> None:
     """Writes an anatomy atomically."""
-    partial = path.with_suffix(".part.npz")
-    np.savez_compressed(
-        partial,
-        tissue=anatomy.tissue.numpy(),
-        depth=anatomy.depth.numpy(),
-        spacing=np.array(anatomy.spacing),
-    )
-    partial.replace(path)
+    with complete_file(path) as file:
+        np.savez_compressed(
+            file,
+            tissue=anatomy.tissue.numpy(),
+            depth=anatomy.depth.numpy(),
+            spacing=np.array(anatomy.spacing),
+        )
 
 
 def anatomy_files(folder: Path | str) -> list[Path]:
     """The files of a library, in the order of their names."""
-    return sorted(p for p in Path(folder).glob("*.npz") if ".part" not in p.name)
+    return sorted(Path(folder).glob("*.npz"))
 
 
 def load_anatomy(path: Path) -> Anatomy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from monai.engines import Trainer
 from monai.handlers import CheckpointLoader
 
 from renalseg.errors import ConfigError
+from renalseg.runtime.staging import complete_file
 
 LAST = "checkpoint.pt"
 BEST = "best.pt"
@@ -19,12 +19,8 @@ BEST = "best.pt"
 
 def save_whole(state: dict[str, Any], path: Path) -> None:
     """Saves a file atomically, so that a kill or a loss of power leaves the old one or the new."""
-    partial = path.with_suffix(".part")
-    with partial.open("wb") as file:
+    with complete_file(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def resume(trainer: Trainer, output_dir: Path, parts: dict[str, Any], iterations: int) -> None:

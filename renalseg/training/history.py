@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 from monai.handlers import from_engine
 
 from renalseg.errors import InputError
+from renalseg.runtime.staging import complete_file
 
 HISTORY = "history.csv"
 
@@ -73,12 +74,10 @@ class History:
 
     def _write(self) -> None:
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        partial = self.path.with_suffix(".part")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with complete_file(self.path) as path, path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
             writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in self.rows)
-        partial.replace(self.path)
 
 
 def read_history(output_dir: Path) -> list[Row]:

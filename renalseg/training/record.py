@@ -12,6 +12,7 @@ import yaml
 from renalseg.data.case_lists import Fold
 from renalseg.errors import ConfigError
 from renalseg.inference.methods import read_yaml
+from renalseg.runtime.staging import complete_file
 
 RECORD = "export.yaml"
 """What a training leaves for its export: `inference`, the settings, `data`, the sources, and in a
@@ -40,9 +41,8 @@ def write_record(
         record["held_out"] = sorted(fold.validation)
     if path.is_file():
         _compare(read_yaml(path), record, output_dir)
-    partial = path.with_suffix(".part")
-    partial.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
-    partial.replace(path)
+    with complete_file(path) as file:
+        file.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
 
 
 def read_record(train_dir: Path) -> dict[str, Any]:

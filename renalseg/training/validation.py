@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from renalseg.errors import ConfigError
 from renalseg.inference.inferers import AutocastInferer
+from renalseg.runtime.staging import complete_file
 from renalseg.synthesis.patient import CaseStream
 from renalseg.training.checkpoints import BEST, save_whole
 from renalseg.training.distributed import rank
@@ -160,16 +161,15 @@ class Validation:
 
     def _save_shown(self, path: Path) -> None:
         patches = worst_and_best(self.scores.patches, _SHOWN_EACH)
-        partial = path.with_suffix(".part.npz")
-        np.savez_compressed(
-            partial,
-            image=np.stack([patch.image.float().numpy() for patch in patches]),
-            label=np.stack([patch.label.numpy() for patch in patches]),
-            pred=np.stack([patch.pred.numpy() for patch in patches]),
-            dice=np.array([patch.dice for patch in patches]),
-            structures=np.array(self.scores.structures),
-        )
-        partial.replace(path)
+        with complete_file(path) as file:
+            np.savez_compressed(
+                file,
+                image=np.stack([patch.image.float().numpy() for patch in patches]),
+                label=np.stack([patch.label.numpy() for patch in patches]),
+                pred=np.stack([patch.pred.numpy() for patch in patches]),
+                dice=np.array([patch.dice for patch in patches]),
+                structures=np.array(self.scores.structures),
+            )
 
 
 def worst_and_best(patches: Sequence[PatchScore], each: int) -> list[PatchScore]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from renalseg.runtime.staging import PREFIX
 from renalseg.training.history import read_history
 from tests.factories.trainings import train_cubes
 
@@ -34,10 +35,9 @@ save, replace = torch.save, os.replace
 
 def deadly_save(state, file):
     global written
-    written += Path(file.name).name == name
+    written += file.name == name
     if moment == "writing" and written == 2:
-        file.write(b"PK" + bytes(500))
-        file.flush()
+        file.write_bytes(b"PK" + bytes(500))
         os.kill(os.getpid(), signal.SIGKILL)
     save(state, file)
 
@@ -60,7 +60,7 @@ def kill(out: Path, name: str, moment: str) -> None:
         timeout=1200,
     )
     assert process.returncode == -signal.SIGKILL, process.stderr[-2000:]
-    assert (out / name).is_file()  # what was not finished is there, and must not be read
+    assert list(out.glob(f"{PREFIX}*/files/{name}"))  # what was not finished is not read
 
 
 def state(out: Path) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def state(out: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("name", "moment"),
-    [("checkpoint.part", "writing"), ("checkpoint.part", "renaming"), ("best.part", "writing")],
+    [("checkpoint.pt", "writing"), ("checkpoint.pt", "renaming"), ("best.pt", "writing")],
 )
 def test_it_ends_with_the_weights_of_an_uninterrupted_one(
     name: str, moment: str, tmp_path: Path
@@ -92,4 +92,4 @@ def test_it_ends_with_the_weights_of_an_uninterrupted_one(
     assert kept[0] == kept[1]
     best = [torch.load(f / "best.pt", weights_only=True) for f in (tmp_path / "whole", killed)]
     assert all(torch.equal(best[0][key], best[1][key]) for key in best[0])
-    assert not list(killed.glob("*.part"))
+    assert not list(killed.glob(f"{PREFIX}*"))

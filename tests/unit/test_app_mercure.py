@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_the_result_as_it_was(
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("app.mercure.sync", full)
+    monkeypatch.setattr("renalseg.runtime.staging.sync", full)
     text = json.dumps({"version": "0.1.0", "use": "research use only", "studies": []})
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(OSError, match="No space left"):

@@ -371,12 +371,6 @@ def test_a_stored_anatomy_is_the_same(tmp_path: Path, anatomy: Anatomy) -> None:
     assert stored.spacing == SPACING
 
 
-def test_half_written_anatomies_are_not_read(tmp_path: Path, anatomy: Anatomy) -> None:
-    save_anatomy(tmp_path / "one.npz", anatomy)
-    (tmp_path / "two.part.npz").write_bytes(b"half")
-    assert len(load_library(tmp_path)) == 1
-
-
 def test_an_empty_library_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=str(tmp_path)):
         load_library(tmp_path)

@@ -91,7 +91,7 @@ def test_a_training_leaves_its_state_its_history_and_a_picture(tmp_path: Path) -
     train(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {"checkpoint.pt", "history.csv", "summary.png"}
-    assert not any(name.endswith(".part") for name in names)
+    assert not any(name.startswith(".") for name in names)
 
 
 def test_the_average_of_the_weights_is_kept_and_resumed(tmp_path: Path) -> None:

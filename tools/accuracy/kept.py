@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from renalseg.inference.metadata import fingerprint, short_hash
+from renalseg.runtime.staging import complete_file
 from renalseg.settings import Settings
 from tools.accuracy.suites.suite import Record
 
@@ -40,13 +41,9 @@ class Kept:
 
     def put(self, suite: str, case: str, record: Record) -> None:
         """Writes the record of a case, complete or not at all."""
-        path = self._path(suite, case)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_text(
-            json.dumps({"fingerprint": self.fingerprint, "record": record}), encoding="utf-8"
-        )
-        partial.replace(path)
+        content = {"fingerprint": self.fingerprint, "record": record}
+        with complete_file(self._path(suite, case)) as file:
+            file.write_text(json.dumps(content), encoding="utf-8")
 
     def _path(self, suite: str, case: str) -> Path:
         return self.folder / suite / f"{re.sub(r'[^A-Za-z0-9]+', '_', case)}.json"

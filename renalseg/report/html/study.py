@@ -15,7 +15,7 @@ from renalseg.report.content import Content
 from renalseg.report.entries import segments_of, stages_of, statements_of
 from renalseg.report.facts import method_fact, study_facts
 from renalseg.report.html.page import make_page
-from renalseg.runtime.staging import staging
+from renalseg.runtime.staging import complete_file
 
 Entry = Mapping[str, Any]
 # A page is easily passed on, and without the study's own protection: nothing that names a patient.
@@ -38,10 +38,8 @@ def save_page(
         OSError: It cannot be written.
     """
     page = make_page(_content(ct, entry, run), ct, segmented)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with staging(path.parent) as place:  # a full disk leaves no half of a page
-        (place.files / path.name).write_text(page, encoding="utf-8")
-        (place.files / path.name).replace(path)
+    with complete_file(path) as file:  # a full disk leaves no half of a page
+        file.write_text(page, encoding="utf-8")
 
 
 def _content(ct: CT, entry: Entry, run: Entry) -> Content:
