@@ -12,33 +12,16 @@ from string import Template
 from renalseg.evaluation.compare import LESS_IS_BETTER, CasePair, Comparison
 from renalseg.evaluation.comparison_plot import comparison_png
 from renalseg.evaluation.terminal import difference_cells, number
-from renalseg.report.html.page import style
+from renalseg.report.html.document import document
 from renalseg.runtime.staging import complete_file
 
 PAGE_FILE = "comparison.html"
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<meta http-equiv="Content-Security-Policy" content="$policy">
-<title>$title</title>
-<style>
-$style
-img { max-width: 100%; background: #fff; border-radius: 6px; }
-</style>
-</head>
-<body>
-<header><p class="product">RenalSeg</p><h1>$title</h1></header>
+_BODY = Template("""<header><p class="product">RenalSeg</p><h1>$title</h1></header>
 <main>
 $sections
 <section><h2>How to read this</h2><p>$about</p></section>
-</main>
-</body>
-</html>
-""")
+</main>""")
+_STYLE = "img { max-width: 100%; background: #fff; border-radius: 6px; }"
 _ABOUT = (
     "Differences are second minus first, over the cases that both segmented. Intervals and p come "
     "from the paired bootstrap over cases: 95 % percentile intervals of 2000 resamples, and the "
@@ -58,14 +41,14 @@ def save_page(comparisons: Sequence[Comparison], path: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    title = " and ".join([comparisons[0].first, *(each.second for each in comparisons)])
-    page = _PAGE.substitute(
-        policy=_POLICY,
-        title=escape(f"{title} on the same cases"),
-        style=style(),
+    names = " and ".join([comparisons[0].first, *(each.second for each in comparisons)])
+    title = f"{names} on the same cases"
+    body = _BODY.substitute(
+        title=escape(title),
         sections="\n".join(map(_section, comparisons)),
         about=escape(_ABOUT),
     )
+    page = document(title, body, style=_STYLE)
     with complete_file(path) as file:
         file.write_text(page, encoding="utf-8")
 

@@ -13,7 +13,7 @@ from renalseg.findings.followup.sentences import compared, time_text
 from renalseg.findings.sentences import USE
 from renalseg.labels import LABELS
 from renalseg.report.content import Picture
-from renalseg.report.html.page import own_file, policy, style
+from renalseg.report.html.document import document, own_file
 from renalseg.report.html.sections import show
 from renalseg.runtime.harmless import one_line
 
@@ -48,9 +48,7 @@ def comparison_page(
         The file's text; the same arguments give the same text.
     """
     parts = {
-        "policy": policy(),
         "title": TITLE,
-        "style": style(),
         "sentence": escape(compared(comparison) or ""),
         "use": USE,
         "remarks": _remarks(comparison.remarks),
@@ -67,7 +65,8 @@ def comparison_page(
         ),
         "about": _ABOUT.format(error="; ".join(_ERRORS[source] for source in _sources(comparison))),
     }
-    return Template(own_file("comparison.html")).substitute(parts)
+    body = Template(own_file("comparison.html")).substitute(parts)
+    return document(TITLE, body, style=own_file("comparison.css"))
 
 
 def _sources(comparison: Comparison) -> list[str]:

@@ -6,7 +6,6 @@ import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from string import Template
 from typing import Any
 
@@ -19,6 +18,7 @@ from renalseg.geometry import to_world
 from renalseg.intake.ct import CT
 from renalseg.labels import TUMOR, Segment
 from renalseg.report.content import TITLE, Content
+from renalseg.report.html.document import document, own_file
 from renalseg.report.html.sections import chip, sections_html
 from renalseg.report.html.volumes import MARGIN_MM, Volumes, pack_volumes
 from renalseg.report.images import image_names, slice_levels
@@ -27,12 +27,6 @@ from renalseg.runtime.harmless import one_line
 
 CENTER_HU, WIDTH_HU = 40, 400
 _TURN = (160, 15)  # azimuth and elevation of the first view in 3D, in degrees: from the front
-# The page may run what it holds and load nothing, from anywhere.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; connect-src data: blob:; worker-src blob:; base-uri 'none'; "
-    "form-action 'none'"
-)
 
 
 def make_page(content: Content, ct: CT, segmented: npt.NDArray[np.uint8]) -> str:
@@ -50,9 +44,7 @@ def make_page(content: Content, ct: CT, segmented: npt.NDArray[np.uint8]) -> str
     volumes = pack_volumes(ct.image, segmented)
     settings = _settings(ct, segmented, content.segments)
     parts = {
-        "policy": policy(),
         "title": TITLE,
-        "style": style(),
         "sentence": escape(conclusion.text),
         "use": USE,
         "warnings": _warnings(others),
@@ -70,22 +62,7 @@ def make_page(content: Content, ct: CT, segmented: npt.NDArray[np.uint8]) -> str
         "outline": own_file("outline.glsl"),
         "script": own_file("page.js"),
     }
-    return Template(own_file("page.html")).substitute(parts)
-
-
-def policy() -> str:
-    """Returns what a page may do."""
-    return _POLICY
-
-
-def style() -> str:
-    """Returns the style sheet, for other pages that are to look alike."""
-    return own_file("page.css")
-
-
-def own_file(name: str) -> str:
-    """Returns the text of a file beside this module."""
-    return files("renalseg.report.html").joinpath(name).read_text(encoding="utf-8")
+    return document(TITLE, Template(own_file("page.html")).substitute(parts), scripts=True)
 
 
 def _base64(data: bytes) -> str:
