@@ -145,9 +145,11 @@ class Work:
         with self.scratch.folder(slot, job.bytes) as folder:
             if not self._fetch(job, start, folder):
                 return partial(self.jobs.hand_back, job.id)  # no effect if it is not wanted
+            prior = self._fetch_prior(job, folder)  # now: the server may be away afterward
             execute = partial(self._run, job, folder, device, lock)
             ended = execute(self.task.command if start is None else self.task.measure)
-            if ended.code == 0 and not ended.why and self._fetch_prior(job, folder):
+            if ended.code == 0 and not ended.why and prior is not None:
+                self._fetch_prior_ct(job, prior, folder)
                 ended = self._compare(job, folder, execute)
             if ended.why == HANDED_BACK:
                 return partial(self.jobs.hand_back, job.id)
@@ -213,28 +215,26 @@ class Work:
                     return False
         return True
 
-    def _fetch_prior(self, job: Job, folder: Path) -> bool:
-        """Gets the earlier result of the patient, and its CT if there is room for both.
-
-        Returns:
-            Whether there is one; what the server no longer has is none.
-        """
+    def _fetch_prior(self, job: Job, folder: Path) -> Job | None:
+        """Gets the earlier result of the patient; what the server no longer has is none."""
         try:
             prior = self.earlier.prior(job) if self.task.compare else None
-            if prior is None:
-                return False
-            self.earlier.fetch(prior, folder / "prior")
+            if prior is not None:
+                self.earlier.fetch(prior, folder / "prior")
+            return prior
         except (AnswerError, InputError) as error:
             _log.warning("job %d is not compared: %s", job.id, _one_line(error))
-            return False
+            return None
+
+    def _fetch_prior_ct(self, job: Job, prior: Job, folder: Path) -> None:
+        """Gets the CT of the earlier result, if it can be had and there is room for both."""
         source = self.jobs.source(prior)
         try:
             if job.bytes + source.bytes <= self.scratch.share:
                 self.scratch.check_room(source.bytes)
                 self._save(job, self.server.instances(source.series), folder / "prior_ct")
-        except (AnswerError, GoneError, NoRoomError):
+        except (AnswerError, GoneError, NoRoomError, UnreachableError):
             shutil.rmtree(folder / "prior_ct", ignore_errors=True)
-        return True
 
     def _compare(self, job: Job, folder: Path, execute: Callable[[Sequence[str]], Ended]) -> Ended:
         """Compares a result with the earlier one; what says both takes its place.

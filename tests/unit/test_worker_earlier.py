@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from renalseg.worker.job import Backoff, Job, State
 from renalseg.worker.jobs import Jobs
 from renalseg.worker.orthanc.client import Orthanc
 from renalseg.worker.orthanc.feed import Feed
+from renalseg.worker.process import Ended, run
 from renalseg.worker.rules import Rule
 from renalseg.worker.scratch import Scratch
 from renalseg.worker.task import Task
@@ -173,6 +175,28 @@ def test_a_comparison_that_fails_leaves_the_result(bench: Bench, fault: str) -> 
     (job,) = bench.do(compare=fault)
     assert (job.state, job.tries) == (State.DONE, 1)
     assert bench.texts()[1:] == ["report of 22"]
+
+
+def test_what_was_computed_while_the_server_went_away_is_kept_and_compared(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.receive("old", "20240101", 21)
+    bench.do()
+    bench.receive("now", "20250101", 22)
+
+    def run_and_go_away(*arguments: Any, **options: Any) -> Ended:
+        ended = run(*arguments, **options)
+        bench.server.faults["/"] = [503] * 1000
+        return ended
+
+    monkeypatch.setattr("renalseg.worker.work.run", run_and_go_away)
+    bench.feed.poll()
+    job = bench.jobs.claim("cpu")
+    assert job is not None
+    assert bench.work().do(job) == State.STORING
+    bench.server.faults.clear()
+    bench.work().store()
+    assert bench.texts()[1:] == ["report of 22 22, after report of 21, []"]
 
 
 # Corrections
