@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.factories.deployment import ENVIRONMENT, IMAGE, load
+from tests.factories.deployment import DEPLOY, ENVIRONMENT, IMAGE, load
 
 
-@pytest.mark.parametrize("name", ["kubernetes/job.yaml", "kubernetes/network-policy.yaml"])
+@pytest.mark.parametrize("name", ["job.yaml", "network-policy.yaml", "claims.yaml"])
 def test_kubernetes_takes_the_objects(name: str) -> None:
     validate = pytest.importorskip("kubernetes_validate").validate
-    validate(load(name), "1.31", strict=True)
+    for found in objects(name):
+        validate(found, "1.31", strict=True)
+
+
+def objects(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text()))
+
+
+def test_claims_of_the_job_are_supplied() -> None:
+    supplied = {claim["metadata"]["name"] for claim in objects("claims.yaml")}
+    volumes = [v["persistentVolumeClaim"] for v in job_pod()["volumes"] if v["name"] != "tmp"]
+    assert {volume["claimName"] for volume in volumes} == supplied
+    files = {path.name for path in (DEPLOY / "kubernetes").iterdir()} - {"kustomization.yaml"}
+    assert set(load("kubernetes/kustomization.yaml")["resources"]) == files
+
+
+@pytest.mark.parametrize("name", ["kubernetes", "argo"])
+def test_the_image_is_one_parameter(name: str, tmp_path: Path) -> None:
+    (image,) = load(f"{name}/kustomization.yaml")["images"]
+    assert f"{image['newName']}:{image['newTag']}" == f"{image['name']}:{image['newTag']}" == IMAGE
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    copy = tmp_path / name
+    shutil.copytree(DEPLOY / name, copy)
+    text = (copy / "kustomization.yaml").read_text()
+    other = text.replace("newName: localhost/renalseg", "newName: registry.example/r/seg")
+    (copy / "kustomization.yaml").write_text(other)
+    done = subprocess.run(
+        ["kubectl", "kustomize", copy], capture_output=True, text=True, check=True
+    )
+    assert f"image: registry.example/r/seg:{image['newTag']}\n" in done.stdout
+    assert "localhost" not in done.stdout
 
 
 def test_kubernetes_would_refuse_a_field_that_it_does_not_know() -> None:
