@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from renalseg.commands.worker import DATABASE, add_folder, default_folder
 from renalseg.errors import ConfigError, InputError
 from renalseg.runtime.harmless import one_line
-from renalseg.worker.job import Job, State
+from renalseg.worker.job import UNFINISHED, Job, State
 
 if TYPE_CHECKING:
     from renalseg.worker.jobs import Jobs
@@ -29,7 +30,7 @@ _LIMIT = 50
 def add_jobs_command(commands: Any) -> None:
     """Adds `jobs` to the subcommands of a parser."""
     jobs: argparse.ArgumentParser = commands.add_parser(
-        "jobs", help="list, show and retry the jobs of a worker"
+        "jobs", help="list, show, retry, count and back up the jobs of a worker"
     )
     # What `renalseg jobs` alone does.
     jobs.set_defaults(action=_list, limit=_LIMIT, state=None, json=False, verbose=False)
@@ -44,11 +45,16 @@ def add_jobs_command(commands: Any) -> None:
     retry = actions.add_parser("retry", help="queue jobs again")
     retry.add_argument("job", type=int, nargs="*")
     retry.set_defaults(action=_retry)
+    count = actions.add_parser("count", help="how many there are in each state")
+    count.set_defaults(action=_count)
+    backup = actions.add_parser("backup", help="copy them to a file while the worker runs")
+    backup.add_argument("file", type=Path, metavar="FILE")
+    backup.set_defaults(action=_backup)
     for command in (listing, retry):
         command.add_argument("--state", choices=[str(state) for state in State], help="all of it")
-    for command in (listing, show):
+    for command in (listing, show, count):
         command.add_argument("--json", action="store_true", help="for programs")
-    for command in (listing, show, retry):
+    for command in (listing, show, retry, count, backup):
         add_folder(command)
         command.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
 
@@ -129,6 +135,39 @@ def _retry(jobs: Jobs, options: argparse.Namespace) -> None:
     for number in chosen:
         jobs.retry(number)
     Console(highlight=False).print(f"{len(chosen)} queued")
+
+
+@_with_jobs
+def _count(jobs: Jobs, options: argparse.Namespace) -> None:
+    counts = jobs.counts()
+    if options.json:
+        _write_json({state: counts.get(state, 0) for state in State})
+        return
+    lines = [f"{state} {counts[state]}" for state in State if state in counts]
+    print(*lines, _sum(counts), sep="\n")
+
+
+@_with_jobs
+def _backup(jobs: Jobs, options: argparse.Namespace) -> None:
+    from renalseg.worker.jobs import Jobs
+
+    refused = f"Expected a place for a backup at {options.file}"
+    if options.file.resolve() == (options.folder / DATABASE).resolve():
+        raise ConfigError(f"{refused}, found the database itself")
+    try:
+        jobs.database.copy(options.file)
+    except OSError as error:
+        raise ConfigError(f"{refused}: {error}") from error
+    copy = Jobs(options.file)
+    try:
+        print(one_line(f"{options.file}: {_sum(copy.counts())}"))
+    finally:
+        copy.database.close()
+
+
+def _sum(counts: Mapping[str, int]) -> str:
+    unfinished = sum(counts.get(state, 0) for state in UNFINISHED)
+    return f"{sum(counts.values())} jobs, {unfinished} unfinished"
 
 
 def _write_json(value: object) -> None:

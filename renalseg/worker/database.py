@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from renalseg.errors import ConfigError, RetryableError, what_ran_out
+from renalseg.runtime.staging import complete_file
 
 VERSION = 4
 _SCHEMA = """
@@ -105,6 +106,17 @@ class Database:
         """Closes the connection."""
         with self._lock:
             self._db.close()
+
+    def copy(self, path: Path) -> None:
+        """Writes a copy to a file, which appears when it is complete; others may write meanwhile.
+
+        Raises:
+            DatabaseError: The disk is full, or this database cannot be read.
+        """
+        with complete_file(path) as partial:
+            partial.touch(mode=0o600)
+            with closing(sqlite3.connect(partial)) as copy:
+                self._try(lambda: self._db.backup(copy))
 
     def change(self, statement: str, *values: Any) -> sqlite3.Cursor:
         """Runs a statement.

@@ -30,6 +30,7 @@ class State(StrEnum):
 
 WAITING = (State.QUEUED, State.RETRY)
 DELIVERING = (State.STORING, State.FORWARDING)
+UNFINISHED = (*WAITING, State.RUNNING, *DELIVERING)
 
 
 class Step(StrEnum):

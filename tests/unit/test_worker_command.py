@@ -82,6 +82,40 @@ def test_retry_of_a_state(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "1 queued" in capsys.readouterr().out
 
 
+def test_count(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["jobs", "count", "--folder", str(folder)]) == 0
+    assert capsys.readouterr().out == "queued 1\nrefused 1\n2 jobs, 1 unfinished\n"
+    main(["jobs", "count", "--folder", str(folder), "--json"])
+    counts = json.loads(capsys.readouterr().out)
+    assert (counts["queued"], counts["dead"], sum(counts.values())) == (1, 0, 2)
+
+
+def test_backup(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has what was written when it was made, though the database is open and goes on."""
+    running = Jobs(folder / "jobs.db")
+    backup = tmp_path / "backup" / "jobs.db"
+    backup.parent.mkdir()
+    for _ in range(2):  # the second replaces the first
+        assert main(["jobs", "backup", str(backup), "--folder", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{backup}: 2 jobs, 1 unfinished"
+    assert backup.stat().st_mode & 0o777 == 0o600
+    running.retry(1)
+    running.database.close()
+    assert main(["jobs", "count", "--folder", str(backup.parent)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 jobs, 1 unfinished"
+    assert [path.name for path in backup.parent.iterdir()] == ["jobs.db"]
+
+
+@pytest.mark.parametrize("name", ["jobs.db", "jobs.db/copy.db"])
+def test_a_backup_in_the_place_of_the_database_is_refused(
+    folder: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = folder / name
+    assert main(["jobs", "backup", str(place), "--folder", str(folder)]) == 2
+    assert f"Expected a place for a backup at {place}" in capsys.readouterr().err
+    assert len(Jobs(folder / "jobs.db").newest()) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -453,6 +453,22 @@ def test_a_worker_killed_before_it_notes_the_results_has_them(
     assert list(bench.scratch.root.iterdir()) == []
 
 
+def test_a_backup_that_is_restored_does_what_came_since_and_stores_nothing_twice(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.do(GOOD)
+    (tmp_path / "backup").mkdir()
+    bench.jobs.database.copy(tmp_path / "backup" / "jobs.db")
+    bench.server.add("later", 21)
+    bench.do(GOOD)
+    stored = dict(bench.server.stored)
+    restored = Bench(bench.server, tmp_path / "backup")
+    job = restored.do(GOOD)
+    assert (job.series, job.state) == ("later", State.DONE)
+    assert [each.series for each in restored.jobs.newest()] == ["later", "a"]
+    assert bench.server.stored == stored
+
+
 @pytest.mark.parametrize("lost", ["all", "an object"])
 def test_results_that_were_lost_are_computed_again(bench: Bench, lost: str) -> None:
     bench.orthanc.store = failing(bench.orthanc.store, 1)  # type: ignore[method-assign]
