@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from highdicom import ContributingEquipment
 from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 from pydicom.valuerep import DA, DT, TM
 
@@ -120,7 +122,7 @@ class Origin:
         }
 
     def complete(self, dataset: Dataset, created: datetime | None = None) -> None:
-        """Set names, character set and dates of a built object, in place.
+        """Set names, character set, dates and the program of a built object, in place.
 
         Args:
             dataset: The object.
@@ -141,9 +143,22 @@ class Origin:
         for kind in ("InstanceCreation", "Series", "Content"):
             setattr(dataset, f"{kind}Date", DA(created.date()))
             setattr(dataset, f"{kind}Time", TM(created.time()))
-        # the last item is the library's note about itself
-        for item in dataset.get("ContributingEquipmentSequence", [])[-1:]:
+        equipment = [self._equipment(), *dataset.get("ContributingEquipmentSequence", [])]
+        # the last item may be the library's note about itself
+        for item in equipment[:1] + equipment[-1:]:
             item.ContributionDateTime = DT(created)
+        dataset.ContributingEquipmentSequence = equipment
+
+    def _equipment(self) -> ContributingEquipment:
+        """Name the algorithm as equipment, with a UID, as IHE's profile AI Results asks."""
+        item = ContributingEquipment(
+            PRODUCT,
+            codes.DCM.ProcessingEquipment,
+            manufacturer_model_name=f"{PRODUCT} {self.algorithm}"[:LONG_STRING],
+            software_versions=(self.version, *self.networks),
+        )
+        item.DeviceUID = self.device_uid
+        return item
 
 
 def content_hash(segmented: npt.NDArray[np.uint8], texts: Sequence[str] = ()) -> str:

@@ -31,7 +31,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from renalseg.dicom.write.derived import LONG_STRING, PRODUCT, Origin, ascii_only, concept
-from renalseg.dicom.write.sr_phases import PHASE, SCHEME, phase_measurements
+from renalseg.dicom.write.sr_phases import PHASE, SCHEME, SCHEME_UID, phase_measurements
 from renalseg.findings.followup.change import Change
 from renalseg.findings.sentences import (
     NO_TUMOR,
@@ -157,7 +157,9 @@ def build_sr(
             is_verified=False,
             previous_versions=list(predecessors) or None,
             specific_character_set=None,
-            coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name=f"{PRODUCT} concepts")],
+            coding_schemes=[
+                CodingSchemeIdentificationItem(SCHEME, f"{PRODUCT} concepts", uid=SCHEME_UID)
+            ],
             **origin.series_arguments("sr"),
         )
         origin.complete(document)

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from highdicom.sr import CodeContentItem, CodedConcept, Measurement, RelationshipTypeValues
 from pydicom.sr.codedict import codes
 
+from renalseg.dicom.tags import derive_uid
 from renalseg.labels import ContrastPhase, Enhancement
 
 SCHEME = "99RENALSEG"
+SCHEME_UID = derive_uid("coding scheme", SCHEME)
 PHASE = CodedConcept("PHASE", SCHEME, "Contrast phase")
 _MEANINGS = {
     ContrastPhase.NONCONTRAST: "Non-contrast",
