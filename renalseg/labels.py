@@ -43,6 +43,12 @@ KIDNEY_CODE = Code("64033007", "SCT", "Kidney")
 LATERALITY = MappingProxyType(
     {Side.LEFT: Code("7771000", "SCT", "Left"), Side.RIGHT: Code("24028007", "SCT", "Right")}
 )
+SIDED_KIDNEY = MappingProxyType(  # where a code cannot have a modifier
+    {
+        Side.LEFT: Code("18639004", "SCT", "Left kidney"),
+        Side.RIGHT: Code("9846003", "SCT", "Right kidney"),
+    }
+)
 
 
 class ContrastPhase(StrEnum):

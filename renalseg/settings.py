@@ -37,10 +37,14 @@ from renalseg.volumes.files import FORMATS
 DEFAULT_METHOD = "sehdc+sehdc+unet"  # best outlines, and best on real tumors: ADR 11
 MESHES = ("stl", "obj", "glb")
 OF_ANY_CT = ("probability", *FORMATS, "masks", "seg.nrrd", *MESHES)  # what can be written of it
-OUTPUTS = ("seg", "labelmap", "rtstruct", "sr", "pdf", "sc", *OF_ANY_CT)  # of a DICOM study
+OUTPUTS = ("seg", "labelmap", "rtstruct", "sr", "fhir", "pdf", "sc", *OF_ANY_CT)  # of a DICOM study
 ENSEMBLE = "|"  # between the methods of an ensemble
 DEFAULT_OUTPUTS = "seg,sr,pdf"  # of a volume: a label map in its own format
-_MESH_PACKAGES = {"skimage": "scikit-image", "trimesh": "trimesh"}  # their modules and names
+# By extra: what it is for, the same in words, and its packages by their modules.
+_EXTRAS = {
+    "mesh": (MESHES, "stl, obj and glb", {"skimage": "scikit-image", "trimesh": "trimesh"}),
+    "fhir": (("fhir",), "fhir", {"fhir": "fhir.resources"}),
+}
 _OF_THE_PACKAGE = frozenset({"application", "resources"})  # read by tools.image.manifests
 
 
@@ -55,11 +59,11 @@ class Settings:
         allow_gaps: Whether slices may be missing away from the kidneys.
         series: UID, number or description of the series to take; None for the one that suits best.
         outputs: What is written: "seg" and "labelmap" (segmentations, BINARY and LABELMAP), "sr"
-            (structured report), "pdf" (report), "sc" (picture as secondary capture), "rtstruct"
-            (contours), "probability" (of lesions, a segmentation that is FRACTIONAL, of a volume
-            NIfTI); "nifti", "nrrd" and "mha" (label maps), "masks" (a NIfTI file for each
-            segment), "seg.nrrd" (a segmentation of 3D Slicer), "stl" and "obj" (a surface for each
-            segment), "glb" (a scene of them).
+            (structured report), "fhir" (the same as FHIR R4), "pdf" (report), "sc" (picture as
+            secondary capture), "rtstruct" (contours), "probability" (of lesions, a segmentation
+            that is FRACTIONAL, of a volume NIfTI); "nifti", "nrrd" and "mha" (label maps), "masks"
+            (a NIfTI file for each segment), "seg.nrrd" (a segmentation of 3D Slicer), "stl" and
+            "obj" (a surface for each segment), "glb" (a scene of them).
         empty_frames: Whether segmentations also hold the frames in which there is nothing.
     """
 
@@ -208,12 +212,15 @@ def _outputs(names: str) -> tuple[str, ...]:
         )
     if "sr" in wanted and not wanted & {"seg", "labelmap"}:
         raise ConfigError(f"Expected seg or labelmap with sr, which refers to it, got {names!r}")
-    missing = [package for name, package in _MESH_PACKAGES.items() if find_spec(name) is None]
-    if missing and wanted & set(MESHES):
-        raise ConfigError(
-            f"Expected {' and '.join(missing)} for stl, obj and glb, found none: "
-            "pip install 'renalseg[mesh]'"
-        )
+    if "fhir" in wanted and "sr" not in wanted:
+        raise ConfigError(f"Expected sr with fhir, which is mapped from it, got {names!r}")
+    for extra, (outputs, called, packages) in _EXTRAS.items():
+        missing = [package for module, package in packages.items() if find_spec(module) is None]
+        if missing and wanted & set(outputs):
+            raise ConfigError(
+                f"Expected {' and '.join(missing)} for {called}, found none: "
+                f"pip install 'renalseg[{extra}]'"
+            )
     return tuple(name for name in OUTPUTS if name in wanted)
 
 

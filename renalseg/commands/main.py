@@ -129,9 +129,9 @@ def add_choices(parser: argparse.ArgumentParser, *, several: bool = False) -> No
     gaps = "slices may be missing away from the kidneys (or RENALSEG_ALLOW_GAPS)"
     add("--allow-gaps", **switch, help=gaps)
     outputs = (
-        "seg, labelmap, rtstruct, sr, pdf, sc, probability, nifti, nrrd, mha, masks, seg.nrrd, "
-        "stl, obj, glb: what is written (seg,sr,pdf, of a volume a label map in its format; or "
-        "RENALSEG_OUTPUTS)"
+        "seg, labelmap, rtstruct, sr, fhir, pdf, sc, probability, nifti, nrrd, mha, masks, "
+        "seg.nrrd, stl, obj, glb: what is written (seg,sr,pdf, of a volume a label map in its "
+        "format; or RENALSEG_OUTPUTS)"
     )
     add("--outputs", metavar="NAMES", help=outputs)
     empty = "also write empty frames of segmentations (or RENALSEG_EMPTY_FRAMES)"

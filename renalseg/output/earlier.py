@@ -13,7 +13,7 @@ from pydicom.errors import InvalidDicomError
 
 from renalseg.dicom.read.series import CTSeries
 from renalseg.errors import InputError
-from renalseg.output import label_maps, meshes
+from renalseg.output import fhir, label_maps, meshes
 from renalseg.output.folder import read_result
 from renalseg.runtime.harmless import one_line
 
@@ -30,7 +30,7 @@ _READ = (
     *("PatientBirthDate", "PatientSex"),
     *("PatientIdentityRemoved", "LongitudinalTemporalInformationModified"),
 )
-_SUFFIXES = (".dcm", *label_maps.SUFFIXES, *meshes.SUFFIXES)
+_SUFFIXES = (".dcm", fhir.SUFFIX, *label_maps.SUFFIXES, *meshes.SUFFIXES)
 
 
 @dataclass(frozen=True)

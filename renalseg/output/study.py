@@ -30,6 +30,7 @@ from renalseg.inference.choice import Choice
 from renalseg.inference.metadata import TUMOR_METRIC, read_metadata, tumor_metric
 from renalseg.intake.ct import CT
 from renalseg.labels import ContrastPhase, MeasuredSegment, SeriesPhase
+from renalseg.output import fhir
 from renalseg.output.earlier import Earlier
 from renalseg.output.label_maps import to_source, write_maps
 from renalseg.output.meshes import write_meshes
@@ -193,6 +194,11 @@ def write_study(
             path = folder / files[-1]
             with open_sealed(path) if sealed else path.open("wb") as file:
                 built.save_as(file)
+            if kind == "sr" and "fhir" in settings.outputs:
+                from renalseg.output.fhir.report import to_fhir
+
+                files.append(f"{stem}{fhir.SUFFIX}")
+                (folder / files[-1]).write_text(to_fhir(built), encoding="utf-8")
     else:
         study, source = ct.name, ct.file
         stem, wanted = study, settings.of_volume(ct.suffix)

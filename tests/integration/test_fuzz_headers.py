@@ -25,6 +25,7 @@ from renalseg.commands.main import report_error
 from renalseg.commands.summary import print_result
 from renalseg.errors import EXIT_REFUSED
 from renalseg.inference.choice import Choice
+from renalseg.output.fhir import SUFFIX
 from renalseg.runtime import log
 from renalseg.runtime.harmless import one_line
 from renalseg.settings import OF_ANY_CT, OUTPUTS, Settings
@@ -219,7 +220,8 @@ def test_the_series_itself_is_processed(
     assert code == 0
     written = [path.name for path in (root / "out").iterdir()]
     for name in set(OUTPUTS) - set(OF_ANY_CT):
-        assert sum(file.endswith(f".{name}.dcm") for file in written) == 1
+        suffix = SUFFIX if name == "fhir" else f".{name}.dcm"
+        assert sum(file.endswith(suffix) for file in written) == 1
     for suffix in (".nrrd", ".mha", ".glb"):
         assert sum(file.endswith(suffix) and ".seg." not in file for file in written) == 1
     assert sum(file.endswith(".seg.nrrd") for file in written) == 1

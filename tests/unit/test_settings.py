@@ -321,7 +321,7 @@ def test_outputs_come_from_an_option_the_environment_or_a_file(
 @pytest.mark.parametrize("outputs", ["seg,ply", ",", "SEG"])
 def test_unknown_outputs_are_refused_with_the_known(bundles: Path, outputs: str) -> None:
     known = (
-        "seg, labelmap, rtstruct, sr, pdf, sc, probability, "
+        "seg, labelmap, rtstruct, sr, fhir, pdf, sc, probability, "
         "nifti, nrrd, mha, masks, seg.nrrd, stl, obj, glb"
     )
     with pytest.raises(ConfigError, match=f"{known}.*{outputs}"):
