@@ -8,7 +8,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -91,7 +91,7 @@ class FakeOrthanc:
 
     def add(self, series: str, slices: int = 20, **tags: str) -> None:
         """A whole series arrives."""
-        self.receive(series, slices, **tags)
+        self.receive(series, slices, first=0, **tags)
         self.settle(series)
 
     def answer(self, method: str, path: str, body: bytes) -> Any:
@@ -106,17 +106,17 @@ class FakeOrthanc:
         return None
 
 
-def _left(server: FakeOrthanc) -> list[dict[str, Any]]:
-    """The changes that were not deleted."""
+def _left(server: FakeOrthanc, since: int = 0) -> list[dict[str, Any]]:
+    """The changes after a number that were not deleted."""
     return [
         {"ChangeType": kind, "ID": name, "Seq": number, "Date": f"{server.year}0101T{number:06d}"}
-        for number, (kind, name) in enumerate(server.changes, start=1)
+        for number, (kind, name) in enumerate(server.changes[since:], start=since + 1)
         if kind
     ]
 
 
 def _page(server: FakeOrthanc, body: bytes, since: str, limit: str) -> Any:
-    after = [change for change in _left(server) if change["Seq"] > int(since)]
+    after = _left(server, int(since))
     found = after[: int(limit)]
     last = found[-1]["Seq"] if found else int(since)
     return {"Changes": found, "Done": len(after) <= int(limit), "Last": last}
@@ -237,7 +237,8 @@ def serve(server: FakeOrthanc) -> Iterator[FakeOrthanc]:
             self.send_response(fault.pop(0) if fault else 404 if answer is None else 200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # of a client that has read enough
+                self.wfile.write(content)
 
         do_GET = do_POST = do_DELETE = handle_any  # noqa: N815
 
