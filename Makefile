@@ -4,8 +4,9 @@
 # (what `make train` trains), BUNDLES (what `make train-all` trains, all by default), KNOBS (of train.yaml,
 # such as "--epochs 20"), EXPORT (1: `make train-all` makes bundles of the weights), DATA (folder with the label maps that `make train` draws from as well),
 # JOBS (processes that run the tests; one for each core by default), SLICES (sizes that `make bench` measures), RESULTS (files that it writes, without .json and .png).
-# Of the container image: IMAGE (its name), BASE (image that it is built on; CUDA 13 by default), IMAGE_TOOL
-# (docker, podman or buildah, the one that works by default), BUILD_FLAGS (further options of its `build`).
+# Of the container image: IMAGE (its name), LOCK (cuda or cpu, the packages of deploy/image), BASE (image that it is built on), IMAGE_TOOL
+# (docker, podman or buildah, the one that works by default), BUILD_FLAGS (further options of its `build`). Of `make lock`: TORCH_CPU
+# (options of uv that find the CPU builds of torch; --find-links FOLDER where its index cannot be reached).
 
 PYTHON      ?= $(shell command -v python3.11 || command -v python3)
 VENV        ?= .venv
@@ -21,9 +22,15 @@ SLICES      ?= 50 200 500 1059
 RESULTS     ?= docs/benchmarks/cpu
 VERSION     := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' renalseg/__init__.py)
 IMAGE       ?= localhost/renalseg:$(VERSION)
-BASE        ?=
+LOCK        ?= cuda
+BASE        ?= $(if $(filter cpu,$(LOCK)),docker.io/library/python:3.11-slim)
+TORCH_CPU   ?= --torch-backend cpu
 BUILD_FLAGS ?=
 IMAGE_TOOL  ?= $(shell docker info >/dev/null 2>&1 && echo docker || command -v podman || command -v buildah)
+
+# buildah has no `save`.
+ARCHIVE     := dist/renalseg-$(VERSION)-$(LOCK).tar
+SAVE_IMAGE   = $(IMAGE_TOOL) $(if $(findstring buildah,$(IMAGE_TOOL)),push $(IMAGE) docker-archive:$(ARCHIVE),save --output $(ARCHIVE) $(IMAGE))
 
 BIN   := $(VENV)/bin
 # Python compiles a module when it is first imported; most never are.
@@ -32,12 +39,13 @@ RUN   := $(VENV)/.installed
 DEV   := $(VENV)/.installed-dev
 DEMO  := build/demo
 WHEEL := build/wheel
+RELEASE := build/release
 NNUNET := build/nnunet
 OHIF   := build/ohif
 MONAILABEL := build/monailabel
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-worker test-all test-container test-view test-monailabel wheel-test lint check bench goldens pictures train train-all image clean
+.PHONY: help install demo test test-worker test-all test-container test-view test-monailabel wheel-test lint check bench goldens pictures train train-all image lock digests release clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -109,10 +117,37 @@ build/.library: | $(RUN)
 	$(BIN)/renalseg library build/library $(if $(DATA),--phantoms 30 --implanted 120 --data $(DATA))
 	@touch $@
 
-image:  ## build the container image; for CPUs: make image BASE=python:3.11-slim TORCH_INDEX=...
+image:  ## build the container image; for CPUs: make image LOCK=cpu TORCH_INDEX=...
 	$(or $(IMAGE_TOOL),$(error make image needs docker, podman or buildah)) build --tag $(IMAGE) \
-		$(if $(BASE),--build-arg BASE=$(BASE)) --build-arg TORCH=$(TORCH) \
+		$(if $(BASE),--build-arg BASE=$(BASE)) --build-arg LOCK=$(LOCK) \
 		$(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) --build-arg VERSION=$(VERSION) $(BUILD_FLAGS) .
+
+# For Linux with Python 3.11 to 3.13, x86_64 and aarch64: uv lists the hashes of every wheel of a version.
+UV_LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --only-binary :all: --no-annotate \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_35 --custom-compile-command 'make lock'
+
+lock: $(DEV)  ## lock what the image installs to versions and hashes, after requirements.txt changed
+	$(UV_LOCK) --excludes deploy/image/excluded.txt --output-file deploy/image/cuda.lock requirements.txt
+	echo '$(TORCH)+cpu' | $(UV_LOCK) $(TORCH_CPU) --excludes deploy/image/excluded.txt --output-file deploy/image/cpu.lock requirements.txt -
+	$(UV_LOCK) --output-file deploy/image/build.lock requirements-build.txt
+
+digests:  ## pin the images that others make by digest, with skopeo
+	$(BIN)/python -m tools.image.digests
+
+# Everything but the image is made of the commit alone, and has the same bytes each time.
+release: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+release: export TZ = UTC
+release: $(DEV)  ## wheel, sdist, bills of materials, bundles and, with a tool for it, the image, with checksums, into dist/
+	rm -rf dist $(RELEASE) && mkdir -p dist $(RELEASE)
+	git archive HEAD | tar -x -C $(RELEASE)
+	cd $(RELEASE) && $(abspath $(BIN))/python -m hatchling build -d $(CURDIR)/dist
+	cd $(RELEASE) && for lock in cuda cpu; do $(abspath $(BIN))/python -m tools.image.sbom \
+		--lock deploy/image/$$lock.lock --bundles bundles --out $(CURDIR)/dist/renalseg-$(VERSION)-$$lock.cdx.json || exit; done
+	cd bundles && for bundle in *_*; do version=$$(sed -n 's/^  "version": "\(.*\)",/\1/p' $$bundle/configs/metadata.json); \
+		git archive --output $(CURDIR)/dist/$$bundle-$$version.zip HEAD $$bundle || exit; done
+	$(if $(IMAGE_TOOL),$(MAKE) image)
+	$(if $(IMAGE_TOOL),$(SAVE_IMAGE))
+	cd dist && sha256sum * > SHA256SUMS
 
 test-container: $(DEV)  ## build the image without a registry and run the sample through it (as root; minutes)
 	RENALSEG_TEST_CONTAINER=1 $(BIN)/python -m pytest tests/container
@@ -140,6 +175,6 @@ $(VENV)/.installed-itk: | $(RUN)
 $(NNUNET)/.installed: requirements-bench.txt | $(RUN)
 	$(PIP) --no-deps --target $(NNUNET) --upgrade -r requirements-bench.txt && touch $@ || true
 
-$(DEV): $(RUN) requirements-dev.txt
+$(DEV): $(RUN) requirements-dev.txt requirements-build.txt
 	$(PIP) -r requirements-dev.txt
 	@touch $@

@@ -56,6 +56,22 @@ def licenses_of(bundle: Path) -> list[str]:
     return sorted(set(_LICENSES.findall(text)))
 
 
+def weights_license(bundle: Path) -> str:
+    """The license of the weights in SPDX's spelling: the one with the most conditions.
+
+    Raises:
+        ConfigError: The bundle names none.
+    """
+    names = licenses_of(bundle)
+    if not names:
+        raise ConfigError(
+            f"Expected the license of the weights in {bundle / LICENSE_FILE}, such as "
+            "CC BY-NC-SA 4.0 or Apache-2.0, found none: without one nobody may use them"
+        )
+    shared = [name for name in names if name.startswith("CC ")]
+    return max(shared or names, key=len).replace(" ", "-")
+
+
 def tumor_metric(before: Iterable[str], metric: str = TUMOR_METRIC) -> str:
     """Names a metric of a tumor bundle that depends on the bundles before it.
 

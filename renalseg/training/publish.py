@@ -14,8 +14,8 @@ from renalseg.errors import ConfigError, InputError, RetryableError
 from renalseg.inference.metadata import (
     LICENSE_FILE,
     METADATA_FILE,
-    licenses_of,
     read_metadata,
+    weights_license,
 )
 from renalseg.runtime.checksums import MANIFEST, check_manifest
 from renalseg.runtime.staging import staging, sync_all
@@ -61,7 +61,7 @@ def prepare(bundle: Path, out: Path) -> None:
             f"export` makes a bundle of a training, `renalseg manifest` its {MANIFEST}"
         )
     check_manifest(bundle)
-    license_id = _license(bundle)
+    license_id = weights_license(bundle).lower()
     read_metadata(bundle)
     if out.exists():
         raise InputError(f"Expected a new folder for what would be pushed, found {out}")
@@ -116,18 +116,6 @@ def publish(bundle: Path, repository: str, *, private: bool = False) -> str:
         except away as error:
             raise _refusal(repository, error) from error
     return str(commit.commit_url)
-
-
-def _license(bundle: Path) -> str:
-    """The license of the weights as the Hub writes it: the one with the most conditions."""
-    names = licenses_of(bundle)
-    if not names:
-        raise ConfigError(
-            f"Expected the license of the weights in {bundle / LICENSE_FILE}, such as "
-            "CC BY-NC-SA 4.0 or Apache-2.0, found none: without one nobody may use them"
-        )
-    shared = [name for name in names if name.startswith("CC ")]
-    return max(shared or names, key=len).lower().replace(" ", "-")
 
 
 def _card(bundle: Path, license_id: str) -> str:

@@ -70,8 +70,8 @@ def image(engine: Engine, request: pytest.FixtureRequest) -> str:
     name, base = "localhost/renalseg:test", request.getfixturevalue("base")
     flags = ["--isolation=chroot", "--network=host", *machine_pip(HOME)]
     subprocess.run(
-        ["make", "image", f"IMAGE_TOOL={engine.buildah}", f"IMAGE={name}", f"BASE={base}",
-         f"BUILD_FLAGS={' '.join(flags)}"],
+        ["make", "image", "LOCK=cpu", f"IMAGE_TOOL={engine.buildah}", f"IMAGE={name}",
+         f"BASE={base}", f"BUILD_FLAGS={' '.join(flags)}"],
         cwd=ROOT, check=True, stdout=sys.stderr,
     )  # fmt: skip
     return name

@@ -181,3 +181,21 @@ def test_the_image_says_what_the_dockerfile_says(engine: Engine, image: str) -> 
 def test_the_image_has_the_other_commands_too(engine: Engine, image: str) -> None:
     done = engine.run(image, "--version", flags=(*HARDENED, "--entrypoint=renalseg"))
     assert done.stdout.strip() == __version__
+
+
+def test_the_bill_of_materials_is_what_is_installed(engine: Engine, image: str) -> None:
+    """And no pip is, neither of the application's Python nor of the base's."""
+    listed = (
+        "import re; from importlib.metadata import distributions as found; "
+        "print(*(re.sub('[-_.]+', '-', d.name).lower() + '==' + d.version for d in found()))"
+    )
+    done = engine.run(image, "-c", listed, flags=(*HARDENED, "--entrypoint=python3"))
+    path = "/opt/holoscan/docs/sbom.cdx.json"
+    bill = json.loads(engine.run(image, path, flags=(*HARDENED, "--entrypoint=cat")).stdout)
+    packages = [part for part in bill["components"] if part["type"] == "library"]
+    assert set(done.stdout.split()) == {
+        f"{part['name']}=={part['version']}" for part in packages
+    } | {f"renalseg=={__version__}"}
+    for python in ("/opt/venv/bin/python3", "/usr/bin/python3"):
+        flags = (*HARDENED, f"--entrypoint={python}")
+        assert "No module named pip" in engine.run(image, "-m", "pip", flags=flags).stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,3 +22,11 @@ def load(name: str) -> Any:
     """The content of a YAML or JSON file of deploy/."""
     text = (DEPLOY / name).read_text()
     return json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+
+
+def pinned(package: str) -> str:
+    """Version of a package in requirements.txt."""
+    text = (ROOT / "requirements.txt").read_text()
+    found = re.search(rf"^{package}==([\w.]+)", text, re.MULTILINE)
+    assert found, package
+    return found[1]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from renalseg import __version__
+from tests.factories.deployment import pinned
 from tests.factories.dockerfile import instructions, variables
 from tools.image.manifests import FOLDERS
 
@@ -33,13 +34,6 @@ LABELS = {
 }  # fmt: skip
 
 
-def pinned(package: str) -> str:
-    text = (ROOT / "requirements.txt").read_text()
-    found = re.search(rf"^{package}==([\w.]+)", text, re.MULTILINE)
-    assert found, package
-    return found[1]
-
-
 def test_paths_are_those_of_a_monai_application_package() -> None:
     environment = variables(DOCKERFILE, "ENV")
     assert set(FOLDERS) == set(PATHS)
@@ -52,7 +46,7 @@ def test_versions_are_those_that_are_installed() -> None:
     assert arguments["VERSION"] == __version__
     assert arguments["HOLOSCAN"] == pinned("holoscan-cu13")
     assert arguments["APP_SDK"] == pinned("monai-deploy-app-sdk")
-    assert arguments["TORCH"] == f"torch=={pinned('torch')}"
+    assert arguments["LOCK"] == "cuda"
 
 
 def test_the_default_base_is_the_runtime_of_cuda_13() -> None:
@@ -74,7 +68,7 @@ def test_the_container_runs_as_an_unprivileged_user_through_the_tools() -> None:
     assert last["ENTRYPOINT"] == '["/var/holoscan/tools"]'
 
 
-@pytest.mark.parametrize("name", ["HOME", "CUPY_CACHE_DIR", "MPLCONFIGDIR"])
+@pytest.mark.parametrize("name", ["HOME", "MPLCONFIGDIR"])
 def test_caches_lie_where_a_read_only_container_can_write(name: str) -> None:
     value = variables(DOCKERFILE, "ENV")[name]
     assert value == "/tmp" or value.startswith("/tmp/")
@@ -95,3 +89,14 @@ def test_what_is_copied_is_in_the_context_and_nothing_else() -> None:
         "app",
         "deploy/image",
     } == allowed
+
+
+def test_only_what_is_locked_is_installed() -> None:
+    """By pip with hashes, but for the wheel that the build makes itself, without an index."""
+    commands = " && ".join(argument for name, argument in instructions(DOCKERFILE) if name == "RUN")
+    assert set(re.findall(r"pip install (\S+ \S+ \S+)", commands)) == {
+        "--no-cache-dir --no-deps --no-index"
+    }
+    options = variables(DOCKERFILE, "ARG")["PIP"].split()
+    assert {"--require-hashes", "--no-deps", "--only-binary"} <= set(options)
+    assert commands.count("${PIP}") == 2
