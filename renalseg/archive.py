@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
@@ -109,6 +110,10 @@ class Ended:
         return dict(zip(COLUMNS, values, strict=True))
 
 
+Engine = Callable[[Sequence[Path], Path, Settings], Generator[Ended]]
+"""Segments studies into folders below another and gives how each ended, as soon as it did."""
+
+
 def _review(study: StudyResult | None) -> tuple[object, str, object]:
     """How many reasons there are to look at a study, which, and its least probable lesion."""
     if study is None or study.finding == REFUSED:
@@ -182,8 +187,21 @@ def _is_done(study: Path, out_dir: Path, settings: Settings | None) -> bool:
         return False
 
 
+def in_this_process(
+    studies: Sequence[Path], out_root: Path, settings: Settings
+) -> Generator[Ended]:
+    """Loads the models and segments studies with them; the arguments are those of `segment_all`."""
+    with Models(settings.choice) as models:
+        yield from segment_all(studies, out_root, models, settings)
+
+
 def segment_archive(
-    root: Path, out_root: Path, settings: Settings, *, again: bool = False
+    root: Path,
+    out_root: Path,
+    settings: Settings,
+    *,
+    again: bool = False,
+    engine: Engine = in_this_process,
 ) -> list[Ended]:
     """Segments the studies of a folder, shows how far it is, and keeps a table of how they ended.
 
@@ -194,6 +212,7 @@ def segment_archive(
             result of its files by these settings is there.
         settings: What runs.
         again: Do all studies.
+        engine: Who segments the studies; the table is kept here.
 
     Raises:
         InputError: There are no studies.
@@ -206,8 +225,8 @@ def segment_archive(
     warn_of_weak(settings)
     out_root.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=len(studies), unit="study", disable=not bar_wanted())
-    with Models(settings.choice) as models, bar:
-        for outcome in segment_all(studies, out_root, models, settings):
+    with bar, closing(engine(studies, out_root, settings)) as ended:
+        for outcome in ended:
             outcomes.append(outcome)
             name = name_of(outcome.study)
             put_rows(out_root / SUMMARY_FILE, name, outcome.rows())

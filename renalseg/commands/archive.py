@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from renalseg.errors import ConfigError, plural
 from renalseg.runtime.imports import import_monai_quickly
 from renalseg.runtime.process import require_memory
 
+RAY = "ray"
+
 
 def run_archive(options: argparse.Namespace, choices: Mapping[str, Any]) -> int:
     """Segments the studies of a folder, by each method that is asked for.
 
     Args:
-        options: Of the command line: root, out_root, model, again, compare and
-            review.
+        options: Of the command line: root, out_root, model, again, compare, review, engine and
+            cores.
         choices: Arguments of `Settings.resolve`; "method" is a list, or None.
 
     Returns:
@@ -73,10 +76,15 @@ def _segment(options: argparse.Namespace, out_root: Path, settings: Any) -> list
 
 def _segment_all(options: argparse.Namespace, out_root: Path, settings: Any) -> list[int]:
     """The exit codes of the studies."""
-    from renalseg.archive import SUMMARY_FILE, segment_archive
+    from renalseg.archive import SUMMARY_FILE, Engine, in_this_process, segment_archive
 
+    engine: Engine = in_this_process
+    if options.engine == RAY:
+        from renalseg.cluster import on_ray
+
+        engine = partial(on_ray, cores=options.cores)
     start = time.perf_counter()
-    outcomes = segment_archive(options.root, out_root, settings, again=options.again)
+    outcomes = segment_archive(options.root, out_root, settings, again=options.again, engine=engine)
     hours = (time.perf_counter() - start) / 3600
     if not outcomes:
         print("every study already has a result; --again segments them again")

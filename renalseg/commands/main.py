@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from renalseg import __version__
-from renalseg.commands.archive import run_archive
+from renalseg.commands.archive import RAY, run_archive
 from renalseg.commands.compare import add_compare_command
 from renalseg.commands.data import add_data_command
 from renalseg.commands.evaluate import add_evaluate_command
@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def program() -> NoReturn:
     """Runs `main` as the console script and ends the process."""
     options = _parser().parse_args()
-    if options.action in (_run, _archive):
+    # not with Ray, whose processes would block the signals, too; its own write the results
+    if options.action in (_run, _archive) and getattr(options, "engine", "") != RAY:
         end_on_signals()
     leave(_main(options))
 
@@ -180,6 +181,10 @@ def _parser() -> argparse.ArgumentParser:
     archive.add_argument(
         "--review", action="store_true", help="sort archive.csv by what to look at first"
     )
+    engine = "who runs the studies: this process, or a cluster of Ray (extra ray)"
+    archive.add_argument("--engine", choices=("process", RAY), default="process", help=engine)
+    cores = "cores of each study with --engine ray (4, or all of a machine with less)"
+    archive.add_argument("--cores", type=int, metavar="N", help=cores)
     archive.set_defaults(action=_archive)
     for command in (run, archive):
         command.add_argument("-m", "--model", type=Path, metavar="BUNDLES", help=_BUNDLES)

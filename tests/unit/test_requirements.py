@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 IMAGE = ROOT / "deploy/image"
 # Extras that requirements.txt has not, since few want them.
-LEFT_OUT = {"mlflow", "parquet", "fhir", "mesh", "hub", "nnunet"}
+LEFT_OUT = {"mlflow", "parquet", "fhir", "ray", "mesh", "hub", "nnunet"}
 
 
 def declared() -> dict[str, Requirement]:
