@@ -45,7 +45,7 @@ OHIF   := build/ohif
 MONAILABEL := build/monailabel
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-worker test-all test-container test-view test-monailabel wheel-test lint check bench goldens pictures train train-all image lock digests release clean
+.PHONY: help install demo test test-worker test-all test-container test-view test-monailabel wheel-test lint check bench bench-gpu goldens pictures train train-all image lock digests release clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -98,6 +98,9 @@ check: lint test  ## what must pass before a commit: lint and test
 
 bench: $(RUN) $(NNUNET)/.installed $(VENV)/.installed-itk  ## measure each method and its references
 	$(BIN)/python -m tools bench --slices $(SLICES) --nnunet $(NNUNET) --json $(RESULTS).json --plot $(RESULTS).png
+
+bench-gpu: $(RUN)  ## check a machine with a GPU and measure it in ten minutes (CHECK=1: only check)
+	$(BIN)/python -m tools gpu $(if $(CHECK),--check)
 
 goldens: $(DEV)  ## renew the golden outputs of the tests, after results changed on purpose
 	$(BIN)/python -m tests.golden

@@ -11,6 +11,7 @@ from renalseg.runtime.process import leave
 from tools.accuracy.command import add_accuracy_commands
 from tools.benchmark.command import add_bench_command
 from tools.calibrate import add_calibrate_command
+from tools.gpu import add_gpu_command
 from tools.load_day import add_load_day_command
 from tools.training_cost import add_training_cost_command
 
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     add_accuracy_commands(tools)
     add_bench_command(tools)
     add_calibrate_command(tools)
+    add_gpu_command(tools)
     add_load_day_command(tools)
     add_training_cost_command(tools)
     return parser
