@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import threading
 from collections.abc import Generator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -77,6 +79,9 @@ def _connect() -> Any:
         raise RetryableError(
             f"Ray did not start, or the cluster of RAY_ADDRESS did not answer: {error}"
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        # Ray's own ends with 1 and a trace; its processes end with this one
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     return ray
 
 
