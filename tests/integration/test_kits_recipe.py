@@ -32,7 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "tumor_msvnet": {"size": 32, "width": 4},
     "tumor_resvnet": {"box_size": [32, 32, 16], "width": 4},
     "tumor_sehdc": {"roi_size": [32, 32, 16], "width": 4, "spacing": [2.0, 2.0, 5.0]},
-    "tumor_unet": {"field": [96, 64], "channels": [4, 8, 8, 8, 8]},
+    "tumor_unet": {"field": [96, 64], "channels": [4, 8, 8, 8]},
 }
 SHORT = {"epochs": 2, "epoch_length": 2, "batch_size": 2, "workers": 0, "val_cases": 12}
 SHORT |= {"val_every": 1, "cts_every": 2, "cts": 1}

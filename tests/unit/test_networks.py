@@ -45,8 +45,8 @@ SHAPES = [
     (MultiScaleVNet, {"width": 2}, (2, 5, 32, 32), (2, 1, 32, 32), 1),
     (MultiScaleVNet, {"width": 2, "out_channels": 2}, (2, 5, 33, 17), (2, 2, 33, 17), 1),
     (MultiScaleVNet, {"width": 2, "norm": "instance"}, (2, 5, 32, 48), (2, 1, 32, 48), 1),
-    (SliceUNet, {"channels": (2, 4, 6, 8, 8)}, (2, 6, 32, 48), (2, 4, 32, 48), 1),
-    (SliceUNet, {"channels": (2, 4, 6, 8, 8)}, (2, 6, 37, 50), (2, 4, 37, 50), 1),
+    (SliceUNet, {"channels": (2, 4, 6, 8)}, (2, 6, 32, 48), (2, 4, 32, 48), 1),
+    (SliceUNet, {"channels": (2, 4, 6, 8)}, (2, 6, 37, 50), (2, 4, 37, 50), 1),
 ]
 # Network, its options, its parameters at the paper's width and at the shipped one.
 PARAMETERS = [
@@ -67,7 +67,7 @@ PARAMETERS = [
     (ResUNet, {"width": 8}, 2_367_543),
     (MultiScaleVNet, {"width": 16}, 10_312_546),
     (MultiScaleVNet, {"width": 8}, 2_583_343),
-    (SliceUNet, {}, 1_288_792),
+    (SliceUNet, {}, 3_450_068),
 ]
 shapes = pytest.mark.parametrize(
     ("kind", "options", "image", "logits", "outputs"),
