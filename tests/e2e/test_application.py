@@ -135,4 +135,8 @@ def test_the_bundles_alone_give_the_voxels_of_the_application(
     confirm = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
     expected = confirm({"pred": pred, "refined": refined})["pred"][0].numpy()
     assert {0, KIDNEY, TUMOR} <= set(np.unique(expected))
-    assert np.array_equal(labels_of(small_run.seg, small_run.source), expected)
+    written = labels_of(small_run.seg, small_run.source)
+    withheld = written != expected  # what is not plausible, which only the application checks
+    assert (written[withheld] == KIDNEY).all()
+    review = small_run.result["studies"][0]["review"]
+    assert withheld.any() == any("not reported" in text for text in review)
