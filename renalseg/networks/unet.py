@@ -88,8 +88,8 @@ class SliceUNet(nn.Module):
         """
         fresh = [*self.decoder.parameters(), *self.head.parameters()]
         return [
-            {"params": list(self.encoder.parameters()), "lr": learning_rate * encoder},
             {"params": fresh, "lr": learning_rate},
+            {"params": list(self.encoder.parameters()), "lr": learning_rate * encoder},
         ]
 
 

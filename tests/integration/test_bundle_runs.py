@@ -141,7 +141,8 @@ def test_a_bundle_trains_and_then_segments_and_scores_a_case(
     assert checkpoint["trainer"]["iteration"] == 2
     moments = checkpoint["optimizer"]["state"].values()
     moved = [next(m for m in state.values() if m is not None and m.dim()) for state in moments]
-    assert len(moved) == len(checkpoint["optimizer"]["param_groups"][0]["params"])
+    groups = checkpoint["optimizer"]["param_groups"]
+    assert len(moved) == sum(len(group["params"]) for group in groups)
     assert all(torch.isfinite(moment).all() for moment in moved)
     (epoch,) = read_history(tmp_path / "train")
     scored = {
