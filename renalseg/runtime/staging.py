@@ -120,14 +120,13 @@ def complete_file(path: Path) -> Iterator[Path]:
         (place.files / path.name).replace(path)
 
 
-def remove_abandoned(
-    parent: Path, before: Callable[[Path, str], None] = lambda _folder, _note: None
-) -> None:
+def remove_abandoned(parent: Path, before: Callable[[Path, str], None] | None = None) -> None:
     """Removes the hidden folders of killed processes from a folder.
 
     Args:
         parent: Folder to look into; nothing happens if it cannot be read.
-        before: Called with a hidden folder and its note before the folder is removed.
+        before: Called with a hidden folder and its note before the folder is removed. Without it,
+            those with a note stay: they may hold what only its writer can put back.
     """
     if fcntl is None:
         return
@@ -207,7 +206,7 @@ def _take(lock: int) -> bool | None:
         return None
 
 
-def _remove_abandoned(folder: Path, before: Callable[[Path, str], None]) -> None:
+def _remove_abandoned(folder: Path, before: Callable[[Path, str], None] | None) -> None:
     if folder.is_symlink() or folder.lstat().st_uid != os.geteuid():
         return
     try:
@@ -217,7 +216,11 @@ def _remove_abandoned(folder: Path, before: Callable[[Path, str], None]) -> None
         return
     try:
         if _take(lock):
-            before(folder, os.pread(lock, os.fstat(lock).st_size, 0).decode(errors="replace"))
+            note = os.pread(lock, os.fstat(lock).st_size, 0).decode(errors="replace")
+            if before is not None:
+                before(folder, note)
+            elif note:
+                return
             _remove(folder)
     finally:
         os.close(lock)

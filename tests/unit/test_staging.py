@@ -39,3 +39,13 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     with complete_file(tmp_path / "a") as file:
         file.touch()
     assert not left.exists()
+
+
+def test_what_a_killed_process_can_have_back_stays(tmp_path: Path) -> None:
+    left = tmp_path / f"{PREFIX}left"
+    (left / "old").mkdir(parents=True)
+    (left / "old" / "result.json").write_text("{}")  # moved away, and nothing put in its place
+    (left / "lock").write_text('{"target": "study", "names": ["result.json"]}')
+    with complete_file(tmp_path / "archive.csv") as file:
+        file.touch()
+    assert (left / "old" / "result.json").is_file()
