@@ -9,6 +9,8 @@ from scipy.spatial import cKDTree
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
+_SHELL = 2.0  # mm: tissue that holds no ball of this radius is a shell
+_PIECE = 0.25  # of the largest piece: smaller ones are remnants of shells
 _POINTS = 5_000  # enough to tell how far apart two kidneys are
 
 
@@ -51,6 +53,26 @@ def components(mask: Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]
     rank = np.zeros(count + 1, np.int32)
     rank[order + 1] = np.arange(1, count + 1)
     return rank[numbered], sizes[order]
+
+
+def solid(mask: Mask, spacing: npt.ArrayLike) -> Mask:
+    """Leave out shells: kidney labels often cover a tumor that bulges out, a voxel or two thick.
+
+    Args:
+        mask: (X, Y, Z).
+        spacing: mm (3,) along its axes.
+
+    Returns:
+        Its opening by a ball, without pieces that are small beside the largest; the mask itself
+        where nothing is left.
+    """
+    padded = np.pad(mask, 1)
+    core = ndimage.distance_transform_edt(padded, sampling=spacing) > _SHELL
+    if not core.any():
+        return mask
+    opened = ndimage.distance_transform_edt(~core, sampling=spacing) <= _SHELL
+    numbered, sizes = components(opened[1:-1, 1:-1, 1:-1] & mask)
+    return np.asarray((numbered > 0) & (numbered <= (sizes >= _PIECE * sizes[0]).sum()))
 
 
 def part_boxes(numbered: npt.NDArray[np.int32]) -> list[Box]:

@@ -21,7 +21,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import cdist, pdist
 
-from renalseg.components import Box, Mask, bounding_box
+from renalseg.components import Box, Mask, bounding_box, solid
 from renalseg.findings.bounds import reaches_end, with_kidneys
 from renalseg.geometry import Array, spacing_of, to_index, to_world
 from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, size_category
@@ -47,7 +47,7 @@ class _Kidney(NamedTuple):
     """Geometry of a kidney that locates its tumors and cysts: RAS mm.
 
     Attributes:
-        hull: Corners (N, 3) of the convex hull of the kidney's tissue.
+        hull: Corners (N, 3) of the convex hull of the kidney's tissue without shells.
         axis: Unit vector (3,) along the kidney, upward.
     """
 
@@ -69,8 +69,9 @@ def measure(
         The segments in their order, with diameters in mm, HU, and for tumors and cysts their place
         in the kidney of their side: the third of the kidney's long axis (the principal axis of its
         tissue) that their centroid lies in or beyond, and the share of their voxels whose centers
-        lie outside of the convex hull of the kidney's tissue; neither where the kidney is cut by
-        the end of the scan or of the field of view. Tumors also get a size category.
+        lie outside of the convex hull of the kidney's tissue, both without shells (`solid`);
+        neither where the kidney is cut by the end of the scan or of the field of view. Tumors also
+        get a size category.
     """
     found = bounding_box(segmented > 0)
     if found is None:
@@ -78,6 +79,7 @@ def measure(
     affine = np.asarray(image.affine, dtype=np.float64)
     boxes = ndimage.find_objects(segmented[found], max_label=len(segments))
     places = [_shift(part, found) for part in boxes]
+    sides = {segment.side for segment in segments if segment.kind != KIDNEY}
     ends = [
         reaches_end(image, segmented[box] == segment.number, box)
         for segment, box in zip(segments, places, strict=True)
@@ -89,9 +91,8 @@ def measure(
         local = np.block([[affine[:3, :3], start[:, None]], [np.zeros(3), 1]])
         hu = image[0][box].numpy()[mask].astype(np.float64)
         hull = _hull(to_world(local, _ends(mask, range(3))))
-        flat = np.linalg.matrix_rank(hull - hull[0]) < 3
-        if segment.kind == KIDNEY and not flat and not cut:
-            kidneys[segment.side] = _Kidney(hull, _long_axis(mask, local))
+        if segment.kind == KIDNEY and segment.side in sides and not _flat(hull) and not cut:
+            kidneys[segment.side] = _kidney(mask, local, hull)
         one = MeasuredSegment(
             segment.number,
             segment.label,
@@ -119,6 +120,16 @@ def _shift(part: Box, found: Box) -> Box:
         for inner, outer in zip(part, found, strict=True)
     )
     return (x, y, z)
+
+
+def _kidney(mask: Mask, affine: Array, hull: Array) -> _Kidney:
+    """The geometry of a kidney whose tissue has a hull that is not flat."""
+    tissue = _hull(to_world(affine, _ends(solid(mask, spacing_of(affine)), range(3))))
+    return _Kidney(hull if _flat(tissue) else tissue, _long_axis(mask, affine))
+
+
+def _flat(hull: Array) -> bool:
+    return bool(np.linalg.matrix_rank(hull - hull[0]) < 3)
 
 
 def _place(lesion: MeasuredSegment, kidney: _Kidney, mask: Mask, affine: Array) -> MeasuredSegment:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from renalseg.components import bounding_box, components, grow_box, largest_part
+from renalseg.components import bounding_box, components, grow_box, largest_part, solid
 
 SHAPE = (24, 20, 22)
 
@@ -67,3 +67,32 @@ def test_the_largest_part_shares_faces() -> None:
     mask[1, 3] = mask[2, 4] = mask[3, 4] = True  # touch at corners alone, or are fewer
     assert np.argwhere(largest_part(mask)).tolist() == [[0, 0], [0, 1], [0, 2]]
     assert largest_part(np.zeros((2, 2), dtype=bool)) is None
+
+
+def test_what_is_solid_has_no_shells_and_keeps_its_halves() -> None:
+    upper, lower, shell = np.zeros((3, 40, 30, 30), bool)
+    upper[1:15, 3:17, 3:17] = lower[20:34, 3:17, 3:17] = True
+    shell[1:34, 17:27, 3:6] = True  # 3 mm
+    found = solid(upper | lower | shell, (1.0, 1.0, 1.0))
+    assert not found[:, 19:].any()
+    for half in (upper, lower):
+        assert (found & half).sum() > 0.8 * half.sum()
+
+
+def test_a_remnant_of_a_shell_is_not_solid() -> None:
+    mask, remnant = np.zeros((2, 40, 30, 30), bool)
+    mask[1:20, 3:23, 3:23] = True
+    remnant[28:36, 10:18, 10:18] = True
+    assert not (solid(mask | remnant, (1.0, 1.0, 1.0)) & remnant).any()
+
+
+def test_what_is_a_shell_alone_stays() -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[2:20, 2:18, 5] = True
+    np.testing.assert_array_equal(solid(mask, (1.0, 1.0, 1.0)), mask)
+
+
+def test_a_thick_slice_is_no_shell() -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[2:20, 2:18, 5] = True
+    assert solid(mask, (1.0, 1.0, 5.0)).sum() > 0.9 * mask.sum()

@@ -173,6 +173,18 @@ def test_a_tumor_at_the_opening_of_the_sinus_is_hilar() -> None:
     assert points(found, "padua")["rim"] == points(found, "padua")["sinus"] == 2
 
 
+def test_a_tumor_that_bulges_out_under_a_shell_of_kidney_is_exophytic() -> None:
+    """Labels of KiTS have such shells; their convex hull encloses the whole tumor."""
+    grid = make_grid("LPS", (1.0, 1.0, 1.0), center=CENTER, extent=(130, 100, 122))
+    tumor, covered = (ball(grid, (-36, 0, 0), radius) for radius in (24, 25.5))
+    bare = scores(grid, kidney(grid), tumor)
+    found = scores(grid, kidney(grid) | covered, tumor)
+    assert value(bare, "exophytic") > 50
+    assert value(found, "exophytic") == pytest.approx(value(bare, "exophytic"), abs=3)
+    assert points(found, "renal") == points(bare, "renal")
+    assert value(found, "polar") == pytest.approx(value(bare, "polar"), abs=1.5)
+
+
 @pytest.mark.parametrize(("radius", "renal", "padua"), [(19.9, 1, 1), (24, 2, 2), (36, 3, 3)])
 def test_points_of_the_size(radius: float, renal: int, padua: int) -> None:
     grid = make_grid("LPS", (2.0, 2.0, 2.0), center=CENTER, extent=(170, 100, 130))

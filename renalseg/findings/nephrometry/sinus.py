@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
-from renalseg.components import Mask, components
+from renalseg.components import Mask, components, solid
 from renalseg.findings.nephrometry.frame import STEP, Frame
 from renalseg.geometry import Array
 
@@ -62,8 +62,7 @@ def find_sinus(frame: Frame, kidney: int) -> Sinus | None:
         frame: The kidney and its lesions.
         kidney: Its number.
     """
-    numbered, _ = components(frame.numbers == kidney)
-    filled = fill_planes(numbered == 1)
+    filled = fill_planes(solid(frame.numbers == kidney, (STEP, STEP, STEP)))
     depth = ndimage.distance_transform_edt(filled, sampling=(STEP, STEP, _APART))
     cavity = filled & (frame.numbers == 0)
     deep = grown(cavity & (depth > _DEEP), _DEEP) & cavity
