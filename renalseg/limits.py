@@ -61,6 +61,8 @@ class TumorLimits:
 
     Attributes:
         phases: Contrast phases in which tumors are reported.
+        measured: Those in which the method was measured on real tumors; in others, a reported
+            tumor is to be reviewed.
         least_kidney: A kidney of which less than this share is left, without being enlarged, is
             no tumor.
         enlarged: A side is enlarged if it has this many times the volume of the other.
@@ -77,6 +79,7 @@ class TumorLimits:
     """
 
     phases: tuple[str, ...]
+    measured: tuple[str, ...]
     least_kidney: float
     enlarged: float
     single_ml: float
@@ -89,7 +92,7 @@ class TumorLimits:
 
     def __post_init__(self) -> None:
         """Refuses phases that do not exist."""
-        for phase in self.phases:
+        for phase in (*self.phases, *self.measured):
             ContrastPhase(phase)
 
 

@@ -301,8 +301,14 @@ def test_no_tumor_in_a_phase_that_was_never_measured(
     assert not (result.pred == TUMOR).any()
     assert f"called tumor in the {phase.value} phase" in result.judgment.review[0]
     assert (NOT_ENHANCED in result.judgment.review) == (phase == ContrastPhase.NONCONTRAST)
-    measured = replace(LIMITS, tumor=replace(LIMITS.tumor, phases=(phase.value,)))
-    assert (judge(*body.volumes(), measured).pred == TUMOR).any()
+    reported = replace(LIMITS, tumor=replace(LIMITS.tumor, phases=(phase.value,)))
+    result = judge(*body.volumes(), reported)
+    assert (result.pred == TUMOR).any()
+    asked = [text for text in result.judgment.review if "in which the method was never" in text]
+    assert len(asked) == 1
+    measured = replace(reported, tumor=replace(reported.tumor, measured=(phase.value,)))
+    review = judge(*body.volumes(), measured).judgment.review
+    assert not any("never measured" in text for text in review)
 
 
 def test_islands_are_to_be_reviewed() -> None:

@@ -162,7 +162,7 @@ def _judge_tumors(
         if why is not None:
             given_back[side, why].append(number)
             continue
-        for reason in reasons_for_review(region, scene, limits.tumor):
+        for reason in reasons_for_review(region, scene, phase, limits.tumor):
             said.append(f"the tumor of {volumes[number]:.1f} ml on the {side.value} {reason}")
             doubted.append((number, reason))
     back = [_not_reported(side, why, volumes[ns]) for (side, why), ns in given_back.items()]

@@ -60,9 +60,13 @@ def why_kidney(
     return None
 
 
-def reasons_for_review(region: Region, scene: Scene, limits: TumorLimits) -> list[str]:
+def reasons_for_review(
+    region: Region, scene: Scene, phase: ContrastPhase, limits: TumorLimits
+) -> list[str]:
     """Lists what a person should check in a reported tumor."""
     said = []
+    if phase not in limits.measured:
+        said.append(f"is in the {phase.value} phase, in which the method was never measured")
     most = most_islands(region.mask, scene.spacing, limits.island_mm2)
     if most > limits.islands:
         said.append(f"is scattered: {most} islands in one slice")
