@@ -10,9 +10,10 @@ from renalseg.commands.main import report_error
 from renalseg.runtime.process import leave
 from tools.accuracy.command import add_accuracy_commands
 from tools.benchmark.command import add_bench_command
-from tools.calibrate import add_calibrate_command
+from tools.calibration.command import add_calibrate_command
 from tools.gpu import add_gpu_command
 from tools.load_day import add_load_day_command
+from tools.nephrometry import add_nephrometry_command
 from tools.training_cost import add_training_cost_command
 
 
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add_calibrate_command(tools)
     add_gpu_command(tools)
     add_load_day_command(tools)
+    add_nephrometry_command(tools)
     add_training_cost_command(tools)
     return parser
 

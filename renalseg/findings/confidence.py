@@ -85,16 +85,25 @@ def add_confidence(
         if segment.kind != KIDNEY:
             reasons = [text for place, text in doubts if segmented[place] == segment.number]
             mask = local[box] == segment.number
-            judged = _judge(mask, grid.crop(box), segment.kind, evidence, calibration)
+            judged = judge_lesion(mask, grid.crop(box), segment.kind, evidence, calibration)
             review = (*reasons, *_reasons(judged, limits))
             segment = replace(segment, confidence=replace(judged, review=review))
         done.append(segment)
     return done
 
 
-def _judge(
+def judge_lesion(
     mask: Mask, grid: Grid, kind: int, evidence: Evidence, calibration: Calibration | str
 ) -> Confidence:
+    """Says how sure a result is of a tumor or cyst.
+
+    Args:
+        mask: Its voxels (X, Y, Z).
+        grid: Of the mask.
+        kind: `TUMOR` or `CYST`.
+        evidence: What the networks know.
+        calibration: Of the method; or why there is none.
+    """
     outputs = evidence.on(grid)[LESIONS.index(kind)].numpy()[mask]
     mean = float(outputs.mean())
     # most networks know no cysts, and say nothing about one by not calling it a lesion

@@ -13,12 +13,14 @@ def calibration_of(choice: Choice) -> Calibration | str:
 
     `calibration` in the metadata of the tumor bundle holds it, with the fingerprint of the bundle
     that it was fitted for: other weights or settings need another one. It is that of the bundle
-    alone, after any localizer.
+    alone, whatever outlines the kidneys before it. A refiner that also takes lesions away, and an
+    ensemble, need their own.
 
     Args:
         choice: What runs.
     """
-    if choice.others or choice.refiner is not None:
+    confirms = choice.refiner is not None and choice.numbers.confirmation.min_share > 0
+    if choice.others or confirms:
         return NOT_CALIBRATED
     name = choice.named_stages["tumor"]
     if choice.overrides:

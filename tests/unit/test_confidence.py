@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from renalseg.findings.confidence import (
 from renalseg.findings.plausibility import Doubt
 from renalseg.inference.calibration import calibration_of
 from renalseg.inference.choice import Choice, Member
+from renalseg.inference.methods import default_numbers
 from renalseg.labels import CYST, KIDNEY, TUMOR, Confidence, MeasuredSegment, Side
-from renalseg.limits import ReviewLimits
+from renalseg.limits import Confirmation, ReviewLimits
 from renalseg.output.lesion_table import rows_of
 from tests.factories.bundles import write_bundle
 
@@ -157,6 +159,12 @@ def test_other_weights_have_none(tmp_path: Path) -> None:
 
 def test_a_bundle_may_have_none(tmp_path: Path) -> None:
     assert calibration_of(choice(tmp_path, "{}")) == "tumor_x was not calibrated"
+
+
+def test_it_holds_after_a_refiner_that_only_outlines_the_kidneys(tmp_path: Path) -> None:
+    outlines = replace(default_numbers(), confirmation=Confirmation(min_share=0.0))
+    changed = replace(choice(tmp_path, FITTED), refiner="tumor_x", numbers=outlines)
+    assert calibration_of(changed) == Calibration(1, 2)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def load_slice(path: Path, line: Mapping[str, str]) -> Labeled:
         line: With `case`, and `spacing_x`, `spacing_y`, `spacing_z` in mm.
     """
     x, y, z = (float(line[f"spacing_{axis}"]) for axis in "xyz")
-    slices = 2 * math.ceil(THICKNESS_MM / z / 2) + 1
+    slices = repeats(z)
     # rows run to posterior and columns to the left, as in every axial series
     affine = torch.diag(torch.tensor([-x, -y, z, 1.0], dtype=torch.float64))
     with np.load(path) as stored:
@@ -72,6 +72,15 @@ def load_slice(path: Path, line: Mapping[str, str]) -> Labeled:
         )
     facts = {"patient": f"case_{int(line['case']):05d}"}
     return Labeled(MetaTensor(image, affine=affine), MetaTensor(label, affine=affine), facts)
+
+
+def repeats(step_mm: float) -> int:
+    """How often a slice is repeated, an odd number.
+
+    Args:
+        step_mm: From one slice to the next.
+    """
+    return 2 * math.ceil(THICKNESS_MM / step_mm / 2) + 1
 
 
 def measure_slice(models: Models, name: str, case: Labeled) -> Record:
