@@ -95,7 +95,8 @@ class RestoreGridd(MapTransform):
             return above.cumprod(dim=0, dtype=torch.uint8).sum(
                 dim=0, keepdim=True, dtype=torch.uint8
             )
-        return probs.argmax(dim=0, keepdim=True).to(torch.uint8)
+        # torch's argmax takes eight times as long along the first axis
+        return probs.max(dim=0, keepdim=True).indices.to(torch.uint8)
 
     def _box(self, probs: MetaTensor, source: Grid) -> Box | None:
         """Returns the box of source voxels that can hold a label."""
