@@ -77,6 +77,8 @@ class SliceStackInferer(Inferer):
             runs it on every slice.
         background: Channel that such a slice belongs to, with the logit 0, for networks that have
             one; with the same logit in all channels, rounding would choose the class.
+        mirror: The logits are the mean of those of a slice and of its mirror image along X, for
+            networks that were trained on both.
         progress: Show a bar over the batches.
 
     Raises:
@@ -93,6 +95,7 @@ class SliceStackInferer(Inferer):
         least: Sequence[int] = (1, 1),
         beside: int = 0,
         background: int | None = None,
+        mirror: bool = False,
     ) -> None:
         super().__init__()
         if slices < 1 or slices % 2 == 0:
@@ -104,6 +107,7 @@ class SliceStackInferer(Inferer):
         self.beside = beside
         self.blank_logit = blank_logit
         self.background = background
+        self.mirror = mirror
         self.progress = progress
 
     def __call__(self, inputs: Tensor, network: Network, *args: object, **kwargs: object) -> Tensor:
@@ -123,7 +127,10 @@ class SliceStackInferer(Inferer):
         for batch in tqdm(wanted.split(self.batch_size), disable=not self.progress):
             full = batch[torch.arange(self.batch_size).clamp(max=len(batch) - 1)]
             seen = torch.cat([stacks[full], others[full]], dim=1)
-            part = network(seen, *args, **kwargs).movedim(0, -1)  # (C', X, Y, batch)
+            part = network(seen, *args, **kwargs)
+            if self.mirror:
+                part = (part + network(seen.flip(2), *args, **kwargs).flip(2)) / 2
+            part = part.movedim(0, -1)  # (C', X, Y, batch)
             if logits is None:
                 size = (len(part), *volume.shape)
                 logits = part.new_full(size, self.blank_logit or 0.0)

@@ -118,6 +118,17 @@ def test_blank_slices_belong_to_the_background_where_there_is_one() -> None:
     assert logits[0, :, 0, 0, 3].tolist() == [0.0, -9.0, -9.0, -9.0]
 
 
+def test_a_mirrored_slice_gives_the_other_half_of_the_mean() -> None:
+    ramp = torch.arange(4.0)[:, None]
+
+    def network(stacks: Tensor) -> Tensor:
+        return stacks[:, [1]] + ramp  # what it says depends on the side
+
+    volume = torch.rand(1, 1, 4, 6, 5)
+    logits = SliceStackInferer(slices=3, batch_size=2, mirror=True)(volume, network)
+    assert torch.allclose(logits, volume + 1.5)
+
+
 def test_small_slices_are_padded_to_the_least_size() -> None:
     shapes = set()
 
