@@ -84,12 +84,13 @@ def steady_then_cosine(
     Args:
         iterations: Of the whole training.
         steady: Share of them after which the rate falls.
-        warmup: Iterations in which it rises from 0.
+        warmup: Iterations in which it rises from 0; at most a tenth of all.
         least: Share of the rate at the end.
 
     Returns:
         The factor of the learning rate of each iteration, for `torch.optim.lr_scheduler.LambdaLR`.
     """
+    warmup = max(1, min(warmup, iterations // 10))
 
     def factor(iteration: int) -> float:
         fallen = max(0.0, (iteration / iterations - steady) / (1 - steady))

@@ -118,6 +118,12 @@ def test_one_long_schedule_rises_stays_and_falls() -> None:
     assert factor(1000) == factor(1200) == pytest.approx(0.005)
 
 
+def test_a_short_schedule_reaches_its_peak() -> None:
+    factor = steady_then_cosine(100, steady=0.5, warmup=200)
+    assert factor(0) == pytest.approx(0.1)
+    assert factor(9) == factor(50) == 1.0
+
+
 def weights_of_epochs(first: int, last: int) -> list[list[float] | None]:
     """The weights of the loss in each epoch of a training that starts before epoch `first`."""
     loss = DeepSupervisionLoss(DiceLoss(), weights=[1.0, 0.5, 0.5])
