@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 
 from renalseg.errors import ConfigError, RenalSegError
 
@@ -73,7 +73,8 @@ class SkipBrokenUpdates:
 class WeightAverage(AveragedModel):
     """Exponential moving average of the weights of a network, and of its running statistics.
 
-    Starts as a copy of the weights after the first iteration.
+    Starts as a copy of the weights after the first iteration. It remembers about the last tenth of
+    a training at most, so that a short one does not keep its random start.
 
     Args:
         network: What is trained.
@@ -86,12 +87,17 @@ class WeightAverage(AveragedModel):
     def __init__(self, network: nn.Module, decay: float) -> None:
         if not 0 < decay < 1:
             raise ConfigError(f"Expected ema between 0 and 1, such as 0.998, or null; got {decay}")
-        super().__init__(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        super().__init__(network, multi_avg_fn=self._mix, use_buffers=True)
+        self._decay = decay
         self._source = (network,)  # a tuple, so that its weights are not saved with the average
 
     def attach(self, engine: Engine) -> None:
         """Follows a trainer, iteration by iteration."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
+
+    def _mix(self, averages: PARAM_LIST, weights: PARAM_LIST, iterations: Tensor | int) -> None:
+        decay = min(self._decay, float((1 + iterations) / (10 + iterations)))
+        get_ema_multi_avg_fn(decay)(averages, weights, iterations)
 
     def _update(self) -> None:
         self.update_parameters(*self._source)

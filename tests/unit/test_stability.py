@@ -89,7 +89,11 @@ def test_it_starts_from_the_first_iteration() -> None:
 
 
 def test_the_past_counts_by_its_share() -> None:
-    assert follow(0.75, [4.0, 8.0]).module.weight.item() == pytest.approx(5.0)
+    assert follow(0.75, [4.0] * 30 + [8.0]).module.weight.item() == pytest.approx(5.0)
+
+
+def test_a_short_training_forgets_where_it_started() -> None:
+    assert follow(0.999, [0.0] + [1.0] * 50).module.weight.item() == pytest.approx(1.0)
 
 
 def test_running_statistics_are_averaged_too() -> None:
@@ -97,7 +101,7 @@ def test_running_statistics_are_averaged_too() -> None:
     average = WeightAverage(network, 0.5)
     engine = Engine(lambda _, value: network.running_mean.fill_(value))
     average.attach(engine)
-    engine.run([2.0, 4.0])
+    engine.run([2.0] * 10 + [4.0])
     assert average.module.running_mean.item() == pytest.approx(3.0)
 
 
