@@ -57,8 +57,10 @@ demo: $(RUN)  ## segment the embedded sample CT and show the result
 	$(BIN)/renalseg sample $(DEMO)/ct
 	$(BIN)/monai-deploy exec app -i $(DEMO)/ct -o $(DEMO)/seg --overlay $(DEMO)
 
+# One that takes the place of a process that died waits forever for files whose tests have all run.
 test: $(DEV)  ## run the tests but the slow ones, in as many processes as there are cores
-	$(BIN)/python -m pytest -m "not slow" --numprocesses $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" --numprocesses $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+		--max-worker-restart 0
 
 test-worker: $(DEV)  ## run the tests of the worker, with a real Orthanc where it is installed
 	$(BIN)/python -m pytest tests/e2e/test_worker.py tests/unit/test_worker*.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -80,6 +81,15 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("RENALSEG_", "HOLOSCAN_", "MERCURE_")) and name not in KEPT:
             monkeypatch.delenv(name)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """Say how a process of pytest-xdist died; -9 is a signal, such as that of a lack of memory."""
+    if error:
+        code = node.gateway._io.popen.wait(timeout=60)
+        reporter = node.config.pluginmanager.get_plugin("terminalreporter")
+        reporter.write_line(f"\n{node.gateway.id} ended with {code}")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
