@@ -19,7 +19,7 @@ from renalseg.errors import ConfigError, RenalSegError, RetryableError
 
 CUDA = 13  # that of holoscan-cu13
 DRIVER = 580  # the oldest for CUDA 13
-PINS = Path(__file__).parents[1] / "requirements.txt"
+ROOT = Path(__file__).parents[1]
 _BENCH = ("bench", "--device", "cuda", "--slices", "200", "--repeat", "1")
 
 
@@ -86,7 +86,9 @@ def check_machine() -> Iterator[Check]:
         yield Check(SONAME, "it can be loaded", "loaded, or not needed", True)
     except ConfigError as error:
         yield Check(SONAME, "it can be loaded", str(error), False)
-    yield check_pins(PINS.read_text(encoding="utf-8"))
+    # The image has what its lock lists, which leaves out some of the requirements.
+    in_image = "HOLOSCAN_PKG_MANIFEST_PATH" in os.environ
+    yield check_pins(ROOT / ("deploy/image/cuda.lock" if in_image else "requirements.txt"))
 
 
 def check_driver(found: str | None) -> Check:
@@ -116,24 +118,27 @@ def check_device(torch: Any) -> Check:
     return Check("GPU", wanted, f"{name}, off by {off:.1g}", off < 0.01)
 
 
-def check_pins(text: str) -> Check:
-    """Checks that the packages are those of requirements.txt, in any build such as +cu130.
+def check_pins(path: Path) -> Check:
+    """Checks that the packages are those of a file, in any build such as +cu130.
 
     Args:
-        text: Of the file.
+        path: Requirements or a lock, whose hashes are passed over.
     """
     from packaging.requirements import Requirement
 
-    lines = filter(None, (line.partition("#")[0].strip() for line in text.splitlines()))
-    pins = [pin for pin in map(Requirement, lines) if pin.marker is None or pin.marker.evaluate()]
-    others = [
-        f"{pin.name} {found}"
-        for pin in pins
-        if not pin.specifier.contains(found := _version(pin.name))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    listed = [line.partition("#")[0].strip(" \\") for line in lines if not line.startswith(" ")]
+    pins = [
+        pin
+        for pin in map(Requirement, filter(None, listed))
+        if pin.marker is None or pin.marker.evaluate()
     ]
-    return Check(
-        "packages", "those of requirements.txt", ", ".join(others) or "the same", not others
-    )
+    others = [
+        f"{pin.name} {found or 'missing'}"
+        for pin in pins
+        if not pin.specifier.contains((found := _version(pin.name)) or "0")
+    ]
+    return Check("packages", f"those of {path.name}", ", ".join(others) or "the same", not others)
 
 
 def run(command: Sequence[str], seconds: float) -> None:
@@ -168,8 +173,8 @@ def _driver() -> str | None:
     return done.stdout.partition("\n")[0].strip()
 
 
-def _version(name: str) -> str:
+def _version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "0"
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -51,12 +52,30 @@ def test_cuda_13_needs_its_driver(found: str | None, good: bool) -> None:
     assert check_driver(found).good == good
 
 
-def test_packages_of_another_version_are_named() -> None:
+def test_packages_of_another_version_are_named(tmp_path: Path) -> None:
     here = torch.__version__.partition("+")[0]
-    assert check_pins(f"# Networks\ntorch=={here}  # first\n\n").good
-    assert check_pins("colorama==0; sys_platform == 'win64'\n").good
-    check = check_pins("torch==1.0\nno-such-package==1.0\n")
-    assert (check.good, check.found) == (False, f"torch {torch.__version__}, no-such-package 0")
+    path = tmp_path / "requirements.txt"
+    path.write_text(
+        f"# Networks\ntorch=={here}  # first\n\n"
+        "numpy>=1 \\\n    --hash=sha256:0\ncolorama==0; sys_platform == 'win64'\n"
+    )
+    assert check_pins(path) == Check("packages", "those of requirements.txt", "the same", True)
+    path.write_text("torch==1.0\nno-such-package==1.0\n")
+    check = check_pins(path)
+    assert check.found == f"torch {torch.__version__}, no-such-package missing"
+    assert not check.good
+
+
+def test_the_image_is_held_against_what_it_installs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of requirements.txt is left out of it: deploy/image/excluded.txt."""
+    lock = (gpu.ROOT / "deploy/image/cuda.lock").read_text(encoding="utf-8")
+    locked = dict(re.findall(r"^([\w-]+)==(\S+)", lock, re.MULTILINE))
+    monkeypatch.setattr(gpu, "_version", locked.get)
+    *_, outside = gpu.check_machine()
+    monkeypatch.setenv("HOLOSCAN_PKG_MANIFEST_PATH", "/etc/holoscan/pkg.json")
+    *_, inside = gpu.check_machine()
+    assert inside == Check("packages", "those of cuda.lock", "the same", True)
+    assert "tensorboard missing" in outside.found
 
 
 def test_a_good_machine_is_measured_unless_it_is_only_checked(
