@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
+import shutil
+import subprocess
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +77,56 @@ def test_every_resource_is_made_once_and_every_reference_leads_somewhere(out: Pa
         return own.union(*map(references, value.values()))
 
     assert references(entries) == urls - {entries[-1]["fullUrl"]}  # all but the report's own
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Address of a stand-in for a FHIR server: creates what has an identifier that it lacks."""
+    known: set[str] = set()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            kind, token = self.headers["Content-Type"], self.headers["Authorization"]
+            assert (self.path, kind, token) == ("/r4", "application/fhir+json", "Bearer secret")
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answers = []
+            for entry in Bundle.model_validate_json(body).entry:
+                wanted = entry.request.ifNoneExist
+                status = "200 OK" if wanted in known else "201 Created"
+                answers.append({"response": {"status": status}})
+                known.add(wanted)
+            self.send_response(200)
+            self.end_headers()
+            answer = {"resourceType": "Bundle", "type": "transaction-response", "entry": answers}
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{http.server_port}"
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="not installed: curl")
+def test_the_guide_posts_it_and_again_without_a_change(
+    out: Path, server: str, repository: Path
+) -> None:
+    guide = (repository / "docs/conformance.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^    (curl .*)$", guide, re.MULTILINE)
+    (path,) = out.glob(f"*{SUFFIX}")
+    assert "seg_out/NAME.fhir.json https://fhir.example.org" in line
+    line = line.replace("seg_out/NAME.fhir.json https://fhir.example.org", f"'{path}' {server}")
+    environment = {**os.environ, "TOKEN": "secret", "no_proxy": "127.0.0.1"}
+    entries = json.loads(text_of(out))["entry"]
+    for status in ("201 Created", "200 OK"):
+        done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, check=True)
+        answers = json.loads(done.stdout)["entry"]
+        assert [each["response"]["status"] for each in answers] == [status] * len(entries)
 
 
 def test_each_value_of_the_report_is_an_observation(out: Path) -> None:
