@@ -5,7 +5,7 @@ from __future__ import annotations
 from renalseg.labels import Color
 from renalseg.report.content import Column, Picture, Row, Section, Table, Text
 from renalseg.report.panels import Panels, Style
-from renalseg.report.sheet import DARK, GRAY, LEFT, RIGHT, Ruler, Sheet
+from renalseg.report.sheet import DARK, GRAY, LEFT, RIGHT, Draft, Sheet
 from renalseg.report.text import leading, width_of, wrap
 
 _HEAD, _CELL, _TEXT, _NOTE = 10.5, 7.5, 7.5, 6.5  # points
@@ -16,40 +16,62 @@ _TALL = 42.0  # mm of a picture in a column
 _CHIP = 2.6  # mm
 
 
-def height_of(section: Section, room: float) -> float:
-    """Give the height of a section in mm, if a row of pictures may take `room`."""
-    return draw_section(Ruler(), section, 0.0, room)
-
-
-def draw_section(sheet: Sheet, section: Section, y: float, room: float) -> float:
-    """Draw a section whose upper edge is at `y`; give its lower edge.
+class Laid:
+    """A section that is laid out, but for the height of its row of pictures.
 
     Args:
-        sheet: Where.
         section: What.
-        y: In mm.
-        room: Height in mm that a row of pictures may take.
     """
-    if section.title:
-        y += leading(_HEAD)
-        x = LEFT
-        if section.color is not None:
-            _chip(sheet, x, y, section.color)
-            x += _CHIP + 1.5
-        sheet.text(x, y, section.title, _HEAD, bold=True, color=DARK)
-        x += width_of(section.title, _HEAD, bold=True) + 3
-        sheet.text(x, y, section.lead, _TEXT)
-        y += 2
-    if section.pictures:
-        height = _LARGE * room if section.large else room
-        panels = Panels(section.pictures, RIGHT - LEFT, height, Style(_CELL, GRAY))
-        y = panels.draw(sheet, LEFT, y)
-    x, ends = LEFT, [y]
-    width = RIGHT - LEFT - _GAP * (len(section.columns) - 1)
-    for column in section.columns:
-        ends.append(_draw_column(sheet, column, x, y, column.share * width))
-        x += column.share * width + _GAP
-    return max(ends) + 1
+
+    def __init__(self, section: Section) -> None:
+        self._section = section
+        self._head, self._columns = Draft(), Draft()
+        self._title = _draw_title(self._head, section) if section.title else 0.0
+        x, ends = LEFT, [0.0]
+        width = RIGHT - LEFT - _GAP * (len(section.columns) - 1)
+        for column in section.columns:
+            ends.append(_draw_column(self._columns, column, x, 0.0, column.share * width))
+            x += column.share * width + _GAP
+        self._end = max(ends) + 1
+
+    def height(self, room: float) -> float:
+        """Gives its height in mm, if a row of pictures may take `room`."""
+        panels = self._panels(room)
+        return self._title + (panels.used if panels else 0.0) + self._end
+
+    def draw(self, sheet: Sheet, y: float, room: float) -> float:
+        """Draws it; gives its lower edge.
+
+        Args:
+            sheet: Where.
+            y: Its upper edge in mm.
+            room: Height in mm that a row of pictures may take.
+        """
+        self._head.put(sheet, y)
+        y += self._title
+        panels = self._panels(room)
+        if panels:
+            y = panels.draw(sheet, LEFT, y)
+        self._columns.put(sheet, y)
+        return y + self._end
+
+    def _panels(self, room: float) -> Panels | None:
+        if not self._section.pictures:
+            return None
+        height = _LARGE * room if self._section.large else room
+        return Panels(self._section.pictures, RIGHT - LEFT, height, Style(_CELL, GRAY))
+
+
+def _draw_title(sheet: Sheet, section: Section) -> float:
+    """Draws heading and lead; gives their lower edge."""
+    x, y = LEFT, leading(_HEAD)
+    if section.color is not None:
+        _chip(sheet, x, y, section.color)
+        x += _CHIP + 1.5
+    sheet.text(x, y, section.title, _HEAD, bold=True, color=DARK)
+    x += width_of(section.title, _HEAD, bold=True) + 3
+    sheet.text(x, y, section.lead, _TEXT)
+    return y + 2
 
 
 def _draw_column(sheet: Sheet, column: Column, x: float, y: float, width: float) -> float:

@@ -153,7 +153,7 @@ class Panels:
             y = foot + self._below
         return y
 
-    @property
+    @cached_property
     def _below(self) -> float:
         longest = max(width_of(picture.caption, self.style.size) for picture in self.pictures)
         lines = 1 if longest < _NARROW else _CAPTION_LINES

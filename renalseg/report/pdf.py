@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from renalseg.findings.sentences import NO_KIDNEY, USE, Kind, Statement, finding
-from renalseg.report.blocks import ROOMS, draw_section, height_of
+from renalseg.report.blocks import ROOMS, Laid
 from renalseg.report.content import TITLE, Content, Section
 from renalseg.report.sheet import DARK, GRAY, HEIGHT, LEFT, RED, RIGHT, Sheet, to_pdf
 from renalseg.report.text import defaults, leading, wrap
@@ -49,17 +49,17 @@ def make_pages(content: Content, sections: Iterable[Section]) -> list[Sheet]:
     color = RED if finding(content.segments) == NO_KIDNEY else DARK
     answer = wrap(conclusion.text, RIGHT - LEFT, _ANSWER, bold=True)
     y = sheet.lines(LEFT, y + 5.5, answer, _ANSWER, bold=True, color=color) - leading(_ANSWER) + 1
-    parts, sheets = list(sections), [sheet]
+    parts, sheets = [Laid(section) for section in sections], [sheet]
     room = _room(parts, _FOOT - y)
     for part in parts:
-        if y + height_of(part, room) > _FOOT:
+        if y + part.height(room) > _FOOT:
             sheets.append(_new_sheet(content.made))
             y = _TOP + 1
-        y = draw_section(sheets[-1], part, y, room)
+        y = part.draw(sheets[-1], y, room)
     return [sheet, *_more_pages(rest, content.made), *sheets[1:]]
 
 
-def _room(sections: Sequence[Section], height: float) -> float:
+def _room(sections: Sequence[Laid], height: float) -> float:
     """How high rows of pictures may be: lower ones where that saves a page.
 
     Args:
@@ -70,7 +70,7 @@ def _room(sections: Sequence[Section], height: float) -> float:
     def pages(room: float) -> int:
         count, left = 1, height
         for section in sections:
-            needed = height_of(section, room)
+            needed = section.height(room)
             if needed > left:
                 count, left = count + 1, _FOOT - _TOP - 1
             left -= needed

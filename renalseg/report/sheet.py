@@ -90,20 +90,42 @@ class Sheet:
         return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-class Ruler(Sheet):
-    """A sheet that stays empty: what is drawn on it only takes its place."""
+class Draft(Sheet):
+    """A sheet without paper: keeps what is drawn on it, to be put on others at any height."""
 
-    def text(self, *_: Any, **__: Any) -> None:
-        """Writes nothing."""
+    def __init__(self) -> None:
+        self._steps: list[Callable[[Sheet, float], None]] = []
 
-    def rule(self, *_: Any, **__: Any) -> None:
-        """Draws no line."""
+    def text(
+        self, x: float, y: float, text: str, size: float = 9, *, bold: bool = False, **options: Any
+    ) -> None:
+        """Keeps a line of text."""
+        self._steps.append(lambda on, down: on.text(x, y + down, text, size, bold=bold, **options))
 
-    def box(self, *_: Any, **__: Any) -> None:
-        """Draws no rectangle."""
+    def rule(
+        self,
+        y: float,
+        width: float = 0.6,
+        color: str = GRAY,
+        x: tuple[float, float] = (LEFT, RIGHT),
+    ) -> None:
+        """Keeps a horizontal line."""
+        self._steps.append(lambda on, down: on.rule(y + down, width, color, x))
 
-    def draw(self, *_: Any, **__: Any) -> None:
-        """Draws no picture."""
+    def box(self, x: float, y: float, width: float, height: float, **options: Any) -> None:
+        """Keeps a rectangle."""
+        self._steps.append(lambda on, down: on.box(x, y + down, width, height, **options))
+
+    def draw(
+        self, what: Callable[[Axes], None], x: float, y: float, width: float, height: float
+    ) -> None:
+        """Keeps a picture."""
+        self._steps.append(lambda on, down: on.draw(what, x, y + down, width, height))
+
+    def put(self, sheet: Sheet, y: float) -> None:
+        """Draws all of it on a sheet, so much lower than it was drawn here."""
+        for step in self._steps:
+            step(sheet, y)
 
 
 def to_pdf(sheets: Sequence[Sheet], title: str, subject: str, created: datetime) -> bytes:

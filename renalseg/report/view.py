@@ -139,8 +139,7 @@ class View:
         """Draws a plane with the outlines of segments, and the letters of the patient's sides."""
         plane = cut.plane
         across, up = plane.across, plane.up
-        shown = np.take(self.hu, cut.at, axis=plane.cut)
-        labels = np.take(self.numbers, cut.at, axis=plane.cut)
+        shown, labels = (np.moveaxis(v, plane.cut, 0)[cut.at] for v in (self.hu, self.numbers))
         low, high = WINDOW
         sides = (0, self.extent[across], 0, self.extent[up])
         axes.imshow(
