@@ -29,6 +29,14 @@ def _span(hits: npt.ArrayLike) -> slice:
     return slice(int(found[0]), int(found[-1]) + 1)
 
 
+def voxels_of(mask: Mask) -> npt.NDArray[np.int64]:
+    """The indices (N, 3) of the true voxels (X, Y, Z), in the order of `np.argwhere`."""
+    box = bounding_box(mask)
+    if box is None:
+        return np.empty((0, 3), np.int64)
+    return np.asarray(np.argwhere(mask[box]) + [part.start for part in box])
+
+
 def grow_box(box: Box, voxels: npt.ArrayLike, shape: tuple[int, ...]) -> Box:
     """A box grown on both sides of each axis, within a volume of the given shape."""
     x, y, z = (

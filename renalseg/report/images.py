@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from renalseg.components import bounding_box
 from renalseg.dicom.read.series import CTSeries
 from renalseg.intake.ct import CT
 from renalseg.labels import MeasuredSegment
@@ -50,9 +51,11 @@ def name_images(
     if not segments:
         return []
     names = image_names(ct)
+    box = bounding_box(segmented > 0)
+    assert box is not None  # each segment is in the map
     counts = np.array(
         [
-            np.bincount(segmented[:, :, level].ravel(), minlength=len(segments) + 1)
+            np.bincount(segmented[*box[:2], level].ravel(), minlength=len(segments) + 1)
             for level in slice_levels(ct)
         ]
     )

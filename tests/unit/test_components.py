@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from renalseg.components import bounding_box, components, grow_box, largest_part, solid
+from renalseg.components import (
+    bounding_box,
+    components,
+    grow_box,
+    largest_part,
+    solid,
+    voxels_of,
+)
 
 SHAPE = (24, 20, 22)
 
@@ -19,6 +26,13 @@ def test_box_holds_the_outermost_voxels() -> None:
 
 def test_box_of_a_full_mask_is_the_volume() -> None:
     assert bounding_box(np.ones(SHAPE, bool)) == (slice(0, 24), slice(0, 20), slice(0, 22))
+
+
+def test_voxels_of_a_mask_are_those_of_the_whole_volume() -> None:
+    mask = np.zeros(SHAPE, bool)
+    assert voxels_of(mask).shape == (0, 3)
+    mask[3, 5, 21] = mask[7, 4, 2] = mask[7, 4, 1] = True
+    assert voxels_of(mask).tolist() == np.argwhere(mask).tolist()
 
 
 def test_box_grows_by_whole_voxels() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from renalseg.components import voxels_of
 from renalseg.findings.nephrometry.frame import Frame, lay_out
 from renalseg.findings.nephrometry.measures import Place, locate
 from renalseg.findings.nephrometry.points import Outline, score
@@ -73,7 +74,7 @@ def place_of(
         affine: (4, 4) to RAS mm.
         number: Of the tumor.
     """
-    voxels = to_world(affine, np.argwhere(segmented == number))
+    voxels = to_world(affine, voxels_of(segmented == number))
     return locate(anatomy.frame, anatomy.sinus, voxels)
 
 

@@ -68,11 +68,17 @@ def lay_out(
         parts: Numbers of the kidney and of its tumors and cysts.
         side: On which it lies.
     """
-    found = bounding_box(np.isin(segmented, list(parts)))
+    near = bounding_box(segmented > 0)  # of all sides: quickly found
+    if near is None:
+        return None
+    own = np.where(np.isin(segmented[near], list(parts)), segmented[near], 0).astype(np.uint8)
+    found = bounding_box(own > 0)
     if found is None:
         return None
-    own = np.where(np.isin(segmented[found], list(parts)), segmented[found], 0).astype(np.uint8)
-    start = to_world(affine, [part.start for part in found])
+    own = own[found]
+    start = to_world(
+        affine, [outer.start + inner.start for outer, inner in zip(near, found, strict=True)]
+    )
     local = np.block([[affine[:3, :3], start[:, None]], [np.zeros(3), 1]])
     up = long_axis(own == kidney, local)
     if up is None:

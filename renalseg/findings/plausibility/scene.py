@@ -170,8 +170,12 @@ def make_scene(
 
 def depth_in(mask: Mask, spacing: Array) -> Array:
     """Distance (X, Y, Z) of each voxel of a mask from what is outside of it, in mm."""
-    padded = np.pad(mask, 1)
-    return np.asarray(ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1])
+    depth = np.zeros(mask.shape)
+    box = bounding_box(mask)
+    if box is not None:
+        padded = np.pad(mask[box], 1)
+        depth[box] = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
+    return depth
 
 
 def on_side(scene: Scene, sides: Mapping[int, Side], side: Side) -> Mask:
