@@ -217,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     require_memory()
+    log.say("Starting")  # the libraries take seconds
     import_monai_quickly()
     from renalseg import segment
     from renalseg.commands.summary import print_result

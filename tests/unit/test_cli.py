@@ -12,7 +12,7 @@ import pytest
 from renalseg import __version__
 from renalseg.cases import save_nifti
 from renalseg.commands.main import main, report_error
-from renalseg.errors import InputError
+from renalseg.errors import ConfigError, InputError
 from tests.factories.scenes import make_grid, volume
 
 COMMANDS = (
@@ -99,6 +99,17 @@ def test_what_cannot_be_done_ends_with_2_and_is_named(
     assert "renalseg: error: " in shown.err
     assert message.format(here=tmp_path) in shown.err
     assert "Traceback" not in shown.err
+
+
+def test_a_run_says_that_it_starts_before_it_imports_the_libraries(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop() -> None:
+        raise ConfigError("stopped")
+
+    monkeypatch.setattr("renalseg.commands.main.import_monai_quickly", stop)
+    assert main(["run", str(tmp_path), str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "Starting\nrenalseg: error: stopped\n"
 
 
 def test_a_refused_study_leaves_no_output(tmp_path: Path) -> None:
