@@ -46,6 +46,14 @@ def test_the_memory_of_who_measures_does_not_count(tmp_path: Path) -> None:
     assert 1 < peak_mib < 150
 
 
+def test_programs_are_measured_with_their_modules_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    code = "import sys; sys.exit(sys.dont_write_bytecode)"
+    whole_job.run_program([sys.executable, "-S", "-c", code], tmp_path / "report")
+
+
 def test_the_exit_code_is_that_of_the_program(tmp_path: Path) -> None:
     assert launch(tmp_path / "report", [sys.executable, "-c", "raise SystemExit(75)"]) == 75
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -93,7 +94,8 @@ def measure_job(
 ) -> Job:
     """Runs a program several times, after a warm-up run.
 
-    The warm-up converts the networks unless they are cached, and brings the files into memory.
+    The warm-up converts the networks unless they are cached, compiles Python's modules, and brings
+    the files into memory.
 
     Args:
         command: Returns the program and its arguments for study, output folder and settings.
@@ -136,8 +138,15 @@ def run_program(command: Sequence[str], report: Path) -> tuple[float, float]:
         RenalSegError: It failed; the message has the end of its output.
     """
     launcher = [sys.executable, "-I", "-S", launch.__file__, str(report)]
+    # which makes each run compile all modules
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [*launcher, *command], cwd=ROOT, capture_output=True, text=True, check=False
+        [*launcher, *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-5:]
