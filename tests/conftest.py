@@ -66,6 +66,9 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = (base.parent if WORKERS > 1 else base) / "cache"
     folder.mkdir(exist_ok=True)
     os.environ["RENALSEG_CACHE"] = str(folder)
+    # else each program that tests start compiles all modules that it imports
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
 
 
 @pytest.fixture(autouse=True)
