@@ -67,6 +67,8 @@ def test_every_resource_is_made_once_and_every_reference_leads_somewhere(out: Pa
     urls = {entry["fullUrl"] for entry in entries}
     known = {entry["request"]["ifNoneExist"] for entry in entries}
     assert len(urls) == len(known) == len(entries)
+    identifiers = [each for entry in entries for each in entry["resource"]["identifier"]]
+    assert not urls & {each["value"] for each in identifiers}  # servers rewrite these addresses
 
     def references(value: Any) -> set[str]:
         if isinstance(value, list):

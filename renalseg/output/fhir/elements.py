@@ -41,8 +41,11 @@ class Transaction:
 
     def add(self, resource: Json) -> Json:
         """Add a resource, which gets an identifier if it has none, and give a reference to it."""
-        url = uuid5(NAMESPACE_OID, f"{self.report} {len(self.entries)}").urn
-        resource.setdefault("identifier", [{"system": _URIS, "value": url}])
+        number = f"{self.report} {len(self.entries)}"
+        own = {"system": _URIS, "value": uuid5(NAMESPACE_OID, number).urn}
+        # Not the identifier: servers put the address of what they made wherever a fullUrl stands.
+        url = uuid5(NAMESPACE_OID, f"{number} entry").urn
+        resource.setdefault("identifier", [own])
         known, *_ = resource["identifier"]
         request = {
             "method": "POST",
