@@ -44,7 +44,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: slice) -
     """
     rules = ["---"] * len(heads)
     rules[numbers] = ["---:"] * len(rules[numbers])
-    return [f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows)]
+    lines = ([cell.replace("|", r"\|") for cell in cells] for cells in (heads, rules, *rows))
+    return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
 def _split(path: Path, name: str) -> tuple[str, str]:

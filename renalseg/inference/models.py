@@ -144,6 +144,19 @@ class Models:
         found = [self._find(image, self._refine(image, kidney, each), each) for each in members]
         return join_methods(found, self.choice.numbers.ensemble)
 
+    def find_unrefined(self, image: MetaTensor, kidney: MetaTensor) -> MetaTensor:
+        """Segments given kidneys with the tumor stages alone; no refiner outlines or confirms.
+
+        Args:
+            image: HU (1, X, Y, Z).
+            kidney: (1, X, Y, Z) uint8 on the same grid, 1 = kidney or tumor in it.
+
+        Returns:
+            As `find_tumors`.
+        """
+        found = [self._stage(each.tumor)(image, kidney) for each in self.choice.members]
+        return join_methods(found, self.choice.numbers.ensemble) if found[1:] else found[0]
+
     def _refine(self, image: MetaTensor, kidney: MetaTensor, member: Member) -> MetaTensor:
         return kidney if member.refiner is None else self._stage(member.refiner)(image, kidney)
 

@@ -180,7 +180,11 @@ def test_the_cards_get_the_results_of_their_bundles(tmp_path: Path) -> None:
             path = tmp_path / name / part
             path.parent.mkdir(parents=True)
             path.write_text(text)
-    assert len(cards.write_cards(contents(), tmp_path)) == 2
+    measured = contents()
+    bundles = {"kidney_sehdc": "0.2.0", "tumor_unet": "0.5.0", "tumor_sehdc": "0.1.0"}
+    ensemble = {"method": "unet|sehdc", "bundles": bundles, "suites": {}}
+    measured["methods"].append(ensemble)  # has no card
+    assert len(cards.write_cards(measured, tmp_path)) == 2
     kidney, tumor = (
         (tmp_path / name / "docs" / "README.md").read_text().splitlines()
         for name in ("kidney_sehdc", "tumor_sehdc")

@@ -37,3 +37,7 @@ def test_a_document_without_a_place_is_left_alone(text: str, tmp_path: Path) -> 
 def test_a_table_aligns_its_numbers_to_the_right() -> None:
     lines = table(("name", "count"), [("a", "1")], numbers=slice(1, 2))
     assert lines == ["| name | count |", "| --- | ---: |", "| a | 1 |"]
+
+
+def test_a_bar_in_a_cell_divides_no_cell() -> None:
+    assert table(("name",), [("unet|sehdc",)], slice(0))[-1] == r"| unet\|sehdc |"

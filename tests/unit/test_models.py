@@ -121,6 +121,14 @@ def test_each_method_of_an_ensemble_has_its_own_refiner(
     image, kidney = volume(1, 1), volume(1, 1).byte()
     assert loaded.refine(image, kidney) is kidney
     assert loaded.find_tumors(image, kidney).tolist() == [[[[label, label]]]]
+    assert loaded.find_unrefined(image, kidney).tolist() == [[[[2, 2]]]]
+
+
+def test_given_kidneys_go_to_the_tumor_stage_alone() -> None:
+    FakeBundle.go.set()
+    alone = replace(CHOICE, refiner="tumor_z")
+    image, kidney = volume(1, 0), volume(1, 1).byte()
+    assert Models(alone).find_unrefined(image, kidney).tolist() == [[[[2, 0]]]]
 
 
 def test_what_compiling_raises_is_raised_where_the_bundle_is_asked_for() -> None:

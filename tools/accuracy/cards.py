@@ -10,6 +10,7 @@ from typing import Any
 from renalseg.evaluation.bootstrap import mean_of
 from renalseg.inference.metadata import METADATA_FILE, TUMOR_METRIC, read_metadata, tumor_metric
 from renalseg.runtime.checksums import renew_manifest
+from renalseg.settings import ENSEMBLE
 from tools.accuracy.report import estimate, found, number
 from tools.markdown import check_marks, put_between, table
 
@@ -41,7 +42,11 @@ def write_cards(content: Content, bundles: Path) -> list[Path]:
     Raises:
         ConfigError: A card has no place for its results.
     """
-    chains = {tuple(method["bundles"]): method["suites"] for method in content["methods"]}
+    chains = {
+        tuple(method["bundles"]): method["suites"]
+        for method in content["methods"]
+        if ENSEMBLE not in method["method"]  # of several tumor bundles, the card of none
+    }
     cards = []
     for name in sorted({bundle for first, *_, last in chains for bundle in (first, last)}):
         if name.startswith("kidney"):

@@ -1,4 +1,4 @@
-"""Real slices of KiTS19 with tumors: the tumor bundle alone, its kidney mask given.
+"""Real slices of KiTS19 with tumors: the tumor bundles alone, their kidney mask given.
 
 The slice is repeated to a stack as thick as a tumor, so that 3D networks and the rules for small
 tumors treat it as a CT; only the middle slice of the result counts. The stored HU are clipped to 0
@@ -86,7 +86,7 @@ def repeats(step_mm: float) -> int:
 def measure_slice(models: Models, name: str, case: Labeled) -> Record:
     """Dice, sensitivity and precision of the tumor in the middle slice."""
     given = MetaTensor(case.label.as_tensor().gt(0).to(torch.uint8), affine=case.label.affine)
-    pred = models.tumor(case.image, given).as_tensor()
+    pred = models.find_unrefined(case.image, given).as_tensor()
     middle = pred.shape[-1] // 2
     found, truth = (x[..., middle].eq(TUMOR) for x in (pred, case.label.as_tensor()))
     both, sizes = int((found & truth).sum()), (int(found.sum()), int(truth.sum()))
