@@ -25,9 +25,11 @@ import torch
 from monai.data import MetaTensor
 from tqdm import tqdm
 
+from renalseg.components import Mask, bounding_box
 from renalseg.errors import InputError
 from renalseg.findings.findings import describe
 from renalseg.findings.sentences import Judgment
+from renalseg.grids import Grid
 from renalseg.inference.methods import default_numbers
 from renalseg.labels import TUMOR
 from renalseg.limits import Sides
@@ -37,6 +39,7 @@ from tools.agreement import report
 from tools.markdown import check_marks, put_between
 
 _MARK = "nephrometry"
+_MARGIN = 5  # voxels around the labels of a case; only what is there is measured
 
 
 def add_nephrometry_command(tools: Any) -> None:
@@ -65,14 +68,24 @@ def measure_case(path: Path, sides: Sides) -> Row | None:
         Its row of lesions.csv. There is no CT: the middle of the field of view is the midline.
     """
     upright = nib.as_closest_canonical(nib.load(path))  # slices along Z
-    labels = torch.from_numpy(np.asarray(upright.dataobj).astype(np.uint8))[None]
-    affine = torch.from_numpy(upright.affine)
+    whole = np.asarray(upright.dataobj).astype(np.uint8)
+    box = _around(whole > 0)
+    labels = torch.from_numpy(whole[box].copy())[None]
+    affine = torch.from_numpy(Grid(whole.shape, upright.affine).crop(box).affine)
     water = MetaTensor(torch.zeros(1, 1, 1, 1).expand(labels.shape), affine=affine)
     found = describe(water, MetaTensor(labels, affine=affine), sides, Judgment())
     tumor = next((each for each in found.segments if each.kind == TUMOR), None)
     if tumor is None:
         return None
     return next(rows_of({"segments": [asdict(tumor)]}, {}, path.name.removesuffix(".nii.gz")))
+
+
+def _around(mask: Mask) -> tuple[slice, ...]:
+    """The box around what is in (X, Y, Z), with the middle of the field of view as its own."""
+    across, *others = bounding_box(mask) or (slice(0, n) for n in mask.shape)
+    beside = max(min(across.start, len(mask) - across.stop) - _MARGIN, 0)
+    around = (slice(max(each.start - _MARGIN, 0), each.stop + _MARGIN) for each in others)
+    return slice(beside, len(mask) - beside), *around
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from renalseg.errors import InputError
+from renalseg.inference.methods import default_numbers
 from tests.factories.scenes import make_grid
 from tests.unit.test_nephrometry import CENTER, ball, kidney
 from tools.__main__ import main
 from tools.agreement import kappa, numbers_of, paired, points_table, report
-from tools.nephrometry import read_table
+from tools.nephrometry import measure_case, read_table
 
 ROW = {"renal": "7ph", "padua": "9p", "c_index": "1.5", "renal_e": "2", "longest_mm": "30"}
 
@@ -68,7 +69,7 @@ def write_case(data: Path) -> None:
     labels[ball(grid, (-18, 0, -42), 11)] = labels[ball(grid, (-16, 0, 30), 4)] = 2
     wide = np.pad(labels, ((0, 0), (0, 0), (120, 0)))  # the other half of the body
     folder = data / "labels" / "kits"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(wide, grid.affine), folder / "case_00004.nii.gz")
     facts = {"radiographic_size": 2.1, "surgical_procedure": "partial_nephrectomy"}
     (folder / "kits23.json").write_text(json.dumps([{"case_id": "case_00004", **facts}]))
@@ -86,6 +87,20 @@ def test_the_command_measures_the_largest_tumor_and_resumes(tmp_path: Path) -> N
     assert (row["side"], row["renal"], row["padua"]) == ("left", "4x", "6x")
     (tmp_path / "labels" / "kits" / "case_00004.nii.gz").unlink()
     assert main([*call, "--markdown", str(page)]) == 0
+
+
+def test_what_lies_far_from_the_kidneys_changes_no_measure(tmp_path: Path) -> None:
+    write_case(tmp_path)
+    path, sides = tmp_path / "labels" / "kits" / "case_00004.nii.gz", default_numbers().sides
+    stored = nib.load(path)
+    affine = stored.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ [30, 20, 40]
+    nib.save(nib.Nifti1Image(np.pad(stored.dataobj, ((30,), (20,), (40,))), affine), path)
+    far = measure_case(path, sides)
+    write_case(tmp_path)
+    near = measure_case(path, sides)
+    assert near is not None
+    assert far == near | {"image": far["image"]}
 
 
 @pytest.mark.parametrize("text", ["case\na\n", "study\na\na\n"])
