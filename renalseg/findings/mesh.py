@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import affine_transform, distance_transform_edt, gaussian_filter
-from scipy.optimize import brentq
 
 from renalseg.components import bounding_box
 from renalseg.geometry import Array, lps_to_ras, spacing_of, to_world, voxel_volume_mm3
@@ -83,6 +82,7 @@ def _level(distance: npt.NDArray[np.float32], count: float) -> float:
         distance: (X, Y, Z) in voxels.
         count: A number of voxels, less than there are.
     """
+    from scipy.optimize import brentq
 
     def excess(level: float) -> float:
         return float(np.clip(distance - level + 0.5, 0, 1).sum(dtype=np.float64)) - count

@@ -35,6 +35,7 @@ _HIDDEN = frozenset(
         "einops",
         "ignite",
         "itk",
+        "jsonschema",
         "matplotlib",
         "pandas",
         "scipy.signal",
