@@ -160,6 +160,22 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """Where the kidneys end.
+
+    Attributes:
+        weight: Of the last stage's outline; the rest is that of the mask which it was given.
+    """
+
+    weight: float
+
+    def __post_init__(self) -> None:
+        """Refuses what is no share."""
+        if not 0 <= self.weight <= 1:
+            raise ValueError(f"expected weight from 0 to 1, got {self.weight}")
+
+
+@dataclass(frozen=True)
 class EnsembleLimits:
     """Lesions that count in an ensemble of methods.
 
@@ -220,6 +236,7 @@ class Numbers:
     """
 
     confirmation: Confirmation
+    outline: Outline
     ensemble: EnsembleLimits
     sides: Sides
     plausibility: Plausibility

@@ -57,7 +57,8 @@ def find_method(bundles: Path, name: str) -> Method | None:
     """Reads the file of a method.
 
     Args:
-        bundles: Folder with the bundles.
+        bundles: Folder with the bundles. If it has no methods, those of `BUNDLES` apply whose
+            bundles are in it.
         name: Name of the method.
 
     Returns:
@@ -66,7 +67,8 @@ def find_method(bundles: Path, name: str) -> Method | None:
     Raises:
         ConfigError: The file or defaults.yaml is broken; the message names it.
     """
-    path = bundles / METHODS / f"{name.replace('+', '_')}.yaml"
+    complete = (bundles / METHODS).is_dir()
+    path = (bundles if complete else BUNDLES) / METHODS / f"{name.replace('+', '_')}.yaml"
     if not _NAME.fullmatch(name) or name == DEFAULTS or not path.is_file():
         return None
     content = read_yaml(path)
@@ -82,6 +84,8 @@ def find_method(bundles: Path, name: str) -> Method | None:
     stages = {stage: name and locate(name, bundles) for stage, name in stages.items()}
     if not stages["localizer"] or not stages["tumor"]:
         raise ConfigError(f"Expected a localizer and a tumor bundle in {path}, found {stages}")
+    if not complete and not all((bundles / stage).is_dir() for stage in stages.values() if stage):
+        return None
     defaults, shared = _defaults(bundles)
     numbers = build_numbers(_merged(shared, content), f"{path}, over {defaults}")
     own = (stages["localizer"], stages["refiner"], stages["tumor"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from renalseg.inference.choice import Choice, Member
 from renalseg.inference.ensemble import join_methods
 from renalseg.inference.foreign.kinds import load_foreign
 from renalseg.inference.overrides import of_stage
-from renalseg.transforms import KeepConfirmedTumorsd
+from renalseg.transforms import BetweenOutlinesd, KeepConfirmedTumorsd
 
 
 class Stage(Protocol):
@@ -53,8 +53,9 @@ class Models:
         progress: bool = False,
     ) -> None:
         self.choice = choice.overridden(overrides)
-        share = choice.numbers.confirmation.min_share
-        self._confirmed = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
+        share, weight = choice.numbers.confirmation.min_share, choice.numbers.outline.weight
+        self._confirmed = KeepConfirmedTumorsd("pred", other_key="kidney", min_share=share)
+        self._outlined = BetweenOutlinesd("pred", other_key="kidney", weight=weight)
         # Not in the background: MONAI looks classes up by a walk through the imported modules,
         # which must not grow meanwhile.
         values = {
@@ -161,16 +162,18 @@ class Models:
         return kidney if member.refiner is None else self._stage(member.refiner)(image, kidney)
 
     def _find(self, image: MetaTensor, kidney: MetaTensor, member: Member) -> MetaTensor:
-        """What a tumor stage finds, and its refiner, if any, confirms."""
-        tumor = self._stage(member.tumor)
-        if member.refiner is None:
-            return tumor(image, kidney)
-        mask = kidney.as_tensor().clamp(max=1)
-        pred = tumor(image, MetaTensor(mask, affine=kidney.affine))
-        confirmed: MetaTensor = self._confirmed({"pred": pred, "refined": kidney})["pred"]
-        if (evidence := evidence_of(pred)) is not None:
-            evidence = replace(evidence, opinions=(opinion_of(kidney),))
-        return with_evidence(confirmed, evidence)
+        """What a tumor stage finds; its refiner, if any, confirms tumors."""
+        mask = kidney
+        if member.refiner is not None:
+            mask = MetaTensor(kidney.as_tensor().clamp(max=1), affine=kidney.affine)
+        pred = self._stage(member.tumor)(image, mask)
+        evidence = evidence_of(pred)
+        found: Mapping[Hashable, Any] = {"pred": pred, "kidney": kidney}
+        if member.refiner is not None:
+            found = self._confirmed(found)
+            if evidence is not None:
+                evidence = replace(evidence, opinions=(opinion_of(kidney),))
+        return with_evidence(self._outlined(found)["pred"], evidence)
 
     def _stage(self, name: str) -> Stage:
         return self._stages[name].result()

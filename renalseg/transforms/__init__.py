@@ -8,6 +8,7 @@ from renalseg.transforms.keep_largest import KeepLargestComponentsd
 from renalseg.transforms.localizer_errors import RandGrowMaskd, RandImperfectMaskd
 from renalseg.transforms.masks import LesionsInMaskd, NestLabelsd, TumorInKidneyd
 from renalseg.transforms.merge import EachKidney, MergeKidneysd
+from renalseg.transforms.outline import BetweenOutlinesd
 from renalseg.transforms.pair import JoinKidneysd, SplitKidneysd
 from renalseg.transforms.removal import (
     DropFatd,
@@ -21,6 +22,7 @@ from renalseg.transforms.spacing import LimitSpacingd, ToShaped, ToSliceSized, T
 from renalseg.transforms.sure_lesions import KeepSureLesionsd
 
 __all__ = [
+    "BetweenOutlinesd",
     "CropToBodyd",
     "CropToKidneysd",
     "DropFatd",

@@ -16,13 +16,13 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from renalseg.cases import load_nifti, save_nifti
+from renalseg.cases import load_nifti
 from renalseg.dicom.read.series import read_series
 from renalseg.evaluation.overlap import dice
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.output.study import file_stem
 from renalseg.settings import Settings
-from renalseg.transforms import KeepConfirmedTumorsd
+from renalseg.transforms import BetweenOutlinesd
 from tests.e2e.conftest import Program, Run
 
 
@@ -111,7 +111,7 @@ def test_the_bundles_alone_give_the_voxels_of_the_application(
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # which each bundle replaces
     device = small_run.result["device"]
     default = Settings.resolve(device=device)
-    assert default.choice.refiner is not None
+    assert default.choice.refiner is None
     shutil.copytree(small_run.source / "dicom", tmp_path / "cases" / "study")
 
     def run_bundle(name: str, *more: object) -> MetaTensor:
@@ -124,16 +124,11 @@ def test_the_bundles_alone_give_the_voxels_of_the_application(
         fire.Fire(monai.bundle, ["run", *map(str, arguments)])
         return load_nifti(tmp_path / name / "study.nii.gz", torch.uint8)
 
-    run_bundle(default.choice.localizer)
-    refined = run_bundle(
-        default.choice.refiner, "--kidney_dir", tmp_path / default.choice.localizer
-    )
-    outlined = MetaTensor(refined.as_tensor().clamp(max=1), affine=refined.affine)
-    save_nifti(outlined, tmp_path / "outlined" / "study.nii.gz")
-    pred = run_bundle(default.choice.tumor, "--kidney_dir", tmp_path / "outlined")
-    share = default.choice.numbers.confirmation.min_share
-    confirm = KeepConfirmedTumorsd("pred", other_key="refined", min_share=share)
-    expected = confirm({"pred": pred, "refined": refined})["pred"][0].numpy()
+    kidney = run_bundle(default.choice.localizer)
+    pred = run_bundle(default.choice.tumor, "--kidney_dir", tmp_path / default.choice.localizer)
+    weight = default.choice.numbers.outline.weight
+    move = BetweenOutlinesd("pred", other_key="kidney", weight=weight)
+    expected = move({"pred": pred, "kidney": kidney})["pred"][0].numpy()
     assert {0, KIDNEY, TUMOR} <= set(np.unique(expected))
     written = labels_of(small_run.seg, small_run.source)
     withheld = written != expected  # what is not plausible, which only the application checks

@@ -283,4 +283,4 @@ def test_the_config_of_methods_runs_all_stages_and_says_what_failed(
     (own,) = (each for each in causes(failed.value) if isinstance(each, RenalSegError))
     assert str(own).startswith("1 of 3 studies could not be segmented: b: expected a CT series")
     assert own.exit_code == 2
-    assert rows(tmp_path / "out")[0]["method"] == "sehdc+sehdc+unet"
+    assert rows(tmp_path / "out")[0]["method"] == "unet"

@@ -107,7 +107,7 @@ def test_mercure_runs_the_module_without_root_and_network() -> None:
     assert module["docker_tag"] == IMAGE
     assert (module["requires_root"], module["network_enabled"]) == (False, False)
     assert set(json.loads(module["docker_arguments"])) <= SAFE_ARGUMENTS
-    assert json.loads(module["environment"]) == {"RENALSEG_METHOD": "sehdc+sehdc+unet"}
+    assert json.loads(module["environment"]) == {"RENALSEG_METHOD": "unet"}
     assert json.loads(module["additional_volumes"]) == {}
 
 

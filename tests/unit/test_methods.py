@@ -140,7 +140,7 @@ def test_the_default_has_a_file() -> None:
     settings = Settings.resolve(device="cpu")
     assert settings.choice.algorithm == settings.choice.name == DEFAULT_METHOD
     assert settings.choice.software[0].startswith(f"{DEFAULT_METHOD} ")
-    assert Settings.resolve(method="sehdc_sehdc_unet", device="cpu") == settings
+    assert Settings.resolve(method=DEFAULT_METHOD, device="cpu") == settings
 
 
 @pytest.mark.parametrize("name", method_names(BUNDLES))
@@ -184,9 +184,18 @@ def test_stages_chosen_one_by_one_are_the_method_that_has_them(methods: Path) ->
 
 
 def test_bundles_without_methods_have_the_shared_numbers(bundles: Path) -> None:
+    settings = Settings.resolve(bundles=bundles, method="resvnet+mrb", device="cpu")
+    assert settings.choice.numbers == default_numbers()
+
+
+def test_bundles_without_methods_have_those_that_ship(bundles: Path, tmp_path: Path) -> None:
     settings = Settings.resolve(bundles=bundles, device="cpu")
     assert settings.choice.algorithm == DEFAULT_METHOD
-    assert settings.choice.numbers == default_numbers()
+    assert settings.choice.numbers == Settings.resolve(device="cpu").choice.numbers
+    for name in ("kidney_unet", "tumor_unet"):  # a pair of the same name, without kidney_sehdc
+        write_bundle(tmp_path / name)
+    other = Settings.resolve(bundles=tmp_path, method="unet", device="cpu").choice
+    assert (other.localizer, other.numbers) == ("kidney_unet", default_numbers())
 
 
 @pytest.mark.parametrize(
@@ -289,5 +298,5 @@ def test_the_table_names_method_bundles_and_figures(
 ) -> None:
     assert main(["methods", "-m", str(bundles)]) == 0
     said = capsys.readouterr().out
-    for text in ("sehdc+sehdc+unet (default)", "refiner", "tumor_mrb 1.0.0", "unknown"):
+    for text in ("unet (default)", "refiner", "tumor_mrb 1.0.0", "unknown"):
         assert text in said

@@ -13,8 +13,9 @@ from monai.data import MetaTensor
 from renalseg.errors import ConfigError
 from renalseg.inference import models
 from renalseg.inference.choice import Choice, Member
+from renalseg.inference.methods import default_numbers
 from renalseg.inference.models import Models
-from renalseg.limits import EnsembleLimits
+from renalseg.limits import EnsembleLimits, Outline
 
 CHOICE = Choice(Path("bundles"), "kidney_x", "tumor_y", torch.device("cpu"))
 
@@ -86,6 +87,18 @@ def test_a_tumor_is_one_that_the_refiner_sees_too() -> None:
     assert torch.equal(found.affine, image.affine)
     unconfirmed = Models(CHOICE).find_tumors(image, refined.clamp(max=1))
     assert unconfirmed.tolist() == [[[[2, 2, 0, 2, 2, 0]]]]
+
+
+@pytest.mark.parametrize("refiner", [None, "tumor_z"])
+def test_kidneys_end_between_the_outlines_of_the_mask_and_the_last_stage(
+    refiner: str | None,
+) -> None:
+    FakeBundle.go.set()
+    image, mask = volume(1, 0.5, 0.5, 0, 0, 0), volume(2, 1, 1, 1, 1, 1).byte()
+    for weight, expected in ((1.0, [2, 1, 1, 0, 0, 0]), (0.0, [2, 1, 1, 1, 1, 1])):
+        numbers = replace(default_numbers(), outline=Outline(weight))
+        loaded = Models(replace(CHOICE, refiner=refiner, numbers=numbers))
+        assert loaded.find_tumors(image, mask).tolist() == [[[expected]]]
 
 
 def test_without_a_refiner_kidneys_stay_as_they_are() -> None:

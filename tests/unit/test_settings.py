@@ -35,12 +35,11 @@ def config(tmp_path: Path) -> Path:
 
 def test_defaults(bundles: Path) -> None:
     settings = Settings.resolve(bundles=bundles)
-    assert settings.choice.stages == ("kidney_sehdc", "tumor_sehdc", "tumor_unet")
+    assert settings.choice.stages == ("kidney_sehdc", "tumor_unet")
     assert settings.choice.folders == tuple(bundles / name for name in settings.choice.stages)
     assert settings.overlay is None
     assert [text.rsplit(" ", 1)[0] for text in settings.choice.networks] == [
         "kidney_sehdc 1.2.3",
-        "tumor_sehdc 1.2.3",
         "tumor_unet 1.2.3",
     ]
 
