@@ -237,7 +237,7 @@ class Enhancement:
         washout_percent: How much of it is gone in the last phase.
         fat_percent: Share of the segment that is macroscopic fat, without contrast medium.
         calcified_percent: Share that is calcified, likewise.
-        fluid_percent: Share as thin as fluid, likewise.
+        fluid_percent: Share as thin as fluid in the phase in which that is least.
     """
 
     values: tuple[PhaseValue, ...]

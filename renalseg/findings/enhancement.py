@@ -86,8 +86,11 @@ def enhancement_of(values: Mapping[ContrastPhase, Values], kind: int) -> Enhance
     enhanced = [values[phase].mean_hu for phase in order if phase != ContrastPhase.NONCONTRAST]
     if plain is None or not enhanced:
         return Enhancement(listed)
-    shares = (None, None, None) if kind == KIDNEY else plain.shares
-    fat, calcified, fluid = (None if share is None else round(share, 1) for share in shares)
+    fat = calcified = fluid = None
+    if kind != KIDNEY:
+        fat, calcified = (round(share, 1) for share in plain.shares[:2])
+        # without contrast medium, solid tissue is often as thin as fluid, which stays so with it
+        fluid = round(min(values[phase].shares[2] for phase in order), 1)
     rise = max(enhanced) - plain.mean_hu
     gone = max(enhanced) - enhanced[-1]
     return Enhancement(

@@ -71,7 +71,7 @@ COLUMNS = (
     Column("washout_percent", float, "Share of the rise that is gone in the last phase (%)"),
     Column("fat_percent", float, "Share below -20 HU, non-contrast series (%)"),
     Column("calcified_percent", float, "Share above 130 HU, non-contrast series (%)"),
-    Column("fluid_percent", float, "Share from -10 to 20 HU, non-contrast series (%)"),
+    Column("fluid_percent", float, "Share from -10 to 20 HU in all phases (%)"),
     Column("renal", str, "R.E.N.A.L. nephrometry score of a tumor"),
     Column("padua", str, "PADUA score of a tumor"),
     Column("c_index", float, "Centrality index of a tumor"),

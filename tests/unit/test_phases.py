@@ -125,6 +125,13 @@ def test_a_rise_a_share_of_it_and_what_is_gone() -> None:
     assert enhancement_of(values, KIDNEY).fat_percent is None
 
 
+def test_what_enhances_is_no_fluid() -> None:
+    """Solid tissue of 16 HU becomes brighter; a cyst stays as thin as it is."""
+    shares = {PLAIN: (0.0, 0.0, 77.0), EARLY: (0.0, 40.0, 3.0), LATE: (0.0, 0.0, 8.0)}
+    measured = enhancement_of({phase: Values(50.0, 5.0, s) for phase, s in shares.items()}, TUMOR)
+    assert (measured.calcified_percent, measured.fluid_percent) == (0, 3)
+
+
 def test_without_a_series_without_contrast_there_is_no_rise() -> None:
     values = {phase: Values(100.0, 5.0, (0.0, 0.0, 0.0)) for phase in (EARLY, LATE)}
     measured = enhancement_of(values, TUMOR)

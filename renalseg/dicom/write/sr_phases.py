@@ -31,7 +31,7 @@ _MEASURES = {
     "washout_percent": ("WASHOUT", "Share of the rise that is gone in the last phase", _PERCENT),
     "fat_percent": ("FAT", "Share of macroscopic fat, non-contrast", _PERCENT),
     "calcified_percent": ("CALCIFIED", "Share that is calcified, non-contrast", _PERCENT),
-    "fluid_percent": ("FLUID", "Share as thin as fluid, non-contrast", _PERCENT),
+    "fluid_percent": ("FLUID", "Share as thin as fluid in all phases", _PERCENT),
 }
 
 
