@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,9 +126,7 @@ class OpenVINOEngine(nn.Module):
         return self._compiled[key]
 
     def _compile(self, shape: torch.Size, precision: str) -> openvino.CompiledModel:
-        import openvino
-
-        core = openvino.Core()
+        core = _core()
         return core.compile_model(
             self._model(core, shape),
             "CPU",
@@ -144,11 +143,11 @@ class OpenVINOEngine(nn.Module):
         Always as it is read from a file: compiled as it comes from the conversion, it gives other
         roundings, and a first run would find other voxels than the next.
         """
-        cache = cache_dir()
-        if cache is None:
+        store = cache_dir()
+        if store is None:
             return _read_back(core, _convert(self.network, shape))
         size = "x".join(map(str, shape))
-        folder = cache / f"{type(self.network).__name__}-{size}-{self._hash()}"
+        folder = store / f"{type(self.network).__name__}-{size}-{self._hash()}"
         if folder.is_dir():
             try:
                 if not check_manifest(folder, "."):
@@ -182,6 +181,19 @@ class OpenVINOEngine(nn.Module):
                 digest.update(weight.contiguous().numpy().data)
             self._identity = digest.hexdigest()[:20]
         return self._identity
+
+
+@cache
+def _core() -> openvino.Core:
+    """Returns the one core of this process, which lives as long.
+
+    OpenVINO gives the thread that makes a core another stack for signals, and sets the one before
+    when the core goes. Of two cores that go in the order in which they came, the second sets the
+    stack of the first, which is no longer there: the next signal, even SIGTERM, would be a crash.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _constants(network: nn.Module) -> list[str]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,6 +218,31 @@ def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Path, "home", no_home)
     assert cache_dir() is None
     assert OpenVINOEngine(make_network())(image(8, 8, 8)).shape == (1, 2, 8, 8, 8)
+
+
+SIGNALED = """
+import gc, os, signal, sys
+import torch
+from renalseg.inference.engine import OpenVINOEngine
+
+def engine():
+    made = OpenVINOEngine(torch.nn.Conv3d(1, 1, 1).eval(), (1, 4, 4, 4))
+    made.prepare()
+    return made
+
+first, second = engine(), engine()
+for name in ("first", "second"):
+    del globals()[name]
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_process_whose_engines_are_gone_survives_a_signal() -> None:
+    """A worker that has closed its models ends as it should."""
+    assert subprocess.run([sys.executable, "-c", SIGNALED], check=False).returncode == 75
 
 
 def test_auto_is_openvino_on_a_cpu_and_torch_elsewhere() -> None:
