@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -14,8 +17,11 @@ _PIECE = 0.25  # of the largest piece: smaller ones are remnants of shells
 _POINTS = 5_000  # enough to tell how far apart two kidneys are
 
 
-def bounding_box(mask: Mask) -> Box | None:
-    """The smallest box around the true voxels (X, Y, Z), or None if there are none."""
+def bounding_box(mask: npt.NDArray[Any]) -> Box | None:
+    """The smallest box around the voxels (X, Y, Z) that are not 0, or None if there are none.
+
+    Give it labels as they are: a mask of a whole CT costs more than the box.
+    """
     shadow: Mask = np.asarray(mask.any(axis=2))  # the only pass over the whole volume
     if not shadow.any():
         return None
@@ -35,6 +41,24 @@ def voxels_of(mask: Mask) -> npt.NDArray[np.int64]:
     if box is None:
         return np.empty((0, 3), np.int64)
     return np.asarray(np.argwhere(mask[box]) + [part.start for part in box])
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """The box around several."""
+    x, y, z = (
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*boxes, strict=True)
+    )
+    return (x, y, z)
+
+
+def within(part: Box, box: Box) -> Box:
+    """What a part of a box is in the volume of that box."""
+    x, y, z = (
+        slice(outer.start + inner.start, outer.start + inner.stop)
+        for inner, outer in zip(part, box, strict=True)
+    )
+    return (x, y, z)
 
 
 def grow_box(box: Box, voxels: npt.ArrayLike, shape: tuple[int, ...]) -> Box:
@@ -63,6 +87,19 @@ def components(mask: Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]
     return rank[numbered], sizes[order]
 
 
+def may_be_corners(mask: Mask, axes: Sequence[int]) -> Mask:
+    """The voxels (X, Y, Z) that no two neighbors enclose along any of the axes.
+
+    Whatever lies between two others is no corner of a convex hull.
+    """
+    padded = np.pad(mask, 1)
+    ends = mask.copy()
+    for axis in axes:
+        before, after = (np.roll(padded, step, axis)[1:-1, 1:-1, 1:-1] for step in (1, -1))
+        ends &= ~(before & after)
+    return ends
+
+
 def solid(mask: Mask, spacing: npt.ArrayLike) -> Mask:
     """Leave out shells: kidney labels often cover a tumor that bulges out, a voxel or two thick.
 
@@ -74,13 +111,19 @@ def solid(mask: Mask, spacing: npt.ArrayLike) -> Mask:
         Its opening by a ball, without pieces that are small beside the largest; the mask itself
         where nothing is left.
     """
-    padded = np.pad(mask, 1)
-    core = ndimage.distance_transform_edt(padded, sampling=spacing) > _SHELL
-    if not core.any():
+    opened = ndimage.binary_opening(mask, _ball(_SHELL, np.asarray(spacing, np.float64)))
+    if not opened.any():
         return mask
-    opened = ndimage.distance_transform_edt(~core, sampling=spacing) <= _SHELL
-    numbered, sizes = components(opened[1:-1, 1:-1, 1:-1] & mask)
+    numbered, sizes = components(opened)
     return np.asarray((numbered > 0) & (numbered <= (sizes >= _PIECE * sizes[0]).sum()))
+
+
+def _ball(radius: float, spacing: npt.NDArray[np.float64]) -> Mask:
+    """The voxels whose centers are at most `radius` mm from that in the middle."""
+    reach = np.ceil(radius / spacing).astype(int)
+    places = np.ogrid[tuple(slice(-count, count + 1) for count in reach)]
+    squares = ((place * step) ** 2 for place, step in zip(places, spacing, strict=True))
+    return np.asarray(np.sqrt(sum(squares)) <= radius)
 
 
 def part_boxes(numbered: npt.NDArray[np.int32]) -> list[Box]:

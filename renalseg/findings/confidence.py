@@ -74,7 +74,7 @@ def add_confidence(
         limits: Below which a person should look.
         doubts: What is implausible in tumors.
     """
-    found = bounding_box(segmented > 0)
+    found = bounding_box(segmented)
     if found is None or evidence is None:
         return list(segments)
     x, y, z = segmented.shape

@@ -21,7 +21,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import cdist, pdist
 
-from renalseg.components import Box, Mask, bounding_box, solid
+from renalseg.components import Mask, bounding_box, may_be_corners, solid, within
 from renalseg.findings.bounds import reaches_end, with_kidneys
 from renalseg.geometry import Array, spacing_of, to_index, to_world
 from renalseg.labels import KIDNEY, TUMOR, MeasuredSegment, Segment, Side, Third, size_category
@@ -73,12 +73,12 @@ def measure(
         neither where the kidney is cut by the end of the scan or of the field of view. Tumors also
         get a size category.
     """
-    found = bounding_box(segmented > 0)
+    found = bounding_box(segmented)
     if found is None:
         return []
     affine = np.asarray(image.affine, dtype=np.float64)
     boxes = ndimage.find_objects(segmented[found], max_label=len(segments))
-    places = [_shift(part, found) for part in boxes]
+    places = [within(part, found) for part in boxes]
     sides = {segment.side for segment in segments if segment.kind != KIDNEY}
     ends = [
         reaches_end(image, segmented[box] == segment.number, box)
@@ -114,14 +114,6 @@ def measure(
     return measured
 
 
-def _shift(part: Box, found: Box) -> Box:
-    x, y, z = (
-        slice(outer.start + inner.start, outer.start + inner.stop)
-        for inner, outer in zip(part, found, strict=True)
-    )
-    return (x, y, z)
-
-
 def _kidney(mask: Mask, affine: Array, hull: Array) -> _Kidney:
     """The geometry of a kidney whose tissue has a hull that is not flat."""
     tissue = _hull(to_world(affine, _ends(solid(mask, spacing_of(affine)), range(3))))
@@ -145,16 +137,8 @@ def _place(lesion: MeasuredSegment, kidney: _Kidney, mask: Mask, affine: Array) 
 
 
 def _ends(mask: Mask, axes: Sequence[int]) -> Array:
-    """Indices (N, 3) of the voxels that no two neighbors enclose along any of the axes.
-
-    Whatever lies between two others is no corner of a convex hull.
-    """
-    padded = np.pad(mask, 1)
-    ends = mask.copy()
-    for axis in axes:
-        before, after = (np.roll(padded, step, axis)[1:-1, 1:-1, 1:-1] for step in (1, -1))
-        ends &= ~(before & after)
-    return np.argwhere(ends).astype(np.float64)
+    """Indices (N, 3) of the voxels that may be corners of a convex hull."""
+    return np.argwhere(may_be_corners(mask, axes)).astype(np.float64)
 
 
 def _hull(points: Array) -> Array:

@@ -83,7 +83,7 @@ def follow(
 
 def _near(image: MetaTensor, segmented: Numbers) -> tuple[MetaTensor, Numbers]:
     """The part of a series around what was found in it."""
-    grid, found = Grid.of(image), bounding_box(segmented > 0)
+    grid, found = Grid.of(image), bounding_box(segmented)
     assert found is not None  # each segment is in the map
     box = grow_box(found, AROUND_MM / grid.spacing, segmented.shape)
     affine = torch.from_numpy(grid.crop(box).affine)

@@ -32,7 +32,7 @@ def split_segments(
     affine = np.asarray(pred.affine, dtype=np.float64)
     # in memory slice by slice, as it is written
     segmented = np.zeros(labels.shape[::-1], dtype=np.uint8).transpose()
-    box = bounding_box(labels > 0)
+    box = bounding_box(labels)
     if box is None:
         return segmented, []
     local, view = labels[box], segmented[box]

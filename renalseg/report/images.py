@@ -51,7 +51,7 @@ def name_images(
     if not segments:
         return []
     names = image_names(ct)
-    box = bounding_box(segmented > 0)
+    box = bounding_box(segmented)
     assert box is not None  # each segment is in the map
     counts = np.array(
         [

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import as_file, files
 from itertools import groupby
 
@@ -49,11 +49,19 @@ def leading(size: float) -> float:
 
 def width_of(text: str, size: float, *, bold: bool = False) -> float:
     """How wide a line is at a size in points, in mm."""
+    words = text.split(" ")
+    width = sum(_width(word, bold) for word in words) + _width(" ", bold) * (len(words) - 1)
+    return _HINTED * width / _MEASURED_AT * size * POINT
+
+
+@lru_cache(4096)
+def _width(word: str, bold: bool) -> float:
+    """How wide a word is; a report has few, and lays each of them out many times."""
     font = _font(bold)
     font.set_size(_MEASURED_AT, 72)
-    font.set_text(text)
+    font.set_text(word)
     width, _ = font.get_width_height()
-    return _HINTED * float(width) / 64 / _MEASURED_AT * size * POINT
+    return float(width) / 64
 
 
 def wrap(text: str, width: float, size: float, *, bold: bool = False) -> list[str]:

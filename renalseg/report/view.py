@@ -177,7 +177,7 @@ def look(image: MetaTensor, segmented: npt.NDArray[np.uint8]) -> View:
     numbers = nib.orientations.apply_orientation(segmented, turn)
     spacing = spacing_of(affine @ back)
     start = np.zeros(3, np.int64)
-    found = bounding_box(numbers > 0)
+    found = bounding_box(numbers)
     if found is not None:
         box = grow_box(found, AROUND_MM / spacing, numbers.shape)
         hu, numbers = hu[box], numbers[box]

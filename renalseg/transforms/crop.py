@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from renalseg.components import Box, bounding_box, components, grow_box
+from renalseg.components import Box, around, bounding_box, components, grow_box
 from renalseg.geometry import voxel_volume_mm3
 from renalseg.grids import Grid
 
@@ -56,7 +56,7 @@ class CropToKidneysd(MapTransform):
         kidney = data[self.kidney_key]
         grid = Grid.of(kidney)
         items = []
-        for box in self._boxes(np.asarray(kidney[0]) > 0, grid):
+        for box in self._boxes(np.asarray(kidney[0]), grid):
             item = dict(data)
             affine = torch.from_numpy(grid.crop(box).affine)
             whole = {key: data[key] for key in self.key_iterator(item)}
@@ -69,11 +69,11 @@ class CropToKidneysd(MapTransform):
             items.append(item)
         return items
 
-    def _boxes(self, mask: np.ndarray, grid: Grid) -> list[Box]:
-        whole = bounding_box(mask)
+    def _boxes(self, kidney: np.ndarray, grid: Grid) -> list[Box]:
+        whole = bounding_box(kidney)
         if whole is None:
             return []
-        numbered, sizes = components(mask[whole][::_STRIDE, ::_STRIDE, ::_STRIDE])
+        numbered, sizes = components(kidney[whole][::_STRIDE, ::_STRIDE, ::_STRIDE] > 0)
         volumes = sizes * voxel_volume_mm3(grid.affine) * _STRIDE**3
         margin = self.margin_mm / np.linalg.norm(grid.affine[:3, :3], axis=0)
         boxes = []
@@ -86,13 +86,4 @@ class CropToKidneysd(MapTransform):
                 for w, b in zip(whole, box, strict=True)
             )
             boxes.append(grow_box((x, y, z), margin, grid.shape))
-        return [_around(boxes)] if self.together and boxes else boxes
-
-
-def _around(boxes: Sequence[Box]) -> Box:
-    """The box around several."""
-    x, y, z = (
-        slice(min(part.start for part in parts), max(part.stop for part in parts))
-        for parts in zip(*boxes, strict=True)
-    )
-    return (x, y, z)
+        return [around(boxes)] if self.together and boxes else boxes

@@ -39,11 +39,11 @@ class KeepLargestComponentsd(MapTransform):
         result = dict(data)
         for key in self.key_iterator(result):
             values = result[key]
-            mask = values[0].detach().cpu().numpy() > self.threshold
-            box = bounding_box(mask)
+            own = values[0].detach().cpu().numpy()
+            box = bounding_box(own)
             if box is None:
                 continue
-            numbered, sizes = components(mask[box])
+            numbered, sizes = components(own[box] > self.threshold)
             kept_count = min(self.count, int((sizes >= self.min_voxels).sum()))
             if kept_count == len(sizes):
                 continue

@@ -10,7 +10,9 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from renalseg.labels import BACKGROUND, KIDNEY, TUMOR
+from renalseg.components import bounding_box
+from renalseg.labels import KIDNEY, TUMOR
+from renalseg.transforms.keep_largest import cleared
 
 
 class NestLabelsd(MapTransform):
@@ -77,8 +79,10 @@ class LesionsInMaskd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns `data` with the label maps changed."""
         result = dict(data)
-        outside = result[self.mask_key].as_tensor().cpu().eq(0)
+        mask = result[self.mask_key][0].cpu().numpy()
         for key in self.key_iterator(result):
-            labels = result[key]
-            result[key] = labels.masked_fill(outside & (labels.as_tensor() > KIDNEY), BACKGROUND)
+            own = result[key][0].cpu().numpy()
+            box = bounding_box(own)
+            if box is not None:
+                result[key] = cleared(result[key], box, (mask[box] == 0) & (own[box] > KIDNEY))
         return result

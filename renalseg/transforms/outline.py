@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from scipy import ndimage
 
-from renalseg.components import Mask, bounding_box, components, part_boxes
+from renalseg.components import Mask, around, bounding_box, components, part_boxes
 from renalseg.geometry import Array, spacing_of
 from renalseg.labels import KIDNEY
 
@@ -41,14 +41,14 @@ class BetweenOutlinesd(MapTransform):
         result = dict(data)
         if self.weight == 1:
             return result
-        other = result[self.other_key][0].cpu().numpy() > 0
+        other = result[self.other_key][0].cpu().numpy()
         for key in self.key_iterator(result):
             labels = result[key][0].cpu().numpy().copy()
-            box = bounding_box((labels > 0) | other)
-            if box is None:
+            boxes = [found for each in (labels, other) if (found := bounding_box(each)) is not None]
+            if not boxes:
                 continue
-            spacing = spacing_of(np.asarray(result[key].affine))
-            own, theirs = labels[box] > 0, other[box]
+            box, spacing = around(boxes), spacing_of(np.asarray(result[key].affine))
+            own, theirs = labels[box] > 0, other[box] > 0
             numbered, _ = components(own | theirs)
             for number, part in enumerate(part_boxes(numbered), start=1):
                 here = numbered[part] == number

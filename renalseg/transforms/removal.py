@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from scipy import ndimage
 
-from renalseg.components import Box, Mask, bounding_box, components
+from renalseg.components import Box, Mask, bounding_box, components, within
 from renalseg.geometry import Array, voxel_volume_mm3
 from renalseg.labels import CYST, KIDNEY, TUMOR
 from renalseg.transforms.keep_largest import cleared
@@ -118,7 +118,7 @@ def given_back(
     unwanted: Callable[[Box, npt.NDArray[np.int32], Array], Mask],
     kind: int = TUMOR,
 ) -> MetaTensor:
-    """Returns a copy in which some tumors are `KIDNEY`; the label map itself without tumors.
+    """Returns a copy in which some tumors are `KIDNEY`, or the label map itself if none is.
 
     Args:
         pred: Label map (1, X, Y, Z) with `KIDNEY` and `TUMOR`.
@@ -127,13 +127,18 @@ def given_back(
         kind: `TUMOR`, or another label to treat in its place.
     """
     labels = pred[0].cpu().numpy()
-    box = bounding_box(labels == kind)
-    if box is None:
+    labeled = bounding_box(labels)
+    part = None if labeled is None else bounding_box(labels[labeled] == kind)
+    if labeled is None or part is None:
         return pred
+    box = within(part, labeled)
     numbered, sizes = components(labels[box] == kind)
     volumes = np.asarray(sizes * voxel_volume_mm3(np.asarray(pred.affine)), np.float64)
+    numbers = np.flatnonzero(unwanted(box, numbered, volumes)) + 1
+    if not len(numbers):
+        return pred
     labels = labels.copy()
-    labels[box][np.isin(numbered, np.flatnonzero(unwanted(box, numbered, volumes)) + 1)] = KIDNEY
+    labels[box][np.isin(numbered, numbers)] = KIDNEY
     return MetaTensor(torch.from_numpy(labels)[None], affine=pred.affine)
 
 

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy import ndimage
 
 from renalseg.components import (
+    around,
     bounding_box,
     components,
     grow_box,
     largest_part,
+    may_be_corners,
     solid,
     voxels_of,
+    within,
 )
 
 SHAPE = (24, 20, 22)
@@ -26,6 +31,23 @@ def test_box_holds_the_outermost_voxels() -> None:
 
 def test_box_of_a_full_mask_is_the_volume() -> None:
     assert bounding_box(np.ones(SHAPE, bool)) == (slice(0, 24), slice(0, 20), slice(0, 22))
+
+
+def test_box_of_labels_is_that_of_what_is_labeled() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[3, 5, 21], labels[7, 4, 2] = 2, 255
+    assert bounding_box(labels) == bounding_box(labels > 0)
+
+
+def test_box_around_boxes_holds_them_all() -> None:
+    boxes = [(slice(3, 5), slice(4, 9), slice(0, 2)), (slice(4, 8), slice(5, 6), slice(7, 9))]
+    assert around(boxes) == (slice(3, 8), slice(4, 9), slice(0, 9))
+
+
+def test_a_part_of_a_box_lies_in_its_volume() -> None:
+    volume = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+    box, part = (slice(3, 20), slice(4, 9), slice(5, 12)), (slice(1, 4), slice(0, 5), slice(2, 3))
+    np.testing.assert_array_equal(volume[within(part, box)], volume[box][part])
 
 
 def test_voxels_of_a_mask_are_those_of_the_whole_volume() -> None:
@@ -110,3 +132,23 @@ def test_a_thick_slice_is_no_shell() -> None:
     mask = np.zeros(SHAPE, bool)
     mask[2:20, 2:18, 5] = True
     assert solid(mask, (1.0, 1.0, 5.0)).sum() > 0.9 * mask.sum()
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.78, 0.78, 1.25), (0.4, 0.4, 5.0)])
+def test_what_is_solid_is_all_that_balls_of_two_mm_reach(spacing: tuple[float, ...]) -> None:
+    noise = np.random.default_rng(3).normal(size=(30, 30, 30))
+    mask = ndimage.gaussian_filter(noise, 2.5) > -0.02
+    deep = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing) > 2.0
+    reached = ndimage.distance_transform_edt(~deep, sampling=spacing) <= 2.0
+    numbered, sizes = components(reached[1:-1, 1:-1, 1:-1])
+    large = (numbered > 0) & (numbered <= (sizes >= sizes[0] / 4).sum())
+    assert 0 < large.sum() < mask.sum()
+    np.testing.assert_array_equal(solid(mask, spacing), large)
+
+
+def test_no_corner_lies_between_two_neighbors() -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[4:9, 3:8, 2:6] = True
+    corners = np.argwhere(may_be_corners(mask, range(3))).tolist()
+    assert corners == [[x, y, z] for x in (4, 8) for y in (3, 7) for z in (2, 5)]
+    assert may_be_corners(mask, (0, 1)).sum() == 4 * 4

@@ -46,7 +46,7 @@ class TimePoint:
 
     def near(self) -> TimePoint:
         """The part of it that holds what was found, and as much around it as a kidney may move."""
-        found = bounding_box(self.segmented > 0)
+        found = bounding_box(self.segmented)
         if found is None:
             return self
         grid = Grid(self.segmented.shape, self.affine)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from renalseg.components import Mask, bounding_box
+from renalseg.components import Mask, bounding_box, within
 from renalseg.geometry import Array, to_index, to_world
 from renalseg.labels import Side
 
@@ -68,17 +68,15 @@ def lay_out(
         parts: Numbers of the kidney and of its tumors and cysts.
         side: On which it lies.
     """
-    near = bounding_box(segmented > 0)  # of all sides: quickly found
+    near = bounding_box(segmented)  # of all sides: quickly found
     if near is None:
         return None
     own = np.where(np.isin(segmented[near], list(parts)), segmented[near], 0).astype(np.uint8)
-    found = bounding_box(own > 0)
+    found = bounding_box(own)
     if found is None:
         return None
     own = own[found]
-    start = to_world(
-        affine, [outer.start + inner.start for outer, inner in zip(near, found, strict=True)]
-    )
+    start = to_world(affine, [part.start for part in within(found, near)])
     local = np.block([[affine[:3, :3], start[:, None]], [np.zeros(3), 1]])
     up = long_axis(own == kidney, local)
     if up is None:

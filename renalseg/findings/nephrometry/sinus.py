@@ -13,7 +13,14 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
-from renalseg.components import Mask, components, solid
+from renalseg.components import (
+    Mask,
+    bounding_box,
+    components,
+    grow_box,
+    may_be_corners,
+    solid,
+)
 from renalseg.findings.nephrometry.frame import STEP, Frame
 from renalseg.geometry import Array
 
@@ -86,13 +93,15 @@ def fill_planes(mask: Mask) -> Mask:
     """Give the convex hull of a mask (X, Y, Z) in each plane across the last axis."""
     filled = mask.copy()
     x, y = np.indices(mask.shape[:2])
+    places = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    ends = may_be_corners(mask, (0, 1))
     for level in np.flatnonzero(mask.any(axis=(0, 1))):
         try:
-            hull = ConvexHull(np.argwhere(mask[:, :, level]))
+            hull = ConvexHull(np.argwhere(ends[:, :, level]))
         except QhullError:  # a single row has no hull
             continue
-        sides = (a * x + b * y + c <= _ON_EDGE for a, b, c in hull.equations)
-        filled[:, :, level] |= np.logical_and.reduce(list(sides))
+        outside = (hull.equations @ places).max(axis=0)
+        filled[:, :, level] |= (outside <= _ON_EDGE).reshape(x.shape)
     return filled
 
 
@@ -101,9 +110,11 @@ def grown(mask: Mask, radius: float) -> Mask:
 
     The same as a dilation by a ball, in the time of one distance transform.
     """
-    if not mask.any():
-        return np.zeros_like(mask)
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=STEP) <= radius)
+    result, found = np.zeros_like(mask), bounding_box(mask)
+    if found is not None:
+        box = grow_box(found, np.full(3, radius / STEP), mask.shape)
+        result[box] = ndimage.distance_transform_edt(~mask[box], sampling=STEP) <= radius
+    return result
 
 
 def _ends(mask: Mask) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from monai.data import MetaTensor
 
-from renalseg.components import Box, gap_mm, grow_box, part_boxes
+from renalseg.components import Box, around, gap_mm, grow_box, part_boxes, within
 from renalseg.findings.plausibility.kidneys import (
     Traits,
     doubts,
@@ -136,11 +136,8 @@ class _Pieces:
         """Looks at pieces as if they were one; None if too little of them is seen."""
         box = self._around(numbers)
         own = np.isin(self._found.pieces[box], numbers).astype(np.int32)
-        i, j, k = (
-            slice(part.start + whole.start, part.stop + whole.start)
-            for part, whole in zip(box, self._found.box, strict=True)
-        )
-        alone = Found((i, j, k), own, np.zeros_like(own))
+        there = within(box, self._found.box)
+        alone = Found(there, own, np.zeros_like(own))
         scene = make_scene(self._hu, self._affine, alone, self._limits.step_mm)
         if not scene.pieces.any():
             return None
@@ -153,7 +150,7 @@ class _Pieces:
             not doubts(traits, self._limits.possible, cut=cut),
             not why_not(traits, self._limits, cut=cut, elsewhere=False),
             sides_in(scene)[1],
-            (i, j, k)[along],
+            there[along],
         )
 
     def _mended(self, first: _Candidate, second: _Candidate) -> _Candidate | None:
@@ -181,12 +178,7 @@ class _Pieces:
 
     def _around(self, numbers: Sequence[int]) -> Box:
         """The box of pieces."""
-        boxes = [self._boxes[number - 1] for number in numbers]
-        x, y, z = (
-            slice(min(part.start for part in parts), max(part.stop for part in parts))
-            for parts in zip(*boxes, strict=True)
-        )
-        return (x, y, z)
+        return around([self._boxes[number - 1] for number in numbers])
 
 
 def _choose(candidates: Sequence[_Candidate]) -> list[_Candidate]:

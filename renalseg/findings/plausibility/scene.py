@@ -94,7 +94,7 @@ class Found:
     @staticmethod
     def of(labels: npt.NDArray[np.uint8]) -> Found | None:
         """The components, or None if there is no label."""
-        box = bounding_box(labels > 0)
+        box = bounding_box(labels)
         if box is None:
             return None
         local = labels[box]
@@ -193,8 +193,12 @@ def sides_in(scene: Scene) -> dict[int, Side]:
     """Returns the side of each piece by the spine, or by the middle of the body without one."""
     x, _, bone = scene.spine
     middle = x if bone > 0 else scene.middle
-    counts = np.bincount(scene.pieces.ravel())
-    right = np.bincount(scene.pieces[int(np.ceil(middle)) :].ravel(), minlength=len(counts))
+    box = bounding_box(scene.pieces)
+    if box is None:
+        return {}
+    pieces, start = scene.pieces[box], max(0, int(np.ceil(middle)) - box[0].start)
+    counts = np.bincount(pieces.ravel())
+    right = np.bincount(pieces[start:].ravel(), minlength=len(counts))
     return {
         number: Side.RIGHT if 2 * right[number] > counts[number] else Side.LEFT
         for number in range(1, len(counts))

@@ -51,7 +51,7 @@ def pack_volumes(
         most_bytes: Bound of the compressed CT.
     """
     affine = np.asarray(image.affine, dtype=np.float64)
-    box = bounding_box(segmented > 0)
+    box = bounding_box(segmented)
     if box is None:
         x, y, z = (slice(0, size) for size in segmented.shape)
         box = (x, y, z)
