@@ -20,6 +20,7 @@ from renalseg.transforms.restore import RestoreGridd
 from renalseg.transforms.slices import LevelSlicesd, ToSliceStackd
 from renalseg.transforms.spacing import LimitSpacingd, ToShaped, ToSliceSized, ToSpacingd
 from renalseg.transforms.sure_lesions import KeepSureLesionsd
+from renalseg.transforms.unenhanced import RandUnenhancedd
 
 __all__ = [
     "BetweenOutlinesd",
@@ -41,6 +42,7 @@ __all__ = [
     "NestLabelsd",
     "RandGrowMaskd",
     "RandImperfectMaskd",
+    "RandUnenhancedd",
     "RestoreGridd",
     "SplitKidneysd",
     "TakeChanneld",
