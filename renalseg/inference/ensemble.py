@@ -13,7 +13,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
-from renalseg.components import bounding_box, components
+from renalseg.components import around, bounding_box, components
 from renalseg.evidence import LESIONS, Evidence, evidence_of, opinion_of, with_evidence
 from renalseg.grids import Grid
 from renalseg.labels import BACKGROUND, KIDNEY, TUMOR
@@ -39,9 +39,10 @@ def join_methods(preds: Sequence[MetaTensor], limits: EnsembleLimits) -> MetaTen
         what each finds.
     """
     everywhere = [pred.as_tensor()[0].cpu() for pred in preds]
-    box = bounding_box(torch.stack([labels > 0 for labels in everywhere]).any(dim=0).numpy())
-    if box is None:
+    boxes = [box for each in everywhere if (box := bounding_box(each.numpy())) is not None]
+    if not boxes:
         return preds[0]
+    box = around(boxes)
     grid = Grid.of(preds[0]).crop(box)
     outlined = torch.zeros(grid.shape, dtype=torch.int16)
     mean = torch.zeros((len(LESIONS), *grid.shape))

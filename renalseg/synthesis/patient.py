@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from renalseg.components import Box, Mask, bounding_box, components
+from renalseg.components import Box, Mask, bounding_box, components, within
 from renalseg.labels import BACKGROUND
 from renalseg.synthesis.appearance import draw_ct, draw_phase
 from renalseg.synthesis.deformation import Deformation, deform
@@ -183,10 +183,7 @@ def kidney_boxes(mask: Mask, min_voxels: int) -> list[Box]:
     for number in range(1, min(2, int((sizes >= min_voxels).sum())) + 1):
         box = bounding_box(numbered == number)
         if box is not None:
-            x, y, z = (
-                slice(w.start + b.start, w.start + b.stop) for w, b in zip(whole, box, strict=True)
-            )
-            boxes.append((x, y, z))
+            boxes.append(within(box, whole))
     return boxes
 
 

@@ -53,7 +53,7 @@ def _slabs(name: str, folder: Path, spacing: Sequence[float]) -> list[Slab]:
         own = facts["spacing"]
     # copy on write: torch warns of memory that cannot be written
     image, label = (np.load(folder / part, mmap_mode="c") for part in (IMAGE, LABEL))
-    kidneys = bounding_box(label > 0)
+    kidneys = bounding_box(label)
     if kidneys is None:
         raise InputError(f"Expected a kidney in the label of {name}, found none")
     near = grow_box(kidneys, np.array(_AROUND_MM) / own, label.shape)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from renalseg.components import Box, Mask, bounding_box, components, grow_box
+from renalseg.components import Box, Mask, around, bounding_box, components, grow_box
 from renalseg.data.case_lists import LabeledCase
 from renalseg.data.volumes import (
     LABELS,
@@ -150,18 +150,15 @@ def _load(
 def _body_box(image: npt.NDArray[Any], label: npt.NDArray[Any], spacing: npt.NDArray[Any]) -> Box:
     """The box of the body and of everything labeled, in voxels."""
     body, steps = _body(image, spacing)
-    boxes = []
+    boxes: list[Box] = []
     if (coarse := bounding_box(body)) is not None:
-        boxes.append([slice(p.start * n, p.stop * n) for p, n in zip(coarse, steps, strict=True)])
-    if (labeled := bounding_box(label > 0)) is not None:
-        boxes.append(list(labeled))
+        x, y, z = (slice(p.start * n, p.stop * n) for p, n in zip(coarse, steps, strict=True))
+        boxes.append((x, y, z))
+    if (labeled := bounding_box(label)) is not None:
+        boxes.append(labeled)
     if not boxes:
         raise InputError("Expected a body in the image, found nothing above -300 HU")
-    x, y, z = (
-        slice(min(box[a].start for box in boxes), max(box[a].stop for box in boxes))
-        for a in range(3)
-    )
-    return grow_box((x, y, z), _MARGIN_MM / spacing, image.shape)
+    return grow_box(around(boxes), _MARGIN_MM / spacing, image.shape)
 
 
 def _body(image: npt.NDArray[Any], spacing: npt.NDArray[Any]) -> tuple[Mask, tuple[int, ...]]:

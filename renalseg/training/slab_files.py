@@ -65,7 +65,7 @@ def _label_map(path: Path) -> dict[str, Any]:
     """Crops a label map to its labels, on the grid of the network."""
     volume = load_nifti(path, torch.uint8)
     grid = Grid.of(volume)
-    box = bounding_box(volume[0].numpy() > 0)
+    box = bounding_box(volume[0].numpy())
     assert box is not None  # KiTS has no case without kidney
     box = grow_box(box, 10 / grid.spacing, grid.shape)
     source = grid.crop(box)

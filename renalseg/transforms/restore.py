@@ -100,7 +100,7 @@ class RestoreGridd(MapTransform):
 
     def _box(self, probs: MetaTensor, source: Grid) -> Box | None:
         """Returns the box of source voxels that can hold a label."""
-        found = bounding_box(self._decide(probs.as_tensor())[0].cpu().numpy() > 0)
+        found = bounding_box(self._decide(probs.as_tensor())[0].cpu().numpy())
         if found is None:
             return None
         grid = Grid.of(probs)

@@ -52,7 +52,7 @@ class Scene:
     @cached_property
     def levels(self) -> slice:
         """The planes between the lowest and the highest voxel of what was found."""
-        box = bounding_box(self.pieces > 0)
+        box = bounding_box(self.pieces)
         return slice(0, self.hu.shape[2]) if box is None else box[2]
 
     @cached_property
